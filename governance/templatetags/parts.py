@@ -1,0 +1,268 @@
+"""The vocabulary of every page: `{% load parts %}`; docs/look.md lists the parts and shows how a page is made."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from django import template
+from django.core.paginator import Page
+from django.forms import BoundField
+from django.template.context import Context, RequestContext
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import slugify
+
+from governance import figures
+
+register = template.Library()
+
+TIER_SET = frozenset(figures.TIERS)
+STATES = frozenset({"good", "warn", "bad", "quiet"})
+
+
+def tier_class(tier: str) -> str:
+    """Return the CSS class that carries a tier's colour; an unknown tier has none of its own."""
+    return f"tier-{tier}" if tier in TIER_SET else "tier-none"
+
+
+# Numbers
+
+
+@register.simple_tag
+def money(
+    amount: Decimal | int | None,
+    currency: str,
+    *,
+    digits: int | None = None,
+    bare: bool = False,
+    about: bool = False,
+) -> SafeString:
+    """`{% money cost "USD" %}`: USD 0.0031. `digits=2` fixes the decimals, `bare=True` leaves the currency to the column
+    head, `about=True` marks an estimate; None is "not priced". The exact amount is in the value and the tooltip."""
+    if amount is None:
+        return format_html('<span class="unpriced">{}</span>', "not priced")
+    words = figures.money_words(amount, digits=digits)
+    if words.startswith("under "):
+        label = words if bare else f"under {currency}{figures.NBSP}{words.removeprefix('under ')}"
+    else:
+        label = words if bare else f"{currency}{figures.NBSP}{words}"
+    if about:
+        label = f"about {label}"
+    exact = f"{Decimal(amount):f}"
+    return format_html(
+        '<data class="money" value="{}" title="{} {}">{}</data>', exact, currency, exact.replace("-", figures.MINUS), label
+    )
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """`{{ n|count }}`: 184,220; None is "not known"."""
+    return "not known" if number is None else figures.group_thousands(number)
+
+
+@register.filter
+def percent(fraction: float | Decimal | None, digits: int = 0) -> str:
+    """`{{ share|percent }}` or `{{ share|percent:1 }}`: a fraction of 1 as 62 %; never 0 % for some, 100 % for not all."""
+    return figures.percent_words(fraction, digits=digits)
+
+
+@register.filter
+def signed(number: int | Decimal | None) -> str:
+    """`{{ difference|signed }}`: +9, −31, 0."""
+    return figures.signed_words(number)
+
+
+@register.filter
+def confidence(value: float | Decimal | None) -> str:
+    """`{{ attempt.confidence|confidence }}`: 0.58, two figures after the point as on every ladder; None is "not known"."""
+    return "not known" if value is None else f"{value:.2f}"
+
+
+# Times
+
+
+def _time(moment: datetime, words: str, *, kind: str = "", css: str = "") -> SafeString:
+    local = moment.astimezone(timezone.get_current_timezone())
+    return format_html(
+        '<time datetime="{}" title="{}"{}{}>{}</time>',
+        moment.isoformat(),
+        f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}",
+        format_html(' data-time="{}"', kind) if kind else "",
+        format_html(' class="{}"', css) if css else "",
+        words,
+    )
+
+
+@register.simple_tag
+def ago(moment: datetime | None, *, none: str = "never", now: datetime | None = None) -> SafeString | str:
+    """`{% ago row.created_at %}`: 2 hours ago, in 12 min; kept current in the browser, the full time in the tooltip."""
+    if moment is None:
+        return none
+    return _time(moment, figures.relative_words(moment, now=now or timezone.now()), kind="relative")
+
+
+@register.simple_tag
+def at(moment: datetime | None, *, none: str = "never", now: datetime | None = None) -> SafeString | str:
+    """`{% at row.recorded_at %}`: 14:24, yesterday 14:24, 22 Nov 14:24, in the viewer's zone."""
+    if moment is None:
+        return none
+    words = figures.moment_words(moment, now=now or timezone.now(), zone=timezone.get_current_timezone())
+    return _time(moment, words)
+
+
+@register.simple_tag
+def day(value: date, *, now: datetime | None = None) -> SafeString:
+    """`{% day row.day %}`: 22 Nov; a money day is already in the reporting zone and is not moved."""
+    today = timezone.localdate(now)
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), figures.day_words(value, today=today))
+
+
+@register.simple_tag
+def due(
+    moment: datetime | None, *, soon: int = 60, urgent: int = 15, none: str = "no deadline", now: datetime | None = None
+) -> SafeString:
+    """`{% due review.due_at %}`: in 12 min, red within `urgent` minutes or when over, amber within `soon` minutes."""
+    if moment is None:
+        return format_html('<span class="due">{}</span>', none)
+    current = now or timezone.now()
+    left = moment - current
+    level = "bad" if left < timedelta(minutes=urgent) else "warn" if left < timedelta(minutes=soon) else "quiet"
+    return _time(moment, figures.relative_words(moment, now=current), kind="relative", css=f"due state {level}")
+
+
+# Words
+
+
+@register.simple_tag
+def tier(name: str, label: str = "") -> SafeString:
+    """`{% tier "mid" %}` or `{% tier attempt.tier attempt.model %}`: the colour of the tier, its word, the model."""
+    word = figures.TIER_WORDS.get(name, name)
+    return format_html(
+        '<span class="chip {}">{}{}</span>',
+        tier_class(name),
+        word if not label or name in TIER_SET else label,
+        format_html(' <span class="chip-label">{}</span>', label) if label and name in TIER_SET else "",
+    )
+
+
+@register.simple_tag
+def state(level: str, words: str) -> SafeString:
+    """`{% state "good" "holding" %}`: a word that says how it stands; level is good, warn, bad or quiet."""
+    if level not in STATES:
+        raise ValueError(f"a state is one of {', '.join(sorted(STATES))}, not {level!r}")
+    return format_html('<span class="state {}">{}</span>', level, words)
+
+
+@register.simple_tag
+def key(keys: str) -> SafeString:
+    """`{% key "a" %}`: the hint for a keyboard shortcut; the element it sits in carries data-key="a"."""
+    return format_html('<kbd aria-hidden="true">{}</kbd>', {"enter": "↵"}.get(keys, keys))
+
+
+@register.simple_tag
+def crumbs(*parts: str) -> SafeString:
+    """`{% crumbs "Changes" changes_url "48" %}`: label and address in turn, the last label alone is this page."""
+    return _render("_parts/crumbs.html", {"links": list(zip(parts[:-1:2], parts[1::2], strict=True)), "here": parts[-1]})
+
+
+# Drawings
+
+
+@register.simple_tag
+def share_bar(amounts: Mapping[str, Decimal | int], label: str = "") -> SafeString:
+    """`{% share_bar counts_by_tier "Claims triage" %}`: one bar cut by tier, from a mapping tier → count or money."""
+    shares = figures.cut_shares(amounts.items())
+    drawn = [(share, tier_class(share.tier)) for share in shares]
+    words = figures.share_words(shares) if shares else "nothing answered yet"
+    return _render("_parts/share_bar.html", {"shares": drawn, "words": f"{label}: {words}" if label else words})
+
+
+@register.inclusion_tag("_parts/answered_by.html")
+def answered_by() -> dict[str, object]:
+    """`{% answered_by %}`: the legend of the tier colours, below a table or chart that uses them."""
+    return {"tiers": figures.TIERS}
+
+
+@register.inclusion_tag("_parts/ladder.html")
+def ladder(rungs: Sequence[figures.Rung], label: str = "Ladder") -> dict[str, object]:
+    """`{% ladder rungs "What happened" %}`: the rungs rising, each filled to its confidence with the mark it had to reach."""
+    return {
+        "label": label,
+        "rungs": [(drawn, tier_class(drawn.rung.tier)) for drawn in figures.draw_ladder(rungs)],
+    }
+
+
+@register.simple_tag
+def small_ladder(rungs: Sequence[figures.Rung]) -> SafeString:
+    """`{% small_ladder rungs %}`: the same ladder the size of a word, for a row; asked rungs are filled."""
+    words = ", ".join(f"{rung.model} {rung.words}" for rung in rungs)
+    bars = []
+    for place, rung in enumerate(rungs):
+        height = round(6 + 12 * place / max(len(rungs) - 1, 1))
+        filled = rung.asked or rung.state == "person"
+        bars.append((place * 7, 18 - height, height, tier_class(rung.tier), filled, rung.state))
+    return _render("_parts/small_ladder.html", {"bars": bars, "width": max(len(rungs) * 7 - 2, 1), "words": words})
+
+
+@register.inclusion_tag("_parts/sentence.html")
+def sentence(before: str | None, after: str | None, tier_name: str = "", step: str = "") -> dict[str, object]:
+    """`{% sentence before after "small" %}`: one sentence of a policy, with what was removed and added; None where it did
+    not exist before or does not any more. Equal sentences are followed by "Unchanged."."""
+    return {
+        "step": step,
+        "tier_class": tier_class(tier_name) if tier_name else "",
+        "passages": figures.compare_words(before or "", after or ""),
+        "unchanged": before == after,
+    }
+
+
+# Lists and forms
+
+
+@register.simple_tag(takes_context=True)
+def th(context: RequestContext, label: str, sort: str = "", *, num: bool = False, wide: bool = False) -> SafeString:
+    """`{% th "Spend" "spend" num=True %}`: a column head; with `sort` it is a link that sets ?sort=spend, then -spend.
+    `wide=True` drops the column on a narrow screen."""
+    css = " ".join(name for name, wanted in (("n", num), ("wide", wide)) if wanted)
+    values: dict[str, object] = {"label": label, "css": css, "sort": sort}
+    if sort:
+        query = context["request"].GET.copy()
+        current = query.get("sort", "")
+        query.pop("page", None)
+        query["sort"] = f"-{sort}" if current == sort else sort
+        values["href"] = f"?{query.urlencode()}"
+        values["direction"] = {sort: "ascending", f"-{sort}": "descending"}.get(current, "")
+    return _render("_parts/th.html", values)
+
+
+@register.inclusion_tag("_parts/paginator.html", takes_context=True)
+def paginator(context: RequestContext, page: "Page[object]", noun: str = "rows") -> dict[str, object]:
+    """`{% paginator page "reviews" %}`: where one is in a long list and the way on; the address keeps filter and sort."""
+    return {"page": page, "noun": noun, "request": context["request"]}
+
+
+@register.inclusion_tag("_parts/field.html")
+def field(bound: BoundField) -> dict[str, object]:
+    """`{% field form.reason %}`: label, control, help and error, tied together for screen readers."""
+    return {"field": bound, "kind": slugify(bound.widget_type)}
+
+
+@register.simple_tag(takes_context=True)
+def nav_item(context: Context, name: str, label: str, icon: str, waiting: int | None = None) -> SafeString:
+    """An entry of the side navigation; a page that does not exist has no entry."""
+    try:
+        href = reverse(name)
+    except NoReverseMatch:
+        return SafeString("")
+    request = context.get("request")
+    path = request.path if request else ""
+    here = "page" if path == href else "true" if href != "/" and path.startswith(href) else ""
+    return _render(
+        "_parts/nav_item.html", {"href": href, "label": label, "icon": icon, "waiting": waiting, "here": here}
+    )
+
+
+def _render(name: str, values: dict[str, object]) -> SafeString:
+    return template.loader.get_template(name).render(values)
