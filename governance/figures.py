@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: money, counts, shares, times and ladders turned into words and coordinates, no HTML."""
+"""Figures as a person reads them: money, shares, times and ladders turned into words and coordinates, no HTML."""
 
 import difflib
 import re
@@ -30,17 +30,18 @@ SMALLEST_SHOWN_EXPONENT = -8
 
 def group_thousands(number: int | Decimal) -> str:
     """Return the number with comma thousands and a real minus sign; a Decimal keeps its digits."""
-    return f"{number:,}".replace("-", MINUS)
+    words = f"{number:,f}" if isinstance(number, Decimal) else f"{number:,}"
+    return words.replace("-", MINUS)
 
 
 def money_digits(amount: Decimal) -> int:
-    """Decimals that show an amount honestly: none from 1,000, two from 1, below 1 as many as give two figures."""
+    """Decimals that show an amount honestly: none from 1,000, two from 1, below 1 as many as give three figures."""
     size = abs(amount)
     if size >= 1000:
         return 0
     if size >= 1 or size == 0:
         return 2
-    return min(max(2, 1 - size.adjusted()), -SMALLEST_SHOWN_EXPONENT)
+    return min(max(2, 2 - size.adjusted()), -SMALLEST_SHOWN_EXPONENT)
 
 
 def money_words(amount: Decimal | int | None, *, digits: int | None = None) -> str:
@@ -175,7 +176,9 @@ def cut_shares(amounts: Iterable[tuple[str, Decimal | int]], *, least: int = 100
     if any(amount < 0 for _, amount in known):
         raise ValueError("a share cannot be negative")
     order = {tier: place for place, tier in enumerate(TIERS)}
-    parts = sorted(((tier, amount) for tier, amount in known if amount), key=lambda part: order.get(part[0], len(TIERS)))
+    parts = sorted(
+        ((tier, amount) for tier, amount in known if amount), key=lambda part: order.get(part[0], len(TIERS))
+    )
     total = sum((amount for _, amount in parts), Decimal(0))
     if not parts:
         return []
@@ -201,9 +204,9 @@ def share_words(shares: Sequence[Share]) -> str:
 class Rung:
     """One step of a ladder as it went, or would go, for a request.
 
-    ``confidence`` and ``threshold`` are between 0 and 1, None where no gate was asked; ``cost`` is in ``currency``, None
-    where nothing was charged or no price is known (``priced`` tells which). ``why`` is one plain clause; ``word`` replaces
-    the state's own words, e.g. "waiting for a person".
+    ``confidence`` and ``threshold`` are between 0 and 1, None where no gate was asked; ``cost`` is in ``currency``,
+    None where nothing was charged or no price is known (``priced`` tells which). ``why`` is one plain clause;
+    ``word`` replaces the state's own words, e.g. "waiting for a person".
     """
 
     tier: str
@@ -230,7 +233,10 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class DrawnRung:
-    """A rung with the geometry of its bar, in SVG pixels from the top of its own drawing."""
+    """A rung with the geometry of its bar, in SVG pixels from the top of its own drawing.
+
+    ``mark`` is the line that the confidence had to reach, None where no gate was set.
+    """
 
     rung: Rung
     height: int
@@ -239,7 +245,7 @@ class DrawnRung:
     mark: int | None
 
 
-LOWEST_BAR, HIGHEST_BAR = 36, 108
+LOWEST_BAR, HIGHEST_BAR = 40, 124
 
 
 def draw_ladder(rungs: Sequence[Rung]) -> list[DrawnRung]:
@@ -268,9 +274,13 @@ class Passage:
     text: str
 
 
+# A number keeps its point and commas, a word its hyphens; other signs stand alone.
+WORDS = re.compile(r"\s+|\d+(?:[.,]\d+)*|\w+(?:[-'’]\w+)*|[^\w\s]")
+
+
 def compare_words(before: str, after: str) -> list[Passage]:
     """Compare two sentences word by word; joining same + removed gives ``before``, same + added gives ``after``."""
-    old, new = re.findall(r"\s+|\S+", before), re.findall(r"\s+|\S+", after)
+    old, new = WORDS.findall(before), WORDS.findall(after)
     passages: list[Passage] = []
     removed = added = ""
 

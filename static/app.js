@@ -57,6 +57,13 @@ function refreshTimes() {
   }
 }
 
+// A table that overflows and holds nothing to focus can still be scrolled with the arrow keys.
+function letScroll() {
+  for (const area of all(".scroll")) {
+    if (area.scrollWidth > area.clientWidth && !one("a[href], button, input, select, textarea", area)) area.tabIndex = 0;
+  }
+}
+
 // Keys: an element with data-key="a" is clicked or focused by that key; "?" lists them. Single keys can be switched off.
 const keysAllowed = () => localStorage.getItem("keys") !== "off";
 const isTyping = (target) => target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
@@ -147,7 +154,7 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("htmx:beforeRequest", () => await_(1));
 document.addEventListener("htmx:afterRequest", () => await_(-1));
-document.addEventListener("htmx:afterSwap", refreshTimes);
+document.addEventListener("htmx:afterSwap", () => { refreshTimes(); letScroll(); });
 document.addEventListener("htmx:responseError", (event) => {
   notice("bad", `The server answered ${event.detail.xhr.status}. Reload the page to see what was saved.`);
 });
@@ -155,3 +162,4 @@ document.addEventListener("htmx:sendError", () => notice("bad", "The server coul
 // A view says something with the header HX-Trigger: {"notice": {"level": "good", "text": "…"}}.
 document.addEventListener("notice", (event) => notice(event.detail.level, event.detail.text));
 setInterval(refreshTimes, 15000);
+letScroll();

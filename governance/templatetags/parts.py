@@ -8,6 +8,7 @@ from django import template
 from django.core.paginator import Page
 from django.forms import BoundField
 from django.template.context import Context, RequestContext
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -39,8 +40,10 @@ def money(
     bare: bool = False,
     about: bool = False,
 ) -> SafeString:
-    """`{% money cost "USD" %}`: USD 0.0031. `digits=2` fixes the decimals, `bare=True` leaves the currency to the column
-    head, `about=True` marks an estimate; None is "not priced". The exact amount is in the value and the tooltip."""
+    """`{% money cost "USD" %}`: USD 0.0031; None is "not priced". The exact amount is in the value and the tooltip.
+
+    `digits=2` fixes the decimals, `bare=True` leaves the currency to the column head, `about=True` marks an estimate.
+    """
     if amount is None:
         return format_html('<span class="unpriced">{}</span>', "not priced")
     words = figures.money_words(amount, digits=digits)
@@ -52,7 +55,11 @@ def money(
         label = f"about {label}"
     exact = f"{Decimal(amount):f}"
     return format_html(
-        '<data class="money" value="{}" title="{} {}">{}</data>', exact, currency, exact.replace("-", figures.MINUS), label
+        '<data class="money" value="{}" title="{} {}">{}</data>',
+        exact,
+        currency,
+        exact.replace("-", figures.MINUS),
+        label,
     )
 
 
@@ -64,7 +71,7 @@ def count(number: int | None) -> str:
 
 @register.filter
 def percent(fraction: float | Decimal | None, digits: int = 0) -> str:
-    """`{{ share|percent }}` or `{{ share|percent:1 }}`: a fraction of 1 as 62 %; never 0 % for some, 100 % for not all."""
+    """`{{ share|percent }}`, `{{ share|percent:1 }}`: of 1, as 62 %; never 0 % for some, 100 % for not all."""
     return figures.percent_words(fraction, digits=digits)
 
 
@@ -76,7 +83,7 @@ def signed(number: int | Decimal | None) -> str:
 
 @register.filter
 def confidence(value: float | Decimal | None) -> str:
-    """`{{ attempt.confidence|confidence }}`: 0.58, two figures after the point as on every ladder; None is "not known"."""
+    """`{{ attempt.confidence|confidence }}`: 0.58, with two decimals as on every ladder; None is "not known"."""
     return "not known" if value is None else f"{value:.2f}"
 
 
@@ -164,7 +171,9 @@ def key(keys: str) -> SafeString:
 @register.simple_tag
 def crumbs(*parts: str) -> SafeString:
     """`{% crumbs "Changes" changes_url "48" %}`: label and address in turn, the last label alone is this page."""
-    return _render("_parts/crumbs.html", {"links": list(zip(parts[:-1:2], parts[1::2], strict=True)), "here": parts[-1]})
+    return _render(
+        "_parts/crumbs.html", {"links": list(zip(parts[:-1:2], parts[1::2], strict=True)), "here": parts[-1]}
+    )
 
 
 # Drawings
@@ -187,7 +196,7 @@ def answered_by() -> dict[str, object]:
 
 @register.inclusion_tag("_parts/ladder.html")
 def ladder(rungs: Sequence[figures.Rung], label: str = "Ladder") -> dict[str, object]:
-    """`{% ladder rungs "What happened" %}`: the rungs rising, each filled to its confidence with the mark it had to reach."""
+    """`{% ladder rungs "What happened" %}`: the rungs rising, each filled to its confidence against its threshold."""
     return {
         "label": label,
         "rungs": [(drawn, tier_class(drawn.rung.tier)) for drawn in figures.draw_ladder(rungs)],
@@ -200,16 +209,33 @@ def small_ladder(rungs: Sequence[figures.Rung]) -> SafeString:
     words = ", ".join(f"{rung.model} {rung.words}" for rung in rungs)
     bars = []
     for place, rung in enumerate(rungs):
-        height = round(6 + 12 * place / max(len(rungs) - 1, 1))
+        height = round(7 + 12 * place / max(len(rungs) - 1, 2))
         filled = rung.asked or rung.state == "person"
-        bars.append((place * 7, 18 - height, height, tier_class(rung.tier), filled, rung.state))
+        head = 20 - height + 1 if rung.tier == "person" else 0
+        top = 20 - height + (5 if head else 0)
+        # An outline is drawn half a pixel inside, where a filled bar has its edge.
+        inset = 0 if filled else 0.5
+        bars.append(
+            {
+                "x": place * 7 + inset,
+                "y": top + inset,
+                "width": 5 - 2 * inset,
+                "height": 20 - top - 2 * inset,
+                "middle": place * 7 + 2.5,
+                "head": head,
+                "css": tier_class(rung.tier),
+                "filled": filled,
+            }
+        )
     return _render("_parts/small_ladder.html", {"bars": bars, "width": max(len(rungs) * 7 - 2, 1), "words": words})
 
 
 @register.inclusion_tag("_parts/sentence.html")
 def sentence(before: str | None, after: str | None, tier_name: str = "", step: str = "") -> dict[str, object]:
-    """`{% sentence before after "small" %}`: one sentence of a policy, with what was removed and added; None where it did
-    not exist before or does not any more. Equal sentences are followed by "Unchanged."."""
+    """`{% sentence before after "small" "classify" %}`: one sentence of a policy, with what was removed and added.
+
+    None where it did not exist before or does not any more; equal sentences are followed by "Unchanged.".
+    """
     return {
         "step": step,
         "tier_class": tier_class(tier_name) if tier_name else "",
@@ -239,7 +265,7 @@ def th(context: RequestContext, label: str, sort: str = "", *, num: bool = False
 
 @register.inclusion_tag("_parts/paginator.html", takes_context=True)
 def paginator(context: RequestContext, page: "Page[object]", noun: str = "rows") -> dict[str, object]:
-    """`{% paginator page "reviews" %}`: where one is in a long list and the way on; the address keeps filter and sort."""
+    """`{% paginator page "reviews" %}`: where one is in a long list and the way on; filter and sort stay."""
     return {"page": page, "noun": noun, "request": context["request"]}
 
 
@@ -265,4 +291,4 @@ def nav_item(context: Context, name: str, label: str, icon: str, waiting: int | 
 
 
 def _render(name: str, values: dict[str, object]) -> SafeString:
-    return template.loader.get_template(name).render(values)
+    return render_to_string(name, values)
