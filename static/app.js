@@ -98,7 +98,8 @@ function openDialog(id) {
 }
 
 function moveRow(step) {
-  const rows = all("[data-rows] a.title, [data-rows] > li > a, [data-rows] > li .grow a").filter(isShown);
+  const links = all("[data-rows] > *").map((row) => one("a.title", row) ?? one("a, button", row));
+  const rows = links.filter((link) => link && isShown(link));
   const here = rows.indexOf(document.activeElement);
   rows[Math.min(Math.max(here + step, 0), rows.length - 1)]?.focus();
 }
