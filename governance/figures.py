@@ -14,8 +14,9 @@ MINUS = "\u2212"
 TIERS = ("small", "mid", "frontier", "person")
 TIER_WORDS = {"small": "small", "mid": "mid", "frontier": "frontier", "person": "people"}
 
-RungState = Literal["kept", "climbed", "failed", "left_out", "not_asked", "person"]
+RungState = Literal["planned", "kept", "climbed", "failed", "left_out", "not_asked", "person"]
 RUNG_WORDS: dict[RungState, str] = {
+    "planned": "",
     "kept": "kept",
     "climbed": "not sure, climbed",
     "failed": "failed, climbed",

@@ -110,6 +110,10 @@ function onKey(event) {
     one(".menu").focus();
     return;
   }
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    all('[data-key="ctrl+enter"]').find(isShown)?.click();
+    return;
+  }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (one("dialog[open]")) return;
   if (event.key !== "?" && !keysAllowed()) return;

@@ -162,6 +162,12 @@ def state(level: str, words: str) -> SafeString:
     return format_html('<span class="state {}">{}</span>', level, words)
 
 
+@register.filter
+def notice_level(tag: str) -> str:
+    """`{{ message.level_tag|notice_level }}`: Django's message levels as those of a notice."""
+    return {"success": "good", "warning": "warn", "error": "bad"}.get(tag, "quiet")
+
+
 @register.simple_tag
 def key(keys: str) -> SafeString:
     """`{% key "a" %}`: the hint for a keyboard shortcut; the element it sits in carries data-key="a"."""
@@ -206,11 +212,11 @@ def ladder(rungs: Sequence[figures.Rung], label: str = "Ladder") -> dict[str, ob
 @register.simple_tag
 def small_ladder(rungs: Sequence[figures.Rung]) -> SafeString:
     """`{% small_ladder rungs %}`: the same ladder the size of a word, for a row; asked rungs are filled."""
-    words = ", ".join(f"{rung.model} {rung.words}" for rung in rungs)
-    bars = []
+    words = ", ".join(f"{rung.model} {rung.words}".strip() for rung in rungs)
+    bars: list[dict[str, object]] = []
     for place, rung in enumerate(rungs):
         height = round(7 + 12 * place / max(len(rungs) - 1, 2))
-        filled = rung.asked or rung.state == "person"
+        filled = rung.asked or rung.state in ("person", "planned")
         head = 20 - height + 1 if rung.tier == "person" else 0
         top = 20 - height + (5 if head else 0)
         # An outline is drawn half a pixel inside, where a filled bar has its edge.
@@ -228,6 +234,17 @@ def small_ladder(rungs: Sequence[figures.Rung]) -> SafeString:
             }
         )
     return _render("_parts/small_ladder.html", {"bars": bars, "width": max(len(rungs) * 7 - 2, 1), "words": words})
+
+
+@register.inclusion_tag("_parts/sentence.html")
+def said(text: str, tier_name: str = "", step: str = "") -> dict[str, object]:
+    """`{% said "Data stays in the EU." %}`: one sentence of a policy as it stands."""
+    return {
+        "step": step,
+        "tier_class": tier_class(tier_name) if tier_name else "",
+        "passages": [figures.Passage("same", text)],
+        "unchanged": False,
+    }
 
 
 @register.inclusion_tag("_parts/sentence.html")

@@ -205,6 +205,27 @@ def test_sentence_that_stays_says_so_and_one_that_is_new_is_all_new() -> None:
     assert words(render("{% sentence 'old words' None %}")) == "removed: old words"
 
 
+def test_sentence_that_is_not_compared_says_nothing_of_change() -> None:
+    html = render("{% said 'Data stays in the EU.' 'person' %}")
+    assert words(html) == "Data stays in the EU."
+    assert "tier-person" in html
+
+
+def test_planned_ladder_shows_what_each_rung_needs_and_claims_nothing() -> None:
+    planned = [Rung("small", "lexicon", "planned", threshold=0.62), Rung("person", "Reviewer", "planned")]
+    html = render("{% ladder rungs 'Plan' %}", rungs=planned)
+    assert words(html) == "lexicon needs 0.62 Reviewer"
+    assert "rung-fill" not in html
+    assert "bar-empty" not in render("{% small_ladder rungs %}", rungs=planned)
+
+
+@pytest.mark.parametrize(
+    ("tag", "level"), [("success", "good"), ("warning", "warn"), ("error", "bad"), ("info", "quiet")]
+)
+def test_message_levels_are_those_of_a_notice(tag: str, level: str) -> None:
+    assert render("{{ tag|notice_level }}", tag=tag) == level
+
+
 # Lists and forms
 
 
@@ -298,6 +319,7 @@ EVERY_PART_WITH_FOREIGN_TEXT = [
     "{% ladder rungs x %}",
     "{% small_ladder rungs %}",
     "{% sentence x 'b' %}",
+    "{% said x x x %}",
     "{% sentence 'a' x 'small' x %}",
     "{% sentence x x %}",
     "{% th x x %}",
