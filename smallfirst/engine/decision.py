@@ -1,0 +1,159 @@
+"""What comes out of the engine: a plan or a refusal, the move after each attempt, the stored decision, its reasons."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from smallfirst.engine.facts import AttemptSignals, Facts, Id, Input, Signals, State
+from smallfirst.engine.policy import Difficulty, Gate, Limits, Name, Review, Tier
+
+# Why a candidate is not in the ladder. The first group is the guards' doing, the second passes by itself.
+GUARD_CLAUSES = (
+    "models", "licence", "hosting", "region", "data_class", "no_logprobs", "context", "unbounded_cost", "price_unknown",
+    "cost",
+)  # fmt: skip
+STATE_CLAUSES = ("no_endpoint", "stopped", "breaker_open")
+
+
+class Output(msgspec.Struct, frozen=True):
+    """Base of what the engine hands back: immutable."""
+
+
+class Reason(Output):
+    """One sentence for a person, its code for a program, and the figures it names."""
+
+    code: str
+    sentence: str
+    facts: dict[str, str | int | float | None] = {}
+
+
+class LeftOut(Output):
+    """A candidate that is not asked: its model's name, the clause that left it out, and that in words."""
+
+    model: str
+    clause: str
+    text: str
+
+
+class PlannedEndpoint(Output):
+    """One place where a rung's model may be asked; amounts (USD) stand only under a cost ceiling.
+
+    ``input_cost`` is the price of the estimated input, ``output_rate`` that of one output token.
+    """
+
+    id: str
+    input_cost: Decimal | None = None
+    output_rate: Decimal | None = None
+
+
+class PlannedRung(Output):
+    """One rung of the ladder: endpoints in the order they are asked; ``keep_from`` None asks no confidence."""
+
+    model: str
+    tier: Tier
+    endpoints: tuple[PlannedEndpoint, ...]
+    keep_from: float | None
+
+
+class PolicyNumber(Output):
+    """The policy version behind a plan: its id and the number that people use."""
+
+    id: str
+    number: int
+
+
+class Plan(Output):
+    """The ladder of one request after every guard; ``start`` is the index of the rung that is asked first.
+
+    ``rules`` are the names of all rules that fired, ``left_out`` every candidate that is not in ``rungs``. ``gate`` is
+    None when the first rung that answers is kept. ``review`` is None when no person is ever asked, and its ``when`` is
+    ``always`` when a rule asks for a person. ``limits`` are those in force; ``max_cost`` is the narrowest ceiling, USD.
+    """
+
+    policy_version: PolicyNumber
+    step: str
+    rules: tuple[str, ...]
+    triage: Difficulty
+    rungs: tuple[PlannedRung, ...]
+    left_out: tuple[LeftOut, ...]
+    start: int
+    gate: Gate | None
+    review: Review | None
+    limits: Limits
+    max_cost: Decimal | None
+
+
+class Refusal(Output):
+    """No model may be asked; ``clause`` says what refused, ``text`` says it in words.
+
+    ``not_allowed``: a guard or rule forbids it. ``no_model_available``: may pass by itself. ``unknown_model``: the request
+    names a model that is not registered.
+    """
+
+    policy_version: PolicyNumber | None
+    step: str
+    rules: tuple[str, ...]
+    triage: Difficulty
+    code: Literal["not_allowed", "no_model_available", "unknown_model"]
+    clause: str
+    text: str
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class Keep(Output):
+    """The answer of this rung is the request's answer."""
+
+    rung: int
+
+
+class Climb(Output):
+    """Ask this rung at this endpoint next: the first rung, the same one elsewhere, or a higher one."""
+
+    rung: int
+    endpoint: str
+
+
+class Person(Output):
+    """A person decides; ``rung`` holds the answer that is proposed to him."""
+
+    reason: Reason
+    rung: int
+
+
+class Fail(Output):
+    """No answer and nothing left to ask."""
+
+    reason: Reason
+
+
+Move = Keep | Climb | Person | Fail
+
+
+class Decision(Input):
+    """A decision as it is stored and sent: all that went into it, and what came out; the reasons are found by replay.
+
+    ``at`` is RFC 3339 in UTC with microseconds; ``key``, ``environment`` and ``workflow`` are ids, ``snapshot`` is a
+    SHA-256 in hex. ``outcome``: ``kept`` a model's answer, ``person`` (then ``review`` is the review's id), ``failed``
+    or ``refused``.
+    """
+
+    id: Id
+    at: Annotated[str, Meta(pattern=r"\A20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z\Z")]
+    workflow: Id
+    environment: Id
+    key: Id
+    step: Name
+    run: Name | None
+    facts: Facts
+    signals: Signals
+    state: State
+    snapshot: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    policy_version: Id | None
+    attempts: Annotated[tuple[AttemptSignals, ...], Meta(max_length=200)]
+    outcome: Literal["kept", "person", "failed", "refused"]
+    kept_model: Name | None
+    tier: Tier | None
+    review: Id | None
+    triage: Difficulty

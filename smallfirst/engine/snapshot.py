@@ -1,0 +1,107 @@
+"""All that decisions depend on, frozen and indexed: workflows with their policies, models, endpoints, prices."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from smallfirst.engine.facts import Id
+from smallfirst.engine.policy import (
+    DataClass,
+    Guards,
+    Hosting,
+    Milliseconds,
+    MoneyText,
+    Name,
+    Names,
+    Policy,
+    Risk,
+    Text,
+    Tier,
+)
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of a snapshot's rows: immutable, and an unknown field makes the reader refuse the snapshot."""
+
+
+class Version(Entry):
+    """A policy version: its id and the number that people use."""
+
+    id: Id
+    number: Annotated[int, Meta(ge=1)]
+
+
+class Workflow(Entry):
+    """A workflow with its declared class and risk and its policy; ``guards`` are those of its team."""
+
+    id: Id
+    slug: Name
+    mode: Literal["enforce"]
+    risk: Risk
+    data_class: DataClass
+    policy_version: Version
+    policy: Policy
+    guards: Guards | None = None
+
+
+class Model(Entry):
+    """A registered model in its current version. The highest of ``data_classes`` is its clearance.
+
+    ``regions`` are the only ones where it may run. ``context_tokens`` None means not known.
+    """
+
+    id: Id
+    name: Name
+    version: Name
+    tier: Tier
+    hosting: Hosting
+    licence: Name
+    data_classes: tuple[DataClass, ...]
+    regions: Names
+    context_tokens: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Endpoint(Entry):
+    """A place where a model is served; endpoints of one model are asked in rising ``order``.
+
+    ``secret`` is a reference such as ``env:NAME``, resolved where the call is made.
+    """
+
+    id: Id
+    model: Name
+    provider: Name
+    url: Text
+    upstream_model: Name
+    region: Name
+    hosting: Hosting
+    secret: Name | None
+    logprobs: bool
+    timeout_ms: Milliseconds
+    order: int
+
+
+class Price(Entry):
+    """What an endpoint takes for a million tokens of each kind; None is not priced, which is not zero."""
+
+    endpoint: Id
+    currency: Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z")]
+    input: MoneyText | None
+    output: MoneyText | None
+    cache_read: MoneyText | None = None
+    cache_write: MoneyText | None = None
+
+
+class Registry(Entry):
+    """What a policy can refer to: models, where they are served, what they cost; ``guards`` are the organisation's."""
+
+    models: tuple[Model, ...]
+    endpoints: tuple[Endpoint, ...]
+    prices: tuple[Price, ...]
+    guards: Guards | None = None
+
+
+class SnapshotDocument(Registry):
+    """The text of a snapshot: the registry and the workflows of one environment."""
+
+    workflows: tuple[Workflow, ...]
