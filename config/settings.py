@@ -1,0 +1,273 @@
+"""Django's settings, all of them, read from the environment.
+
+Nothing here has a default that would be unsafe in production: what is missing there is named with the way to supply it.
+docs/operations says which variables a production installation sets.
+"""
+
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+
+from config import logs
+from config import state as places
+
+
+def env_text(name: str, default: str) -> str:
+    """A text variable; empty counts as not set."""
+    return os.environ.get(name) or default
+
+
+def env_flag(name: str, *, default: bool = False) -> bool:
+    """A switch, "1" or "0". Anything else is refused: a typo must not decide about security."""
+    said = env_text(name, "1" if default else "0")
+    if said not in ("0", "1"):
+        raise ImproperlyConfigured(f'{name} is "{said}"; write 1 for yes or 0 for no')
+    return said == "1"
+
+
+def env_number(name: str, default: int) -> int:
+    """A whole number, zero or more."""
+    said = env_text(name, str(default))
+    if not said.isdecimal():
+        raise ImproperlyConfigured(f'{name} is "{said}"; write a whole number')
+    return int(said)
+
+
+def env_list(name: str, default: str) -> list[str]:
+    """Values separated by commas."""
+    return [word.strip() for word in env_text(name, default).split(",") if word.strip()]
+
+
+def env_address(name: str, default: str) -> str:
+    """An http or https address without a path. Off this machine only https will do, unless debugging."""
+    said = env_text(name, default).rstrip("/")
+    parts = urlsplit(said)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+        raise ImproperlyConfigured(f'{name} is "{said}"; write an address such as https://smallfirst.example.com')
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK and not DEBUG:
+        raise ImproperlyConfigured(f'{name} is "{said}": sessions would travel in the open; serve it over https')
+    return said
+
+
+def env_zone(name: str, default: str) -> str:
+    """The name of a time zone."""
+    said = env_text(name, default)
+    try:
+        ZoneInfo(said)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ImproperlyConfigured(f'{name} is "{said}"; write a zone such as Europe/Berlin') from error
+    return said
+
+
+def django_key(keys: Path) -> str:
+    """Signs sessions. Without a file only debugging and the embedded database, which no one else reaches, go on."""
+    try:
+        return places.read_secret(keys / "django.key")
+    except FileNotFoundError as error:
+        if DEBUG or "DATABASE_URL" not in os.environ:
+            return secrets.token_urlsafe(64)
+        raise ImproperlyConfigured(
+            f"{keys / 'django.key'} is missing; write 50 or more random characters there, readable by this user alone, "
+            "or set SMALLFIRST_KEYS to the directory that holds it"
+        ) from error
+
+
+ROOT = Path(__file__).parents[1]
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+# Who we are and where
+DEBUG = env_flag("SMALLFIRST_DEBUG")
+DEMO = env_flag("SMALLFIRST_DEMO")
+STATE = places.state_path()
+KEYS = Path(env_text("SMALLFIRST_KEYS", str(STATE / "keys")))
+SECRET_KEY = django_key(KEYS)
+PUBLIC_URL = env_address("SMALLFIRST_PUBLIC_URL", "http://127.0.0.1:8000")
+GATEWAY_URL = env_address("SMALLFIRST_GATEWAY_URL", "http://127.0.0.1:8001")
+ALLOWED_HOSTS = env_list("SMALLFIRST_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
+if urlsplit(PUBLIC_URL).scheme != "https":
+    ALLOWED_HOSTS += LOOPBACK
+
+# Parts
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "template_partials",
+    "heroicons",
+    "pgtrigger",
+    "rest_framework",
+    "governance",
+    "ledger",
+    "routing",
+]
+if DEMO:
+    INSTALLED_APPS.append("demo")
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "config.middleware.limit_body",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # A view that forgets its permission asks at least for a sign-in.
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "OPTIONS": {
+            # As template_partials would set it up by itself, without its import of the admin's autodiscovery.
+            "loaders": [
+                (
+                    "template_partials.loader.Loader",
+                    [
+                        (
+                            "django.template.loaders.cached.Loader",
+                            [
+                                "django.template.loaders.filesystem.Loader",
+                                "django.template.loaders.app_directories.Loader",
+                            ],
+                        )
+                    ],
+                )
+            ],
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database: embedded below STATE unless an address is given. The web process turns the pool on (config/wsgi.py);
+# Celery's processes must not share one over a fork.
+DATABASE_POOL = env_number("SMALLFIRST_DATABASE_POOL", 0)
+
+
+def database(url: str) -> dict[str, object]:
+    """Django's description of the database at a postgresql:// address. Parameters Django has no word for are kept."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    described: dict[str, object] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.pop("dbname", places.DATABASE),
+        "USER": parts.pop("user", ""),
+        "PASSWORD": parts.pop("password", ""),
+        "HOST": parts.pop("host", ""),
+        "PORT": parts.pop("port", ""),
+        "CONN_HEALTH_CHECKS": True,
+        "CONN_MAX_AGE": 0 if DATABASE_POOL else 60,
+    }
+    pool = {"pool": {"min_size": 2, "max_size": DATABASE_POOL, "timeout": 10}} if DATABASE_POOL else {}
+    return described | {"OPTIONS": {**parts, **pool}}
+
+
+DATABASES = {"default": database(env_text("DATABASE_URL", places.database_url(STATE)))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+BROKER_URL = env_text("BROKER_URL", places.broker_url(STATE))
+
+# People
+AUTH_USER_MODEL = "governance.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+# Browser. Whether cookies and redirects insist on https follows from the public address, so it cannot be forgotten.
+SECURE = urlsplit(PUBLIC_URL).scheme == "https"
+SECURE_SSL_REDIRECT = SECURE
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
+SECURE_HSTS_PRELOAD = SECURE
+if env_flag("SMALLFIRST_BEHIND_PROXY"):
+    # Only where a proxy sets this header itself: anyone else could claim that the request came over https.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Other programs on this host set a "sessionid" too, and cookies know no ports.
+SESSION_COOKIE_NAME = "smallfirst_session"
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_COOKIE_SECURE = SECURE
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_NAME = "smallfirst_csrf"
+CSRF_COOKIE_SECURE = SECURE
+# Scripts read the token from the page, so the cookie itself is nothing to them.
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "font-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+# A usage batch of 1,000 events of 4 kB and some room. config.middleware refuses larger bodies of every kind.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+# Files
+STATIC_URL = "static/"
+STATIC_ROOT = STATE / "static"
+STATICFILES_DIRS = [ROOT / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = DEBUG
+
+# API
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "EXCEPTION_HANDLER": "config.api.problem",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# Times and money. Stored in UTC; a day of money begins at midnight in the reporting zone.
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+REPORTING_TIME_ZONE = env_zone("SMALLFIRST_REPORTING_TIME_ZONE", "Europe/Berlin")
+CURRENCY = "USD"
+
+# Logs: one JSON object a line on standard error
+LOGGING = logs.configure(level="DEBUG" if DEBUG else "INFO")

@@ -1,0 +1,208 @@
+"""`./run up`: starts everything, says where it is, stops everything."""
+
+import argparse
+import os
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from config import state as places
+from config.up import processes, services
+from config.up.lock import AlreadyRunningError, StateLock
+from config.up.processes import Installation, Ports
+from config.up.supervisor import NotReadyError, Process, ProcessDiedError, StoppedError, StopSignals, Supervisor
+
+STARTED = time.monotonic()
+
+
+class UnusableError(Exception):
+    """The arguments or this machine do not allow a start; the text says why and what to do."""
+
+
+def say(text: str) -> None:
+    """A line of progress with the seconds since the start."""
+    print(f"{time.monotonic() - STARTED:6.1f} s  {text}", flush=True)
+
+
+def main() -> int:
+    """Run until stopped. The exit code is 0 after Ctrl-C or TERM, 1 when something went wrong."""
+    if sys.platform == "win32":
+        print("Smallfirst needs unix sockets and process groups: use WSL on Windows.", file=sys.stderr)
+        return 1
+    options = arguments()
+    try:
+        installation = prepare(options)
+        with ExitStack() as stack:
+            lock = StateLock(installation.state, installation.pages_url)
+            stack.callback(lock.release)
+            check_ports(installation.ports)
+            places.make_keys(installation.keys)
+            run(installation, lock)
+    except (AlreadyRunningError, UnusableError, services.ServiceUnavailableError, PermissionError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (ProcessDiedError, NotReadyError) as error:
+        print(f"\n{error}\n\nEverything was stopped. All logs: {installation.state / 'log'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="./run up", description="Start Smallfirst on this machine.")
+    parser.add_argument("--port", type=int, default=8000, help="of the pages and the API (%(default)s)")
+    parser.add_argument("--gateway-port", type=int, default=8001, help="of the gateway (%(default)s)")
+    parser.add_argument("--state", type=Path, help="directory for data, keys and logs (the user's state directory)")
+    return parser.parse_args()
+
+
+def prepare(options: argparse.Namespace) -> Installation:
+    """The installation that the arguments and the environment describe, its directories made."""
+    if options.state:
+        os.environ["SMALLFIRST_STATE"] = str(options.state.expanduser().absolute())
+    state = places.state_path()
+    if options.port == options.gateway_port:
+        raise UnusableError("--port and --gateway-port must differ")
+    if not state.exists():
+        places.make_private(state)
+    if not os.access(state, os.R_OK | os.W_OK | os.X_OK) or not state.is_dir():
+        raise UnusableError(f"{state} cannot be written to: choose another directory with --state")
+    places.make_private(state / "log")
+    models = free_port(options.gateway_port + 10), free_port(options.gateway_port + 11)
+    demo = os.environ.get("SMALLFIRST_DEMO") or ("0" if os.environ.get("DATABASE_URL") else "1")
+    return Installation(state, Ports(options.port, options.gateway_port, *models), demo=demo == "1")
+
+
+def check_ports(ports: Ports) -> None:
+    """Raise UnusableError for a port that cannot be had, with the option that chooses another."""
+    for port, option in ((ports.web, "--port"), (ports.gateway, "--gateway-port")):
+        try:
+            listen(port)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UnusableError(
+                f"port {port} cannot be used ({reason}): choose another with ./run up {option} {port % 60000 + 10}"
+            ) from error
+
+
+def free_port(wanted: int) -> int:
+    """The wanted port, or any free one where that is taken."""
+    try:
+        return listen(wanted)
+    except (OSError, OverflowError):
+        return listen(0)
+
+
+def listen(port: int) -> int:
+    """Listen for a moment; the port, or OSError."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def run(installation: Installation, lock: StateLock) -> None:
+    """Start everything in order, print where it is, wait for the end, stop everything in reverse order."""
+    with StopSignals() as signals:
+        supervisor = Supervisor(installation.state / "log", signals=signals, hold=[lock.fileno()], say=say)
+        try:
+            with supervisor:
+                start(installation, supervisor)
+                print(block(installation), flush=True)
+                supervisor.watch()
+                print("", flush=True)
+                say("stopping")
+        except StoppedError:
+            say("stopped before it was ready")
+            return
+    say("stopped")
+
+
+def start(installation: Installation, supervisor: Supervisor) -> None:
+    """Services, database, first rows, then what serves."""
+    ports, control = installation.ports, installation.control()
+    first: list[Process] = []
+    postgres = valkey = None
+    if not os.environ.get("DATABASE_URL"):
+        postgres = services.Postgres(installation.state, services.postgres_binaries(), services.unprivileged_prefix())
+        if not postgres.data.exists():
+            say("making the database")
+        postgres.initialise()
+        first.append(postgres.process(control))
+    if not os.environ.get("BROKER_URL"):
+        valkey = services.Valkey(installation.state)
+        first.append(valkey.process(control))
+    models = demo_models(installation)
+    static = processes.step(control, "collecting static files", "collectstatic", "--no-input", "--verbosity", "0")
+    say("starting " + ", ".join(process.title for process in [*first, *models]))
+    supervisor.start(*first, *models, static)
+    supervisor.wait_ready(*[process.name for process in first])
+    if postgres:
+        postgres.bootstrap()
+
+    say("migrating the database")
+    supervisor.run(processes.step(control, "the migration", "migrate", "--no-input"))
+    supervisor.run(processes.step(control, "the first rows", "bootstrap"))
+    if installation.demo:
+        say("loading the demo")
+        urls = {
+            "SMALLFIRST_DEMO_CLASSIFIERS_URL": f"http://127.0.0.1:{ports.classifiers}/v1",
+            "SMALLFIRST_DEMO_SMOLLM2_URL": f"http://127.0.0.1:{ports.smollm2}/v1",
+        }
+        supervisor.run(processes.step(control | urls, "loading the demo", "demo_seed"))
+    supervisor.wait_ready(static.name)
+    supervisor.forget(static.name)
+
+    serving = [
+        processes.web(control, ports.web),
+        processes.worker(control),
+        processes.beat(control),
+        processes.gateway(installation.data_plane(), ports.gateway),
+    ]
+    say("starting " + ", ".join(process.title for process in serving))
+    supervisor.start(*serving)
+    # The first start reads the models' texts and trains them.
+    supervisor.wait_ready(*[process.name for process in [*serving, *models]], timeout=300)
+    say("ready")
+
+
+def demo_models(installation: Installation) -> list[Process]:
+    """The demo's model servers; none without the demo."""
+    if not installation.demo:
+        return []
+    environment = {name: value for name, value in installation.data_plane().items() if "GATEWAY" not in name}
+    ports = installation.ports
+    return [
+        processes.demo_models(environment, "classifiers", ports.classifiers),
+        processes.demo_models(environment, "smollm2", ports.smollm2),
+    ]
+
+
+def block(installation: Installation) -> str:
+    """What a visitor needs to know, in one piece."""
+    lines = [
+        "",
+        f"  Pages      {installation.pages_url}",
+        f"  Gateway    {installation.gateway_url}/v1",
+        f"  State      {installation.state}",
+    ]
+    if installation.demo:
+        state = installation.state
+        lines += [
+            "",
+            f"  Sign in with the password {places.read_secret(state / 'demo-password')} as",
+            *(f"    {line}" for line in (state / "demo-people").read_text().splitlines()),
+            "",
+            "  Ask the gateway something its models are not sure about:",
+            *(f"    {line}" for line in (state / "demo-curl").read_text().splitlines()),
+        ]
+    return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The product's processes: their commands, environments, and how each is known to be ready."""
+
+import base64
+import http.client
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from config import state as places
+from config.up.services import clean_environment
+from config.up.supervisor import Process
+
+ROOT = Path(__file__).parents[2]
+# What only the control plane may know; the data plane has no database.
+CONTROL_ONLY = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "BROKER_URL", "SMALLFIRST_KEYS")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The TCP ports, all on 127.0.0.1. The models' are used by the demo alone."""
+
+    web: int
+    gateway: int
+    classifiers: int
+    smollm2: int
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One installation as `up` runs it."""
+
+    state: Path
+    ports: Ports
+    demo: bool
+
+    @property
+    def keys(self) -> Path:
+        """The directory of the key files."""
+        return Path(os.environ.get("SMALLFIRST_KEYS") or self.state / "keys")
+
+    @property
+    def pages_url(self) -> str:
+        """The address of the pages."""
+        return os.environ.get("SMALLFIRST_PUBLIC_URL") or f"http://127.0.0.1:{self.ports.web}"
+
+    @property
+    def gateway_url(self) -> str:
+        """The address of the gateway."""
+        return os.environ.get("SMALLFIRST_GATEWAY_URL") or f"http://127.0.0.1:{self.ports.gateway}"
+
+    def common(self) -> dict[str, str]:
+        """What every process gets."""
+        return clean_environment() | {
+            "PYTHONUNBUFFERED": "1",
+            "SMALLFIRST_STATE": str(self.state),
+            "SMALLFIRST_PUBLIC_URL": self.pages_url,
+            "SMALLFIRST_GATEWAY_URL": self.gateway_url,
+        }
+
+    def control(self) -> dict[str, str]:
+        """What web, worker, beat and the commands of manage.py get."""
+        embedded = {
+            "DATABASE_URL": places.database_url(self.state),
+            "MIGRATION_DATABASE_URL": places.database_url(self.state, places.MIGRATOR_ROLE),
+        }
+        broker = {"BROKER_URL": places.broker_url(self.state)}
+        return {
+            **self.common(),
+            **({} if os.environ.get("DATABASE_URL") else embedded),
+            **({} if os.environ.get("BROKER_URL") else broker),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "SMALLFIRST_KEYS": str(self.keys),
+            "SMALLFIRST_DEMO": "1" if self.demo else "0",
+        }
+
+    def data_plane(self) -> dict[str, str]:
+        """What the gateway gets: the public half of the root key, and the secrets its endpoints refer to."""
+        return {
+            **{name: value for name, value in self.common().items() if name not in CONTROL_ONLY},
+            "SMALLFIRST_CONTROL_URL": f"http://127.0.0.1:{self.ports.web}",
+            "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(self.state / "gateway.credential"),
+            "SMALLFIRST_ROOT_KEY": root_public_key(self.keys),
+            "SMALLFIRST_GATEWAY_STATE": str(self.state / "gateway"),
+            **self.models_key(),
+        }
+
+    def models_key(self) -> dict[str, str]:
+        """The secret of the demo's model servers, as each side of it gets it."""
+        return {"SMALLFIRST_DEMO_MODELS_KEY": places.read_secret(self.keys / "demo-models.key")} if self.demo else {}
+
+
+def root_public_key(keys: Path) -> str:
+    """The public half of the root key, base64url without padding: what gateways pin."""
+    seed = places.read_secret(keys / "root.key")
+    private = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(seed + "=" * (-len(seed) % 4)))
+    return base64.urlsafe_b64encode(private.public_key().public_bytes_raw()).rstrip(b"=").decode()
+
+
+def step(environment: Mapping[str, str], title: str, *command: str) -> Process:
+    """A command of manage.py that ends by itself."""
+    return Process(
+        name=command[0],
+        title=title,
+        command=[sys.executable, str(ROOT / "manage.py"), *command],
+        environment=environment,
+        directory=ROOT,
+        once=True,
+    )
+
+
+def web(environment: Mapping[str, str], port: int) -> Process:
+    """The pages and the API."""
+    command = [
+        *("-m", "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "8"),
+        *("--host", "127.0.0.1", "--port", str(port), "config.wsgi:application"),
+    ]
+    return _serving("web", "the web server", command, environment, port, "/readyz")
+
+
+def gateway(environment: Mapping[str, str], port: int) -> Process:
+    """The data plane."""
+    command = ["-m", "smallfirst.gateway", "--host", "127.0.0.1", "--port", str(port)]
+    return _serving("gateway", "the gateway", command, environment, port, "/healthz")
+
+
+def demo_models(environment: Mapping[str, str], name: str, port: int) -> Process:
+    """One of the demo's model servers."""
+    return _serving(
+        name, f"the demo's {name}", ["-m", f"demo.{name}", "--port", str(port)], environment, port, "/health"
+    )
+
+
+def worker(environment: Mapping[str, str]) -> Process:
+    """Runs the tasks."""
+    # One worker has nobody to gossip with, and starts two seconds sooner.
+    options = ("--concurrency", "2", "--loglevel", "INFO", "--without-gossip", "--without-mingle")
+    return _celery("worker", "the worker", environment, options, b" ready.")
+
+
+def beat(environment: Mapping[str, str]) -> Process:
+    """Sends the tasks that happen by themselves."""
+    return _celery("beat", "the schedule", environment, ("--loglevel", "INFO", "--pidfile="), b"beat: Starting...")
+
+
+def _celery(name: str, title: str, environment: Mapping[str, str], options: Sequence[str], says: bytes) -> Process:
+    return Process(
+        name=name,
+        title=title,
+        command=[sys.executable, "-m", "celery", "--app", "config.celery", "--quiet", name, *options],
+        environment=environment,
+        directory=ROOT,
+        says=says,
+    )
+
+
+def _serving(
+    name: str, title: str, command: Sequence[str], environment: Mapping[str, str], port: int, path: str
+) -> Process:
+    return Process(
+        name=name,
+        title=title,
+        command=[sys.executable, *command],
+        environment=environment,
+        directory=ROOT,
+        ready=lambda _pid: answers(port, path),
+    )
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether a GET on this machine is answered with 200."""
+    # Not urllib: it would take the user's proxy settings to heart.
+    request = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        request.request("GET", path)
+        return request.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        request.close()

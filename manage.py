@@ -1,0 +1,23 @@
+#!/usr/bin/env python3
+"""Django's commands. `migrate` connects as the role that owns the tables; every other command as the application."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+from config import state
+
+
+def main() -> None:
+    """Run the command named in the arguments."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:2] == ["migrate"]:
+        embedded = state.database_url(state.state_path(), state.MIGRATOR_ROLE)
+        migrator = os.environ.get("MIGRATION_DATABASE_URL") or os.environ.get("DATABASE_URL") or embedded
+        os.environ["DATABASE_URL"] = migrator
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
