@@ -1,0 +1,1 @@
+"""Who, which model, which policy, what was decided."""

@@ -1,0 +1,51 @@
+"""The tables of governance, one module per noun."""
+
+from governance.models.accounts import ApiKey, Grant, Team, User
+from governance.models.audit import AuditBody, AuditEvent
+from governance.models.changes import Change, Contributor, Revision, Vote
+from governance.models.gateways import Gateway
+from governance.models.policies import Mode, PolicyHead, PolicyVersion
+from governance.models.registry import (
+    DataClass,
+    Endpoint,
+    Environment,
+    Hosting,
+    Model,
+    ModelVersion,
+    Provider,
+    Tier,
+)
+from governance.models.reviews import Review, ReviewBody
+from governance.models.workflows import Risk, Step, Workflow
+from governance.permissions import Role
+
+__all__ = [
+    "ApiKey",
+    "AuditBody",
+    "AuditEvent",
+    "Change",
+    "Contributor",
+    "DataClass",
+    "Endpoint",
+    "Environment",
+    "Gateway",
+    "Grant",
+    "Hosting",
+    "Mode",
+    "Model",
+    "ModelVersion",
+    "PolicyHead",
+    "PolicyVersion",
+    "Provider",
+    "Review",
+    "ReviewBody",
+    "Revision",
+    "Risk",
+    "Role",
+    "Step",
+    "Team",
+    "Tier",
+    "User",
+    "Vote",
+    "Workflow",
+]

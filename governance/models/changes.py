@@ -1,0 +1,371 @@
+"""Changes: what is proposed, its revisions, who had a hand in it, and the votes on exactly that content."""
+
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+import pgtrigger
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
+
+from governance.models import guards
+from governance.models.accounts import SHA256, User, in_scope
+from governance.models.ids import Identified
+from governance.models.policies import Mode, PolicyVersion
+from governance.models.registry import Environment
+from governance.models.workflows import Workflow
+
+if TYPE_CHECKING:
+    from django.db.models.fields.related_descriptors import RelatedManager
+
+
+# From which state to which; what stands here on the right only has ended.
+TRANSITIONS = {
+    "in_review": ("approved", "rejected", "withdrawn", "stale"),
+    "approved": ("in_review", "applied", "rejected", "withdrawn", "stale"),
+    "stale": ("in_review", "approved", "withdrawn"),
+}
+_OPEN = ", ".join(f"'{state}'" for state in TRANSITIONS)
+_ALLOWED = " ".join(f"WHEN '{state}' THEN ARRAY{[state, *after]}" for state, after in TRANSITIONS.items())
+
+
+class ChangeQuerySet(models.QuerySet["Change"]):
+    """Changes by state and by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those of workflows in whose teams the user may read changes."""
+        return in_scope(self, user, "changes.view", "workflow__team")
+
+    def open(self) -> Self:
+        """Those that may still become live."""
+        return self.filter(state__in=Change.OPEN)
+
+    def awaiting(self, user: User | AnonymousUser) -> Self:
+        """Those in review that the user may vote on, did not write, and has not voted on in their present form."""
+        mine = Vote.objects.filter(voter_id=user.pk, revision=models.OuterRef("revision"))
+        hand = Contributor.objects.filter(user_id=user.pk, change=models.OuterRef("pk"))
+        scoped = in_scope(self, user, "changes.vote", "workflow__team", environment="environment")
+        return scoped.filter(~models.Exists(mine), ~models.Exists(hand), state=Change.State.IN_REVIEW)
+
+    def for_list(self) -> Self:
+        """With all that a list of changes shows, in one query; newest first."""
+        return self.select_related(
+            "workflow__team", "environment", "proposed_by", "revision__version", "revision__base_version"
+        ).order_by("-number")
+
+    def for_page(self) -> Self:
+        """With revisions and votes too, in four queries."""
+        votes = Vote.objects.select_related("voter").order_by("number", "id")
+        revisions = (
+            Revision.objects.select_related("version", "base_version", "created_by")
+            .prefetch_related(Prefetch("votes", queryset=votes))
+            .order_by("number")
+        )
+        return (
+            self.for_list()
+            .select_related("applied_by")
+            .prefetch_related(Prefetch("revisions", queryset=revisions), "contributors__user")
+        )
+
+
+class Change(Identified):
+    """A proposal to make other content live in one environment of one workflow."""
+
+    class Kind(models.TextChoices):
+        """What would change."""
+
+        POLICY = "policy", "Policy"
+
+    class State(models.TextChoices):
+        """Where it stands."""
+
+        IN_REVIEW = "in_review", "In review"
+        APPROVED = "approved", "Approved"
+        APPLIED = "applied", "Applied"
+        REJECTED = "rejected", "Rejected"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+        STALE = "stale", "Stale"
+
+    OPEN = (State.IN_REVIEW, State.APPROVED, State.STALE)
+
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.POLICY)
+    number = models.BigIntegerField(
+        unique=True,
+        editable=False,
+        db_default=Func(Value("governance_change_number"), function="nextval", output_field=BigIntegerField()),
+    )
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="changes")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="changes")
+    title = models.CharField(max_length=200)
+    state = models.CharField(max_length=20, choices=State.choices)
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="proposed_changes")
+    revision: "models.OneToOneField[Revision, Revision]" = models.OneToOneField(
+        "governance.Revision", on_delete=models.PROTECT, related_name="+"
+    )
+    applied_at = models.DateTimeField(null=True, blank=True)
+    applied_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+
+    objects = ChangeQuerySet.as_manager()
+    if TYPE_CHECKING:
+        revisions: RelatedManager["Revision"]
+        contributors: RelatedManager["Contributor"]
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["workflow", "environment"],
+                condition=Q(state__in=["in_review", "approved", "stale"]),
+                name="change_open",
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind__in=["policy"]), name="change_kind_known", violation_error_message="Choose a kind."
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["in_review", "approved", "applied", "rejected", "withdrawn", "stale"]),
+                name="change_state_known",
+                violation_error_message="A change is in review, approved, applied, rejected, withdrawn or stale.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(title=""), name="change_title_given", violation_error_message="Give the change a title."
+            ),
+            models.CheckConstraint(
+                condition=Q(state="applied", applied_at__isnull=False, applied_by__isnull=False)
+                | (~Q(state="applied") & Q(applied_at=None, applied_by=None)),
+                name="change_applied_when_and_by",
+                violation_error_message="An applied change says when and by whom, another one does not.",
+            ),
+        ]
+        triggers = [
+            *guards.kept(
+                fixed=["id", "kind", "number", "workflow_id", "environment_id", "proposed_by_id", "created_at"]
+            ),
+            guards.Guard(
+                name="state_moves",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                func=f"""
+                    IF TG_OP = 'INSERT' THEN
+                        IF NEW.state NOT IN ('in_review', 'approved') THEN
+                            RAISE EXCEPTION 'a change begins in review'
+                                USING ERRCODE = 'check_violation';
+                        END IF;
+                    ELSIF NEW.state <> ALL (CASE OLD.state {_ALLOWED} ELSE ARRAY[OLD.state] END)
+                    THEN
+                        RAISE EXCEPTION 'change % cannot go from % to %', OLD.number, OLD.state, NEW.state
+                            USING ERRCODE = 'check_violation';
+                    ELSIF OLD.state NOT IN ({_OPEN}) AND NEW IS DISTINCT FROM OLD THEN
+                        RAISE EXCEPTION 'change % has ended', OLD.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            guards.Guard(
+                name="applied_is_live",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                timing=pgtrigger.Deferred,
+                declare=[("leads_to", "uuid")],
+                func="""
+                    IF NEW.state = 'applied' AND OLD.state <> 'applied' THEN
+                        SELECT version_id INTO leads_to FROM governance_revision WHERE id = NEW.revision_id;
+                        IF NOT EXISTS (SELECT FROM governance_policyhead WHERE change_id = NEW.id)
+                            AND NOT EXISTS (
+                                SELECT FROM governance_change later
+                                JOIN governance_revision r ON r.id = later.revision_id
+                                WHERE later.state = 'applied' AND r.base_version_id = leads_to
+                            )
+                        THEN
+                            RAISE EXCEPTION 'change % is marked applied, but nothing moved', NEW.number
+                                USING ERRCODE = 'check_violation';
+                        END IF;
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"Change {self.number}: {self.title}"
+
+    @property
+    def team_id(self) -> UUID:
+        """The team of its workflow."""
+        return self.workflow.team_id
+
+
+class Revision(Identified):
+    """One immutable form of a change: from which live version it starts, to which it leads, under which rule.
+
+    The rule is the environment's as it stood: {"votes_needed": n}. At activation the stricter of then and now holds.
+    """
+
+    change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    base_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="revision")
+    mode = models.CharField(max_length=10, choices=Mode.choices)
+    payload_digest = models.CharField("sha256 of what is voted on", max_length=64)
+    rule = models.JSONField()
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    if TYPE_CHECKING:
+        votes: RelatedManager["Vote"]
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["change", "number"],
+                name="revision_number_once",
+                violation_error_message="This change has a revision of that number already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(number__gt=0),
+                name="revision_number_positive",
+                violation_error_message="Revisions count from 1.",
+            ),
+            models.CheckConstraint(
+                condition=Q(mode__in=Mode.values),
+                name="revision_mode_known",
+                violation_error_message="Choose observe or enforce.",
+            ),
+            models.CheckConstraint(
+                condition=Q(payload_digest__regex=SHA256),
+                name="revision_digest_form",
+                violation_error_message="A digest is 64 hexadecimal digits.",
+            ),
+            models.CheckConstraint(
+                condition=Q(rule__votes_needed__gte=0),
+                name="revision_rule_form",
+                violation_error_message="A rule says how many votes are needed.",
+            ),
+        ]
+        triggers = [
+            *guards.append_only(),
+            guards.Guard(
+                name="belongs_together",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                declare=[("change", "governance_change%ROWTYPE")],
+                func="""
+                    SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
+                    IF change.state NOT IN ('in_review', 'approved', 'stale') THEN
+                        RAISE EXCEPTION 'change % has ended', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF EXISTS (
+                        SELECT FROM governance_policyversion
+                        WHERE id IN (NEW.version_id, NEW.base_version_id) AND workflow_id <> change.workflow_id
+                    ) THEN
+                        RAISE EXCEPTION 'change % leads to a policy of another workflow', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"Revision {self.number} of change {self.change.number}"
+
+
+class Contributor(Identified):
+    """A person who had a hand in a change, in any of its revisions, and therefore cannot vote on it."""
+
+    change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="contributors")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["change", "user"],
+                name="contributor_once",
+                violation_error_message="This person is named as a contributor already.",
+            )
+        ]
+        triggers = [*guards.append_only(), guards.audited()]
+
+    def __str__(self) -> str:
+        return f"{self.user} on change {self.change.number}"
+
+
+class Vote(Identified):
+    """What a person said to one revision, bound to the digest of what he saw. His newest one counts."""
+
+    class Choice(models.TextChoices):
+        """What he said; withdraw takes the vote before it back."""
+
+        APPROVE = "approve", "Approved"
+        REQUEST_CHANGES = "request_changes", "Asked for changes"
+        REJECT = "reject", "Rejected"
+        ABSTAIN = "abstain", "Abstained"
+        WITHDRAW = "withdraw", "Took the vote back"
+
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="votes")
+    digest = models.CharField("sha256 of what the voter saw", max_length=64)
+    voter = models.ForeignKey(User, on_delete=models.PROTECT, related_name="votes")
+    number = models.PositiveSmallIntegerField("which of this person's votes on this revision")
+    choice = models.CharField(max_length=20, choices=Choice.choices)
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["revision", "voter", "number"],
+                name="vote_number_once",
+                violation_error_message="This person has a vote of that number on this revision already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(choice__in=["approve", "request_changes", "reject", "abstain", "withdraw"]),
+                name="vote_choice_known",
+                violation_error_message="Approve, ask for changes, reject, abstain or withdraw.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(choice__in=["request_changes", "reject"]) | ~Q(reason=""),
+                name="vote_against_has_reason",
+                violation_error_message="Say why, so that the author knows what to change.",
+            ),
+        ]
+        triggers = [
+            *guards.append_only(),
+            guards.Guard(
+                name="voter_is_another",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                declare=[("revision", "governance_revision%ROWTYPE"), ("change", "governance_change%ROWTYPE")],
+                func="""
+                    SELECT * INTO revision FROM governance_revision WHERE id = NEW.revision_id;
+                    SELECT * INTO change FROM governance_change WHERE id = revision.change_id FOR UPDATE;
+                    IF change.revision_id <> revision.id OR NEW.digest <> revision.payload_digest THEN
+                        RAISE EXCEPTION 'change % has another content by now', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF change.state NOT IN ('in_review', 'approved') THEN
+                        RAISE EXCEPTION 'change % is not in review', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF NEW.voter_id = change.proposed_by_id
+                        OR EXISTS (
+                            SELECT FROM governance_contributor
+                            WHERE change_id = change.id AND user_id = NEW.voter_id
+                        )
+                        OR EXISTS (
+                            SELECT FROM governance_revision
+                            WHERE change_id = change.id AND created_by_id = NEW.voter_id
+                        )
+                    THEN
+                        RAISE EXCEPTION 'nobody votes on change % who had a hand in it', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.voter}: {self.get_choice_display()}"

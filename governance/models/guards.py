@@ -1,0 +1,134 @@
+"""Rules that PostgreSQL itself keeps, for the shell and raw SQL as much as for the verbs."""
+
+from collections.abc import Iterable
+
+import pgtrigger
+from django.db import models
+from pgtrigger import compiler
+
+# A refusal looks to Django and its forms like that of a check constraint.
+REFUSED = " USING ERRCODE = 'check_violation';"
+
+
+class GuardSql(compiler.UpsertTriggerSql):
+    """A trigger's SQL without pgtrigger's way round it.
+
+    Triggers as pgtrigger writes them stand aside when the session sets `pgtrigger.ignore`, which any role may do.
+    """
+
+    def get_template(self) -> str:
+        """The SQL that makes the function and the trigger."""
+        return """
+            CREATE OR REPLACE FUNCTION {pgid}()
+            RETURNS TRIGGER AS $$
+                {declare}
+                BEGIN
+                    {func}
+                END;
+            $$ LANGUAGE plpgsql;
+
+            DROP TRIGGER IF EXISTS {pgid} ON {table};
+            CREATE {constraint} TRIGGER {pgid}
+                {when} {operation} ON {table}
+                {timing}
+                {referencing}
+                FOR EACH {level} {condition}
+                EXECUTE PROCEDURE {execute};
+
+            COMMENT ON TRIGGER {pgid} ON {table} IS '{hash}';
+        """
+
+
+class Guard(pgtrigger.Trigger):
+    """A trigger that nobody who may write to the table can turn off. Its refusals are check violations (23514)."""
+
+    def compile(self, model: type[models.Model]) -> compiler.Trigger:
+        """Return the trigger for the migration."""
+        return compiler.Trigger(
+            name=self.name,
+            sql=GuardSql(
+                pgid=self.get_pgid(model),
+                declare=self.render_declare(model),
+                func=self.render_func(model),
+                table=model._meta.db_table,
+                constraint="CONSTRAINT" if self.timing else "",
+                when=self.when,
+                operation=self.operation,
+                timing=f"DEFERRABLE INITIALLY {self.timing}" if self.timing else "",
+                level=self.level,
+                condition=self.render_condition(model),
+                execute=self.render_execute(model),
+            ),
+        )
+
+
+def append_only() -> list[Guard]:
+    """Rows that are written once: no update, no delete, no truncate."""
+    return [
+        Guard(
+            name="append_only",
+            when=pgtrigger.Before,
+            operation=pgtrigger.Update | pgtrigger.Delete,
+            func="RAISE EXCEPTION '% rows are never changed or deleted', TG_TABLE_NAME" + REFUSED,
+        ),
+        _no_truncate(),
+    ]
+
+
+def kept(*, fixed: Iterable[str] = ()) -> list[Guard]:
+    """Rows that stay: no delete, no truncate, and the named columns keep their first value."""
+    guards = [
+        Guard(
+            name="kept",
+            when=pgtrigger.Before,
+            operation=pgtrigger.Delete,
+            func="RAISE EXCEPTION '% rows are never deleted', TG_TABLE_NAME" + REFUSED,
+        ),
+        _no_truncate(),
+    ]
+    columns = list(fixed)
+    if columns:
+        changed = " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in columns)
+        guards.append(
+            Guard(
+                name="fixed_columns",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                func=f"IF {changed} THEN "
+                f"RAISE EXCEPTION '% rows keep their {', '.join(columns)}', TG_TABLE_NAME{REFUSED} END IF; RETURN NEW;",
+            )
+        )
+    return guards
+
+
+def audited(*columns: str) -> Guard:
+    """A write that commits only together with an audit event of the same transaction.
+
+    With columns, updates that leave all of them alone are free (a sign-in stamps the time of the last one).
+    """
+    watched = " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in columns)
+    skip = f"IF TG_OP = 'UPDATE' AND NOT ({watched}) THEN RETURN NULL; END IF;" if columns else ""
+    return Guard(
+        name="audited",
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+        timing=pgtrigger.Deferred,
+        func=skip
+        + """
+            IF NOT EXISTS (SELECT FROM governance_auditevent WHERE xid = pg_current_xact_id()) THEN
+                RAISE EXCEPTION '% was written without an audit event in the same transaction', TG_TABLE_NAME
+                    USING ERRCODE = 'check_violation';
+            END IF;
+            RETURN NULL;
+        """,
+    )
+
+
+def _no_truncate() -> Guard:
+    return Guard(
+        name="no_truncate",
+        level=pgtrigger.Statement,
+        when=pgtrigger.Before,
+        operation=pgtrigger.Truncate,
+        func="RAISE EXCEPTION '% rows are never deleted', TG_TABLE_NAME" + REFUSED,
+    )

@@ -1,0 +1,202 @@
+"""Policy versions, and the head that says which one is live in an environment."""
+
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+import pgtrigger
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import Q
+
+from governance.models import guards
+from governance.models.accounts import SHA256, User, in_scope
+from governance.models.ids import Identified
+from governance.models.registry import Environment
+from governance.models.workflows import Workflow
+
+if TYPE_CHECKING:
+    from governance.models.changes import Change
+
+
+class Mode(models.TextChoices):
+    """What a live policy does with requests."""
+
+    OBSERVE = "observe", "Observes"
+    ENFORCE = "enforce", "Enforces"
+
+
+class PolicyVersionQuerySet(models.QuerySet["PolicyVersion"]):
+    """Versions by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those of workflows the user may see."""
+        return in_scope(self, user, "workflows.view", "workflow__team")
+
+
+class PolicyVersion(Identified):
+    """One immutable policy document of a workflow."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="policy_versions")
+    number = models.PositiveIntegerField()
+    document = models.JSONField()
+    digest = models.CharField("sha256 of the canonical document", max_length=64)
+    note = models.TextField(blank=True, default="")
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+
+    objects = PolicyVersionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workflow", "number"],
+                name="policyversion_number_once",
+                violation_error_message="This workflow has a policy version of that number already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(number__gt=0),
+                name="policyversion_number_positive",
+                violation_error_message="Policy versions count from 1.",
+            ),
+            models.CheckConstraint(
+                condition=Q(digest__regex=SHA256),
+                name="policyversion_digest_form",
+                violation_error_message="A digest is 64 hexadecimal digits.",
+            ),
+        ]
+        triggers = [*guards.append_only(), guards.audited()]
+
+    def __str__(self) -> str:
+        return f"{self.workflow.name}, version {self.number}"
+
+    @property
+    def team_id(self) -> UUID:
+        """The team of its workflow."""
+        return self.workflow.team_id
+
+
+# What a head may be moved by: an applied change of the same place, whose newest revision starts from the old version
+# and has the votes it needs, on exactly its content, from active people who had no hand in it. Written in SQL because a
+# permission check in Python is passed by anyone with a shell.
+_HEAD_MOVES_BY_VOTES = """
+    IF TG_OP = 'UPDATE' THEN
+        IF (NEW.id, NEW.workflow_id, NEW.environment_id) IS DISTINCT FROM (OLD.id, OLD.workflow_id, OLD.environment_id)
+        THEN
+            RAISE EXCEPTION 'a policy head stays with its workflow and environment'
+                USING ERRCODE = 'check_violation';
+        END IF;
+        live := OLD.version_id;
+    END IF;
+    SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
+    IF NOT FOUND OR change.state <> 'applied' THEN
+        RAISE EXCEPTION 'a policy head moves only to the version of an applied change'
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF (change.workflow_id, change.environment_id) IS DISTINCT FROM (NEW.workflow_id, NEW.environment_id) THEN
+        RAISE EXCEPTION 'change % belongs to another workflow or environment', change.number
+            USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT * INTO revision FROM governance_revision WHERE change_id = change.id ORDER BY number DESC LIMIT 1;
+    IF NOT FOUND OR revision.id <> change.revision_id OR revision.version_id <> NEW.version_id
+        OR revision.mode <> NEW.mode
+    THEN
+        RAISE EXCEPTION 'change % does not lead to this version and mode', change.number
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF revision.base_version_id IS DISTINCT FROM live THEN
+        RAISE EXCEPTION 'change % starts from another version than the live one', change.number
+            USING ERRCODE = 'check_violation';
+    END IF;
+    SELECT greatest(votes_needed, (revision.rule ->> 'votes_needed')::int) INTO needed
+        FROM governance_environment WHERE id = NEW.environment_id;
+    SELECT count(*) FILTER (WHERE newest.choice = 'approve'),
+           count(*) FILTER (WHERE newest.choice IN ('request_changes', 'reject'))
+        INTO approving, blocking
+        FROM (
+            SELECT DISTINCT ON (voter_id) voter_id, choice, digest FROM governance_vote
+            WHERE revision_id = revision.id ORDER BY voter_id, number DESC
+        ) newest
+        JOIN governance_user voter ON voter.id = newest.voter_id AND voter.is_active
+        WHERE newest.digest = revision.payload_digest
+            AND newest.voter_id <> change.proposed_by_id
+            AND NOT EXISTS (
+                SELECT FROM governance_contributor c WHERE c.change_id = change.id AND c.user_id = newest.voter_id
+            )
+            AND NOT EXISTS (
+                SELECT FROM governance_revision r WHERE r.change_id = change.id AND r.created_by_id = newest.voter_id
+            );
+    IF approving < needed OR blocking > 0 THEN
+        RAISE EXCEPTION 'change % has % of % votes, % against', change.number, approving, needed, blocking
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+"""
+
+
+class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
+    """Heads by place and by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those of workflows the user may see."""
+        return in_scope(self, user, "workflows.view", "workflow__team")
+
+    def live_in(self, environment: Environment) -> Self:
+        """What is live in an environment, with workflow and version, in the order of slugs; one query."""
+        return (
+            self.filter(environment=environment, workflow__retired_at=None)
+            .select_related("workflow", "version")
+            .order_by("workflow__slug")
+        )
+
+
+class PolicyHead(Identified):
+    """The policy version that is live for a workflow in an environment. There is none before the first activation."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="heads")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="heads")
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="+")
+    mode = models.CharField(max_length=10, choices=Mode.choices)
+    change: "models.OneToOneField[Change, Change]" = models.OneToOneField(
+        "governance.Change", on_delete=models.PROTECT, related_name="head"
+    )
+
+    objects = PolicyHeadQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workflow", "environment"],
+                name="policyhead_one_per_place",
+                violation_error_message="A workflow has one live policy in an environment.",
+            ),
+            models.CheckConstraint(
+                condition=Q(mode__in=Mode.values),
+                name="policyhead_mode_known",
+                violation_error_message="Choose observe or enforce.",
+            ),
+        ]
+        triggers = [
+            *guards.kept(),
+            guards.Guard(
+                name="moves_by_votes",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                declare=[
+                    ("live", "uuid"),
+                    ("change", "governance_change%ROWTYPE"),
+                    ("revision", "governance_revision%ROWTYPE"),
+                    ("needed", "int"),
+                    ("approving", "int"),
+                    ("blocking", "int"),
+                ],
+                func=_HEAD_MOVES_BY_VOTES,
+            ),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} in {self.environment}"
+
+    @property
+    def team_id(self) -> UUID:
+        """The team of its workflow."""
+        return self.workflow.team_id

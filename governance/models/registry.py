@@ -1,0 +1,319 @@
+"""Environments, providers, and the register of models: what they are, their versions, and where they are served."""
+
+from typing import Self
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from governance.models import guards
+from governance.models.accounts import SHA256, SLUG, Team, User, holding
+from governance.models.ids import Identified
+
+
+class Tier(models.TextChoices):
+    """How large, and how dear, a model is."""
+
+    SMALL = "small", "Small"
+    MID = "mid", "Mid"
+    FRONTIER = "frontier", "Frontier"
+
+
+class Hosting(models.TextChoices):
+    """Whose machines a model runs on."""
+
+    SELF = "self", "Self-hosted"
+    HOSTED = "hosted", "Hosted"
+
+
+class DataClass(models.TextChoices):
+    """How closely data is held, from open to closed."""
+
+    PUBLIC = "public", "Public"
+    INTERNAL = "internal", "Internal"
+    CONFIDENTIAL = "confidential", "Confidential"
+    RESTRICTED = "restricted", "Restricted"
+
+
+class Environment(Identified):
+    """Where a policy is live: development, production. Keys, heads and bundles belong to one."""
+
+    name = models.SlugField(max_length=40, unique=True)
+    votes_needed = models.PositiveSmallIntegerField()
+    position = models.PositiveSmallIntegerField(unique=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(name__regex=SLUG),
+                name="environment_name_form",
+                violation_error_message="Write the name in lower case letters, digits and single hyphens.",
+            ),
+        ]
+        triggers = [*guards.kept(fixed=["id", "name"]), guards.audited()]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def team_id(self) -> None:
+        """Environments belong to the organisation."""
+        return None
+
+
+class Provider(Identified):
+    """A company or service that runs models behind one account."""
+
+    class Kind(models.TextChoices):
+        """The wire it speaks."""
+
+        OPENAI = "openai", "OpenAI-compatible"
+
+    class Meter(models.TextChoices):
+        """Who counts what this account is charged for; any other count only reconciles."""
+
+        GATEWAY = "gateway", "Smallfirst gateway"
+
+    name = models.CharField(max_length=120, unique=True)
+    slug = models.SlugField(max_length=60, unique=True)
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.OPENAI)
+    metered_by = models.CharField(max_length=20, choices=Meter.choices, default=Meter.GATEWAY)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(slug__regex=SLUG),
+                name="provider_slug_form",
+                violation_error_message="Write the slug in lower case letters, digits and single hyphens.",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="openai"),
+                name="provider_kind_known",
+                violation_error_message="Choose one of the kinds.",
+            ),
+            models.CheckConstraint(
+                condition=Q(metered_by="gateway"),
+                name="provider_meter_known",
+                violation_error_message="Choose who meters the account.",
+            ),
+        ]
+        triggers = [*guards.kept(fixed=["id", "slug"]), guards.audited()]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def team_id(self) -> None:
+        """Providers belong to the organisation."""
+        return None
+
+
+class ModelQuerySet(models.QuerySet["Model"]):
+    """Models by state and by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The register is open to everyone who may read it anywhere: any workflow may use any model."""
+        return holding(self, user, "registry.view")
+
+    def in_use(self) -> Self:
+        """Those a policy may name."""
+        return self.filter(state=Model.State.ACTIVE)
+
+    def with_versions(self) -> Self:
+        """With owner, team, versions and their endpoints, in four queries whatever the length."""
+        return self.select_related("owner", "team").prefetch_related("versions__endpoints__provider").order_by("name")
+
+
+class Model(Identified):
+    """A model under the name by which policies and requests call it."""
+
+    class State(models.TextChoices):
+        """Whether a policy may name it."""
+
+        ACTIVE = "active", "Active"
+        RETIRED = "retired", "Retired"
+
+    name = models.CharField(max_length=80, unique=True)
+    title = models.CharField(max_length=120)
+    tier = models.CharField(max_length=10, choices=Tier.choices)
+    purpose = models.TextField()
+    supplier = models.CharField(max_length=120)
+    licence = models.CharField(max_length=80)
+    hosting = models.CharField(max_length=10, choices=Hosting.choices)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="models")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+
+    objects = ModelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(name__regex=r"^[a-z0-9][a-z0-9._:/-]*$") & ~Q(name="auto"),
+                name="model_name_form",
+                violation_error_message="Write the name in lower case letters, digits and . _ : / -; auto is taken.",
+            ),
+            models.CheckConstraint(
+                condition=Q(tier__in=Tier.values),
+                name="model_tier_known",
+                violation_error_message="Choose small, mid or frontier.",
+            ),
+            models.CheckConstraint(
+                condition=Q(hosting__in=Hosting.values),
+                name="model_hosting_known",
+                violation_error_message="Choose self or hosted.",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["active", "retired"]),
+                name="model_state_known",
+                violation_error_message="Choose active or retired.",
+            ),
+        ]
+        triggers = [*guards.kept(fixed=["id", "name"]), guards.audited()]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class ModelVersion(Identified):
+    """One immutable edition of a model: its weights' digest if known, what it can take in, and what it may see."""
+
+    model = models.ForeignKey(Model, on_delete=models.PROTECT, related_name="versions")
+    version = models.CharField(max_length=80)
+    digest = models.CharField("sha256 of the weights", max_length=64, null=True, blank=True)
+    context_tokens = models.PositiveIntegerField()
+    data_classes = ArrayField(models.CharField(max_length=20, choices=DataClass.choices))
+    regions = ArrayField(models.CharField(max_length=40))
+    is_current = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model", "version"],
+                name="modelversion_once",
+                violation_error_message="This model has a version of that name already.",
+            ),
+            models.UniqueConstraint(
+                fields=["model"],
+                condition=Q(is_current=True),
+                name="modelversion_one_current",
+                violation_error_message="A model has one current version.",
+            ),
+            models.CheckConstraint(
+                condition=Q(digest=None) | Q(digest__regex=SHA256),
+                name="modelversion_digest_form",
+                violation_error_message="A digest is 64 hexadecimal digits.",
+            ),
+            models.CheckConstraint(
+                condition=Q(context_tokens__gt=0),
+                name="modelversion_context_positive",
+                violation_error_message="A model reads at least one token.",
+            ),
+            models.CheckConstraint(
+                condition=Q(data_classes__contained_by=DataClass.values) & Q(data_classes__len__gt=0),
+                name="modelversion_data_classes_known",
+                violation_error_message="Name at least one data class: public, internal, confidential, restricted.",
+            ),
+            models.CheckConstraint(
+                condition=Q(regions__len__gt=0),
+                name="modelversion_regions_given",
+                violation_error_message="Name at least one region.",
+            ),
+        ]
+        triggers = [
+            *guards.kept(
+                fixed=["id", "model_id", "version", "digest", "context_tokens", "data_classes", "regions", "created_at"]
+            ),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model.name} {self.version}"
+
+    @property
+    def team_id(self) -> UUID:
+        """The team of its model."""
+        return self.model.team_id
+
+
+class EndpointQuerySet(models.QuerySet["Endpoint"]):
+    """Endpoints as gateways are told of them."""
+
+    def served_in(self, environment: Environment) -> Self:
+        """The active endpoints of current versions of active models, in the order they are tried."""
+        return (
+            self.filter(
+                environment=environment, active=True, version__is_current=True, version__model__state=Model.State.ACTIVE
+            )
+            .select_related("version__model", "provider")
+            .order_by("version__model__name", "position")
+        )
+
+
+class Endpoint(Identified):
+    """An address where a version of a model is served, for one environment. Secrets are named, never held."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="endpoints")
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="endpoints")
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="endpoints")
+    url = models.URLField(max_length=400)
+    upstream_model = models.CharField("name at the provider", max_length=200)
+    region = models.CharField(max_length=40)
+    hosting = models.CharField(max_length=10, choices=Hosting.choices)
+    secret = models.CharField("where the gateway finds the secret", max_length=120, null=True, blank=True)
+    logprobs = models.BooleanField("gives logprobs", default=False)
+    timeout_ms = models.PositiveIntegerField(default=30_000)
+    position = models.PositiveSmallIntegerField(default=1)
+    active = models.BooleanField(default=True)
+
+    objects = EndpointQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "environment", "position"],
+                condition=Q(active=True),
+                name="endpoint_one_per_position",
+                violation_error_message="Another endpoint of this version has that position in this environment.",
+            ),
+            models.CheckConstraint(
+                condition=Q(url__regex=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"),
+                name="endpoint_url_form",
+                violation_error_message="Write an http or https address without query, such as https://host/v1.",
+            ),
+            models.CheckConstraint(
+                condition=Q(hosting__in=Hosting.values),
+                name="endpoint_hosting_known",
+                violation_error_message="Choose self or hosted.",
+            ),
+            models.CheckConstraint(
+                condition=Q(secret=None) | Q(("secret__regex", r"^env:[A-Z][A-Z0-9_]*$")),
+                name="endpoint_secret_form",
+                violation_error_message="Name the gateway's environment variable, such as env:PROVIDER_KEY.",
+            ),
+            models.CheckConstraint(
+                condition=Q(timeout_ms__gte=100) & Q(timeout_ms__lte=600_000),
+                name="endpoint_timeout_range",
+                violation_error_message="Choose a timeout between 100 and 600,000 ms.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(region="") & ~Q(upstream_model=""),
+                name="endpoint_names_given",
+                violation_error_message="Name the region and the model's name at the provider.",
+            ),
+        ]
+        triggers = [
+            *guards.kept(fixed=["id", "version_id", "provider_id", "environment_id", "created_at"]),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.upstream_model} at {self.url}"
+
+    @property
+    def team_id(self) -> UUID:
+        """The team of its model."""
+        return self.version.model.team_id

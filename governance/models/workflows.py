@@ -1,0 +1,128 @@
+"""Workflows, the business processes that use AI, and their steps."""
+
+from typing import Self
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+
+from governance.models import guards
+from governance.models.accounts import SLUG, Team, User, in_scope
+from governance.models.ids import Identified
+from governance.models.registry import DataClass
+
+
+class Risk(models.TextChoices):
+    """How much harm a wrong answer may do. Unacceptable risk is no choice: such a process does not run here."""
+
+    MINIMAL = "minimal", "Minimal"
+    LIMITED = "limited", "Limited"
+    HIGH = "high", "High"
+
+
+class WorkflowQuerySet(models.QuerySet["Workflow"]):
+    """Workflows by state and by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those of the teams in which the user may read workflows."""
+        return in_scope(self, user, "workflows.view", "team")
+
+    def in_use(self) -> Self:
+        """Those that are not retired."""
+        return self.filter(retired_at=None)
+
+    def with_heads(self) -> Self:
+        """With owner, team, steps and what is live where, in three queries whatever the length."""
+        return (
+            self.select_related("owner", "deputy", "team")
+            .prefetch_related("steps", "heads__version", "heads__environment")
+            .order_by("name")
+        )
+
+
+class Workflow(Identified):
+    """A business process with an owner, a risk and a class of data."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120, unique=True)
+    purpose = models.TextField()
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="workflows")
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    deputy = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    risk = models.CharField(max_length=12, choices=Risk.choices)
+    data_class = models.CharField(max_length=20, choices=DataClass.choices)
+    retention_days = models.PositiveSmallIntegerField("days that prompts and answers are kept", default=30)
+    cost_centre = models.CharField(max_length=40, null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    objects = WorkflowQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(slug__regex=SLUG),
+                name="workflow_slug_form",
+                violation_error_message="Write the slug in lower case letters, digits and single hyphens.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(name=""), name="workflow_name_given", violation_error_message="Give the workflow a name."
+            ),
+            models.CheckConstraint(
+                condition=Q(risk__in=Risk.values),
+                name="workflow_risk_known",
+                violation_error_message="Choose minimal, limited or high; unacceptable risk is not allowed.",
+            ),
+            models.CheckConstraint(
+                condition=Q(data_class__in=DataClass.values),
+                name="workflow_data_class_known",
+                violation_error_message="Choose public, internal, confidential or restricted.",
+            ),
+            models.CheckConstraint(
+                condition=Q(deputy=None) | ~Q(deputy=F("owner")),
+                name="workflow_deputy_is_another",
+                violation_error_message="The deputy is someone else than the owner.",
+            ),
+        ]
+        triggers = [*guards.kept(fixed=["id", "slug", "team_id"]), guards.audited()]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Step(Identified):
+    """One station of a workflow."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="steps")
+    name = models.CharField(max_length=60)
+    position = models.PositiveSmallIntegerField()
+    purpose = models.TextField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workflow", "name"],
+                name="step_name_once",
+                violation_error_message="This workflow has a step of that name already.",
+            ),
+            models.UniqueConstraint(
+                fields=["workflow", "position"],
+                name="step_position_once",
+                violation_error_message="Another step of this workflow has that position.",
+            ),
+            models.CheckConstraint(
+                condition=Q(name__regex=r"^[a-z0-9][a-z0-9_.-]*$"),
+                name="step_name_form",
+                violation_error_message="Write the name in lower case letters, digits and _ . -.",
+            ),
+        ]
+        triggers = [*guards.kept(fixed=["id", "workflow_id", "name"]), guards.audited()]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def team_id(self) -> UUID:
+        """The team of its workflow."""
+        return self.workflow.team_id
