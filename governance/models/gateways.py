@@ -1,0 +1,63 @@
+"""Gateways, the processes near the applications that fetch bundles and report usage, and what they show to be let in."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from governance.models import guards
+from governance.models.accounts import SHA256, User
+from governance.models.ids import Identified
+from governance.models.registry import Environment
+
+
+class GatewayQuerySet(models.QuerySet["Gateway"]):
+    """Gateways by use."""
+
+    def usable(self) -> Self:
+        """Those whose credential is accepted."""
+        return self.filter(revoked_at=None)
+
+
+class Gateway(Identified):
+    """A gateway of one environment, or several that share a credential. Of the credential only its hash is kept."""
+
+    name = models.CharField(max_length=120, unique=True)
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="gateways")
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    last_seen_at = models.DateTimeField(null=True, blank=True)
+
+    objects = GatewayQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sha256__regex=SHA256),
+                name="gateway_sha256_form",
+                violation_error_message="A credential's hash is 64 hexadecimal digits.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(name=""), name="gateway_name_given", violation_error_message="Give the gateway a name."
+            ),
+            models.CheckConstraint(
+                condition=Q(revoked_by=None) | Q(revoked_at__isnull=False),
+                name="gateway_revoked_by_and_at",
+                violation_error_message="Who revoked a gateway stands only with the time.",
+            ),
+        ]
+        triggers = [
+            *guards.kept(fixed=["id", "name", "environment_id", "sha256", "created_by_id"]),
+            # That a gateway was seen is no governed act.
+            guards.audited("revoked_at", "revoked_by_id"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def team_id(self) -> None:
+        """Gateways belong to the organisation."""
+        return None
