@@ -17,7 +17,6 @@ _STATE = Path(tempfile.mkdtemp(prefix="smallfirst-tests-"))
 places.make_keys(_STATE / "keys")
 os.environ |= {
     "SMALLFIRST_STATE": str(_STATE),
-    "SMALLFIRST_DEMO": "1",
     "DATABASE_URL": places.database_url(_STATE, places.APP_ROLE, "smallfirst_test"),
     "MIGRATION_DATABASE_URL": places.database_url(_STATE, places.MIGRATOR_ROLE, "smallfirst_test"),
     "BROKER_URL": places.broker_url(_STATE),

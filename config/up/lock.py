@@ -24,7 +24,7 @@ class StateLock:
         deadline = time.monotonic() + CLEANING
         while not self._taken():
             holder = self._holder()
-            if _alive(holder.get("pid")) or time.monotonic() > deadline:
+            if is_alive(holder.get("pid")) or time.monotonic() > deadline:
                 raise AlreadyRunningError(
                     f"Smallfirst already runs on {state}: process {holder.get('pid', 'unknown')}, "
                     f"{holder.get('url', 'still starting')}. Stop it with Ctrl-C there, or choose another --state."
@@ -64,7 +64,7 @@ class StateLock:
         self._file.flush()
 
 
-def _alive(pid: object) -> bool:
+def is_alive(pid: object) -> bool:
     """Whether a process runs; one that was killed and not yet collected by its parent does not."""
     if not isinstance(pid, int):
         return False
