@@ -53,7 +53,7 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def supervisor() -> Iterator[Supervisor]:
+def session_services() -> Iterator[Supervisor]:
     """Runs the session's services; they end with it, also when it is killed."""
     logs = places.make_private(settings.STATE / "log")
     with Supervisor(logs) as running:
@@ -61,23 +61,23 @@ def supervisor() -> Iterator[Supervisor]:
 
 
 @pytest.fixture(scope="session")
-def postgres(supervisor: Supervisor) -> services.Postgres:
+def postgres(session_services: Supervisor) -> services.Postgres:
     """The session's cluster, running, with its roles."""
     cluster = services.Postgres(
         settings.STATE, services.postgres_binaries(), services.unprivileged_prefix(), settings=FORGETFUL
     )
     cluster.initialise(sync=False)
-    supervisor.start(cluster.process(os.environ))
-    supervisor.wait_ready("postgres")
+    session_services.start(cluster.process(os.environ))
+    session_services.wait_ready("postgres")
     cluster.bootstrap(TEMPLATE)
     return cluster
 
 
 @pytest.fixture(scope="session")
-def valkey(supervisor: Supervisor) -> str:
+def valkey(session_services: Supervisor) -> str:
     """The session's broker, running; its URL."""
-    supervisor.start(services.Valkey(settings.STATE).process(os.environ))
-    supervisor.wait_ready("valkey")
+    session_services.start(services.Valkey(settings.STATE).process(os.environ))
+    session_services.wait_ready("valkey")
     return settings.BROKER_URL
 
 

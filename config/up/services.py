@@ -4,11 +4,13 @@ For demo, development and tests only; production names its own services in DATAB
 unix sockets in a directory that only their owner may enter, and on no port.
 """
 
+import contextlib
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from config import state as places
 from config.up.supervisor import Process
 
 OLDEST_POSTGRES = 16
+# Where Debian and its children keep servers that are not on PATH.
+SYSTEM_SERVERS = Path("/usr/lib/postgresql")
 ROLES = Path(__file__).parents[2] / "docs" / "database_roles.sql"
 
 
@@ -46,7 +50,7 @@ def postgres_binaries() -> Path:
             return inside
     on_path = shutil.which("postgres")
     candidates = [Path(on_path).resolve().parent] if on_path else []
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    candidates += sorted(SYSTEM_SERVERS.glob("*/bin"), reverse=True)
     for directory in candidates:
         if (directory / "initdb").is_file() and postgres_version(directory) >= OLDEST_POSTGRES:
             return directory
@@ -161,6 +165,7 @@ class Postgres:
 
     def process(self, environment: Mapping[str, str]) -> Process:
         """The server as a process to supervise. Call `initialise` first."""
+        self._forget_stale_pid()
         sockets = places.make_private(places.sockets_path(self.state))
         quoted = '"' + str(sockets).replace('"', '""') + '"'
         settings = (
@@ -177,6 +182,21 @@ class Postgres:
             # INT is the fast shutdown: open sessions are ended, nothing is lost. TERM would wait for them.
             stop_signal="SIGINT",
         )
+
+    def _forget_stale_pid(self) -> None:
+        """Remove the pid file when no server process works in the data directory.
+
+        After a reboot its number may be another program's; PostgreSQL would then believe that it still runs.
+        """
+        if sys.platform != "linux":
+            return
+        data = os.path.realpath(self.data)
+        for process in Path("/proc").glob("[0-9]*"):
+            # Another user's process hides where it works, but could not work in this directory either.
+            with contextlib.suppress(OSError):
+                if str((process / "cwd").readlink()) == data:
+                    return
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def answers(self, pid: int) -> bool:
         """Whether the server of this very pid accepts connections. Another one on the same directory does not count."""
