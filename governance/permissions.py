@@ -54,11 +54,12 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
         "changes.activate",
         "changes.propose",
         "changes.vote",
+        "prices.edit",
         "registry.edit",
         "workflows.create",
         "workflows.edit",
     },
-    Role.FINANCE: _READS | {"requests.view", "spend.view"},
+    Role.FINANCE: _READS | {"prices.edit", "requests.view", "spend.view"},
     Role.INTEGRATOR: _READS
     | {"accounts.create_key", "accounts.revoke_key", "changes.propose", "requests.view", "spend.view"},
     Role.AUDITOR: VIEWS,
@@ -72,3 +73,19 @@ def roles_with(act: str) -> list[Role]:
     if not roles:
         raise KeyError(f"no role may {act}; name an act of governance.permissions.PERMISSIONS")
     return roles
+
+
+# What Smallfirst itself may do while it sets up. It proposes, votes on and activates nothing: that is for people.
+SERVICES: dict[str, frozenset[str]] = {
+    "bootstrap": frozenset(
+        {
+            "accounts.edit",
+            "accounts.create_key",
+            "prices.edit",
+            "registry.edit",
+            "workflows.create",
+            "workflows.edit",
+        }
+    ),
+    "list prices": frozenset({"prices.edit"}),
+}

@@ -130,7 +130,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=governance.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('mode', models.CharField(choices=[('observe', 'Observes'), ('enforce', 'Enforces')], max_length=10)),
+                ('mode', models.CharField(choices=[('enforce', 'Enforces')], max_length=10)),
             ],
         ),
         migrations.CreateModel(
@@ -187,7 +187,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=governance.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('number', models.PositiveIntegerField()),
-                ('mode', models.CharField(choices=[('observe', 'Observes'), ('enforce', 'Enforces')], max_length=10)),
+                ('mode', models.CharField(choices=[('enforce', 'Enforces')], max_length=10)),
                 ('payload_digest', models.CharField(max_length=64, verbose_name='sha256 of what is voted on')),
                 ('rule', models.JSONField()),
             ],
@@ -685,7 +685,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='revision',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['observe', 'enforce'])), name='revision_mode_known', violation_error_message='Choose observe or enforce.'),
+            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['enforce'])), name='revision_mode_known', violation_error_message='A live policy enforces.'),
         ),
         migrations.AddConstraint(
             model_name='revision',
@@ -961,7 +961,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='policyhead',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['observe', 'enforce'])), name='policyhead_mode_known', violation_error_message='Choose observe or enforce.'),
+            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['enforce'])), name='policyhead_mode_known', violation_error_message='A live policy enforces.'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='policyhead',

@@ -4,6 +4,7 @@ from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.audit import AuditBody, AuditEvent
 from governance.models.changes import Change, Contributor, Revision, Vote
 from governance.models.gateways import Gateway
+from governance.models.ids import new_id
 from governance.models.policies import Mode, PolicyHead, PolicyVersion
 from governance.models.registry import (
     DataClass,
@@ -48,4 +49,5 @@ __all__ = [
     "User",
     "Vote",
     "Workflow",
+    "new_id",
 ]

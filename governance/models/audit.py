@@ -1,6 +1,6 @@
 """Audit events: who did what to what, when and why, written once; and their bodies, which can be erased."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
@@ -12,7 +12,13 @@ from governance.models.accounts import SHA256, User, in_scope
 from governance.models.ids import new_id
 
 
-class TransactionIdField(models.BigIntegerField):
+if TYPE_CHECKING:
+    _Whole = models.BigIntegerField[int, int]
+else:
+    _Whole = models.BigIntegerField
+
+
+class TransactionIdField(_Whole):
     """PostgreSQL's xid8, the number of the transaction that wrote the row; comparable within one cluster only."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:

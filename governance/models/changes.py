@@ -42,8 +42,10 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
     def awaiting(self, user: User | AnonymousUser) -> Self:
         """Those in review that the user may vote on, did not write, and has not voted on in their present form."""
-        mine = Vote.objects.filter(voter_id=user.pk, revision=models.OuterRef("revision"))
-        hand = Contributor.objects.filter(user_id=user.pk, change=models.OuterRef("pk"))
+        if not isinstance(user, User):
+            return self.none()
+        mine = Vote.objects.filter(voter=user, revision=models.OuterRef("revision"))
+        hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
         scoped = in_scope(self, user, "changes.vote", "workflow__team", environment="environment")
         return scoped.filter(~models.Exists(mine), ~models.Exists(hand), state=Change.State.IN_REVIEW)
 
@@ -230,7 +232,7 @@ class Revision(Identified):
             models.CheckConstraint(
                 condition=Q(mode__in=Mode.values),
                 name="revision_mode_known",
-                violation_error_message="Choose observe or enforce.",
+                violation_error_message="A live policy enforces.",
             ),
             models.CheckConstraint(
                 condition=Q(payload_digest__regex=SHA256),

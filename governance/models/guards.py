@@ -42,7 +42,7 @@ class GuardSql(compiler.UpsertTriggerSql):
 class Guard(pgtrigger.Trigger):
     """A trigger that nobody who may write to the table can turn off. Its refusals are check violations (23514)."""
 
-    def compile(self, model: type[models.Model]) -> compiler.Trigger:
+    def compile(self, model: models.Model) -> compiler.Trigger:
         """Return the trigger for the migration."""
         return compiler.Trigger(
             name=self.name,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 class Mode(models.TextChoices):
     """What a live policy does with requests."""
 
-    OBSERVE = "observe", "Observes"
     ENFORCE = "enforce", "Enforces"
 
 
@@ -171,7 +170,7 @@ class PolicyHead(Identified):
             models.CheckConstraint(
                 condition=Q(mode__in=Mode.values),
                 name="policyhead_mode_known",
-                violation_error_message="Choose observe or enforce.",
+                violation_error_message="A live policy enforces.",
             ),
         ]
         triggers = [

@@ -1,0 +1,294 @@
+"""The register: environments, providers, models with their versions, and the endpoints that serve them."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.db.models import Max
+
+from governance import audit
+from governance.accounts import ORGANISATION, require
+from governance.audit import Actor
+from governance.errors import GovernanceError, InvalidInput, store
+from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Provider, Team, User
+
+
+class ModelInUse(GovernanceError):
+    """A live policy names the model; its workflows stand in the text."""
+
+
+@transaction.atomic
+def add_environment(*, name: str, votes_needed: int, position: int, by: Actor) -> Environment:
+    """Add an environment. `votes_needed` people other than the authors must approve a change there; 0 asks nobody.
+
+    `position` orders environments on the way to production. Raises NotPermitted and InvalidInput.
+    """
+    require(by, "registry.edit", ORGANISATION)
+    made = store(Environment(name=name, votes_needed=votes_needed, position=position))
+    audit.record(
+        action="registry.add_environment",
+        actor=by,
+        object=made,
+        summary=f"Added the environment {made.name}, where changes need {votes_needed} votes",
+        after={"name": made.name, "votes_needed": votes_needed, "position": position},
+    )
+    return made
+
+
+@transaction.atomic
+def add_provider(*, name: str, slug: str, by: Actor, kind: str = Provider.Kind.OPENAI) -> Provider:
+    """Add an account at a company or service that runs models. Raises NotPermitted and InvalidInput."""
+    require(by, "registry.edit", ORGANISATION)
+    made = store(Provider(name=name, slug=slug, kind=kind))
+    audit.record(
+        action="registry.add_provider",
+        actor=by,
+        object=made,
+        summary=f"Added the provider {made.name}",
+        after={"name": made.name, "slug": made.slug, "kind": made.kind, "metered_by": made.metered_by},
+    )
+    return made
+
+
+@transaction.atomic
+def register_model(
+    *,
+    name: str,
+    title: str,
+    tier: str,
+    purpose: str,
+    supplier: str,
+    licence: str,
+    hosting: str,
+    owner: User,
+    team: Team,
+    version: str,
+    context_tokens: int,
+    data_classes: Iterable[str],
+    regions: Iterable[str],
+    by: Actor,
+    digest: str | None = None,
+) -> Model:
+    """Register a model under a name, with its first version. Policies may name it once an endpoint serves it.
+
+    `digest` is the SHA-256 of its weights where they are known. Raises NotPermitted and InvalidInput.
+    """
+    require(by, "registry.edit", team)
+    made = store(
+        Model(
+            name=name,
+            title=title,
+            tier=tier,
+            purpose=purpose,
+            supplier=supplier,
+            licence=licence,
+            hosting=hosting,
+            owner=owner,
+            team=team,
+        )
+    )
+    first = _store_version(made, version, context_tokens, data_classes, regions, digest)
+    audit.record(
+        action="registry.register_model",
+        actor=by,
+        object=made,
+        summary=f"Registered the {made.tier} model {made.name} by {made.supplier}, version {first.version}",
+        version=first.version,
+        after={
+            **{field: getattr(made, field) for field in ("name", "tier", "supplier", "licence", "hosting", "state")},
+            **{"owner": owner.pk, "team": team.slug},
+            **_version_facts(first),
+        },
+    )
+    return made
+
+
+@transaction.atomic
+def add_version(
+    *,
+    model: Model,
+    version: str,
+    context_tokens: int,
+    data_classes: Iterable[str],
+    regions: Iterable[str],
+    by: Actor,
+    digest: str | None = None,
+) -> ModelVersion:
+    """Make another version of a model its current one; it serves from its own endpoints.
+
+    Raises NotPermitted, and InvalidInput, also for a retired model.
+    """
+    held = _lock_model(model)
+    require(by, "registry.edit", held)
+    if held.state != Model.State.ACTIVE:
+        raise InvalidInput(f"model: {held.name} is retired; register a model in use", field="model")
+    before = held.versions.filter(is_current=True).first()
+    held.versions.filter(is_current=True).update(is_current=False)
+    made = _store_version(held, version, context_tokens, data_classes, regions, digest)
+    audit.record(
+        action="registry.add_version",
+        actor=by,
+        object=held,
+        summary=f"{held.name} is now at version {made.version}",
+        version=made.version,
+        before=_version_facts(before) if before else None,
+        after=_version_facts(made),
+    )
+    return made
+
+
+@transaction.atomic
+def add_endpoint(
+    *,
+    version: ModelVersion,
+    provider: Provider,
+    environment: Environment,
+    url: str,
+    upstream_model: str,
+    region: str,
+    hosting: str,
+    by: Actor,
+    secret: str | None = None,
+    logprobs: bool = False,
+    timeout_ms: int = 30_000,
+    position: int | None = None,
+) -> Endpoint:
+    """Say where a version is served in an environment. Endpoints of a model are tried by rising position.
+
+    `url` is the base of an OpenAI-compatible API (`https://host/v1`); `secret` names where the gateway finds the key
+    (`env:NAME`); `position` None is the last. Raises NotPermitted and InvalidInput.
+    """
+    model = _lock_model(version.model)
+    require(by, "registry.edit", model, environment=environment)
+    if region not in version.regions:
+        raise InvalidInput(
+            f"region: {model.name} may run in {', '.join(version.regions)}; choose one of them", field="region"
+        )
+    if position is None:
+        there = Endpoint.objects.filter(version=version, environment=environment, active=True)
+        position = (there.aggregate(last=Max("position"))["last"] or 0) + 1
+    made = store(
+        Endpoint(
+            version=version,
+            provider=provider,
+            environment=environment,
+            url=url,
+            upstream_model=upstream_model,
+            region=region,
+            hosting=hosting,
+            secret=secret,
+            logprobs=logprobs,
+            timeout_ms=timeout_ms,
+            position=position,
+        )
+    )
+    audit.record(
+        action="registry.add_endpoint",
+        actor=by,
+        object=made,
+        summary=f"{model.name} is served at {made.url} in {environment.name}",
+        after={
+            **{"model": model.name, "version": version.version, "environment": environment.name, "url": made.url},
+            **{"provider": provider.slug, "region": region, "hosting": hosting, "secret": secret, "position": position},
+        },
+    )
+    return made
+
+
+@transaction.atomic
+def move_endpoint(*, endpoint: Endpoint, url: str, by: Actor) -> Endpoint:
+    """Change an endpoint's address. The address it has already writes nothing. Raises NotPermitted and InvalidInput."""
+    held = _lock_endpoint(endpoint)
+    require(by, "registry.edit", held)
+    if held.url == url:
+        return held
+    before = held.url
+    held.url = url
+    store(held)
+    audit.record(
+        action="registry.move_endpoint",
+        actor=by,
+        object=held,
+        summary=f"{held.version.model.name} moved from {before} to {held.url} in {held.environment.name}",
+        before={"url": before},
+        after={"url": held.url},
+    )
+    return held
+
+
+@transaction.atomic
+def close_endpoint(*, endpoint: Endpoint, reason: str, by: Actor) -> Endpoint:
+    """Take an endpoint out of service. Raises NotPermitted, and InvalidInput if it is closed already."""
+    held = _lock_endpoint(endpoint)
+    require(by, "registry.edit", held)
+    if not held.active:
+        raise InvalidInput("This endpoint is closed already.")
+    held.active = False
+    store(held)
+    audit.record(
+        action="registry.close_endpoint",
+        actor=by,
+        object=held,
+        summary=f"{held.version.model.name} is no longer served at {held.url} in {held.environment.name}",
+        before={"active": True},
+        after={"active": False},
+        reason=reason,
+    )
+    return held
+
+
+@transaction.atomic
+def retire(*, model: Model, reason: str, by: Actor) -> Model:
+    """Take a model out of use, for good. Raises NotPermitted, ModelInUse while a live policy names it, InvalidInput."""
+    held = _lock_model(model)
+    require(by, "registry.edit", held)
+    if held.state != Model.State.ACTIVE:
+        raise InvalidInput(f"{held.name} is retired already.")
+    users = PolicyHead.objects.naming(held.name).order_by("workflow__name").values_list("workflow__name", flat=True)
+    if users:
+        raise ModelInUse(f"{held.name} is named by the live policy of {', '.join(users)}: change that first.")
+    held.state = Model.State.RETIRED
+    store(held)
+    audit.record(
+        action="registry.retire",
+        actor=by,
+        object=held,
+        summary=f"Retired the model {held.name}",
+        before={"state": "active"},
+        after={"state": "retired"},
+        reason=reason,
+    )
+    return held
+
+
+def _lock_model(model: Model) -> Model:
+    return Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+
+
+def _lock_endpoint(endpoint: Endpoint) -> Endpoint:
+    held = Endpoint.objects.select_related("version__model", "environment").select_for_update(of=("self",))
+    return held.get(pk=endpoint.pk)
+
+
+def _store_version(
+    model: Model,
+    version: str,
+    context_tokens: int,
+    data_classes: Iterable[str],
+    regions: Iterable[str],
+    digest: str | None,
+) -> ModelVersion:
+    return store(
+        ModelVersion(
+            model=model,
+            version=version,
+            digest=digest,
+            context_tokens=context_tokens,
+            data_classes=list(data_classes),
+            regions=list(regions),
+        )
+    )
+
+
+def _version_facts(version: ModelVersion) -> dict[str, object]:
+    fields = ("version", "digest", "context_tokens", "data_classes", "regions")
+    return {field: getattr(version, field) for field in fields}

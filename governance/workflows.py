@@ -1,0 +1,153 @@
+"""Workflows: the business processes that use AI, who answers for them, and their steps."""
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from governance import audit
+from governance.accounts import require
+from governance.audit import Actor
+from governance.errors import InvalidInput, store
+from governance.models import Step, Team, User, Workflow
+
+
+@transaction.atomic
+def create(
+    *,
+    slug: str,
+    name: str,
+    purpose: str,
+    team: Team,
+    owner: User,
+    risk: str,
+    data_class: str,
+    by: Actor,
+    deputy: User | None = None,
+    retention_days: int = 30,
+    cost_centre: str | None = None,
+) -> Workflow:
+    """Add a workflow. It serves nothing before a policy for it is live. Raises NotPermitted and InvalidInput.
+
+    `risk` and `data_class` are floors: a request can raise them, never lower them. `retention_days` is how long its
+    prompts and answers are kept.
+    """
+    require(by, "workflows.create", team)
+    made = store(
+        Workflow(
+            slug=slug,
+            name=name,
+            purpose=purpose,
+            team=team,
+            owner=owner,
+            deputy=deputy,
+            risk=risk,
+            data_class=data_class,
+            retention_days=retention_days,
+            cost_centre=cost_centre,
+        )
+    )
+    audit.record(
+        action="workflows.create",
+        actor=by,
+        object=made,
+        summary=f"Added the workflow {made.name}, {made.get_risk_display().lower()} risk, {made.data_class} data",
+        after={"slug": made.slug, "risk": made.risk, "data_class": made.data_class, **_facts(made)},
+    )
+    return made
+
+
+@transaction.atomic
+def edit(
+    *,
+    workflow: Workflow,
+    name: str,
+    purpose: str,
+    owner: User,
+    deputy: User | None,
+    retention_days: int,
+    cost_centre: str | None,
+    by: Actor,
+) -> Workflow:
+    """Change what a workflow is called and who answers for it; risk and data class stay, they are part of its policy.
+
+    Raises NotPermitted and InvalidInput. An edit that changes nothing writes nothing.
+    """
+    held = _lock(workflow)
+    require(by, "workflows.edit", held)
+    before = _facts(held)
+    held.name, held.purpose, held.owner, held.deputy = name, purpose, owner, deputy
+    held.retention_days, held.cost_centre = retention_days, cost_centre
+    after = _facts(held)
+    if after == before:
+        return held
+    store(held)
+    audit.record(
+        action="workflows.edit",
+        actor=by,
+        object=held,
+        summary=f"Changed {', '.join(field for field in after if after[field] != before[field])} of {held.name}",
+        before=before,
+        after=_facts(held),
+    )
+    return held
+
+
+@transaction.atomic
+def add_step(*, workflow: Workflow, name: str, purpose: str, by: Actor, position: int | None = None) -> Step:
+    """Add a step, at the end unless said. Raises NotPermitted and InvalidInput."""
+    held = _lock(workflow)
+    require(by, "workflows.edit", held)
+    if position is None:
+        position = (held.steps.aggregate(last=Max("position"))["last"] or 0) + 1
+    made = store(Step(workflow=held, name=name, purpose=purpose, position=position))
+    audit.record(
+        action="workflows.add_step",
+        actor=by,
+        object=made,
+        summary=f"Added the step {made.name} to {held.name}",
+        after={"workflow": held.slug, "name": made.name, "position": made.position, "purpose": made.purpose},
+    )
+    return made
+
+
+@transaction.atomic
+def retire(*, workflow: Workflow, reason: str, by: Actor) -> Workflow:
+    """Take a workflow out of use, for good: its policies leave the bundles and its keys stop working.
+
+    Raises NotPermitted, and InvalidInput if it is retired already.
+    """
+    held = _lock(workflow)
+    require(by, "workflows.edit", held)
+    if held.retired_at is not None:
+        raise InvalidInput(f"{held.name} is retired already.")
+    held.retired_at = timezone.now()
+    store(held)
+    audit.record(
+        action="workflows.retire",
+        actor=by,
+        object=held,
+        summary=f"Retired the workflow {held.name}",
+        before={"retired_at": None},
+        after={"retired_at": held.retired_at},
+        reason=reason,
+    )
+    return held
+
+
+def _lock(workflow: Workflow) -> Workflow:
+    return (
+        Workflow.objects.select_related("owner", "deputy", "team")
+        .select_for_update(of=("self",), no_key=True)
+        .get(pk=workflow.pk)
+    )
+
+
+def _facts(workflow: Workflow) -> dict[str, object]:
+    return {
+        "name": workflow.name,
+        "purpose": workflow.purpose,
+        "owner": workflow.owner_id,
+        "deputy": workflow.deputy_id,
+        "retention_days": workflow.retention_days,
+        "cost_centre": workflow.cost_centre,
+    }
