@@ -14,14 +14,17 @@ GUARD_CLAUSES = (
     "models", "licence", "hosting", "region", "data_class", "no_logprobs", "context", "unbounded_cost", "price_unknown",
     "cost",
 )  # fmt: skip
-STATE_CLAUSES = ("no_endpoint", "stopped", "breaker_open")
+STATE_CLAUSES = ("unregistered", "no_endpoint", "stopped", "breaker_open")
+
+Outcome = Literal["kept", "person", "failed", "refused"]
+RefusalCode = Literal["not_allowed", "no_model_available", "unknown_model"]
 
 
 class Output(msgspec.Struct, frozen=True):
     """Base of what the engine hands back: immutable."""
 
 
-class Reason(Output):
+class Reason(Output, frozen=True):
     """One sentence for a person, its code for a program, and the figures it names."""
 
     code: str
@@ -29,7 +32,7 @@ class Reason(Output):
     facts: dict[str, str | int | float | None] = {}
 
 
-class LeftOut(Output):
+class LeftOut(Output, frozen=True):
     """A candidate that is not asked: its model's name, the clause that left it out, and that in words."""
 
     model: str
@@ -37,18 +40,20 @@ class LeftOut(Output):
     text: str
 
 
-class PlannedEndpoint(Output):
-    """One place where a rung's model may be asked; amounts (USD) stand only under a cost ceiling.
+class PlannedEndpoint(Output, frozen=True):
+    """One place where a rung's model may be asked.
 
-    ``input_cost`` is the price of the estimated input, ``output_rate`` that of one output token.
+    The amounts (USD) are worked out only under a cost ceiling: the price of the estimated input, that of one output
+    token, and ``most``, what one attempt can cost.
     """
 
     id: str
-    input_cost: Decimal | None = None
-    output_rate: Decimal | None = None
+    input_cost: Decimal = Decimal(0)
+    output_rate: Decimal = Decimal(0)
+    most: Decimal = Decimal(0)
 
 
-class PlannedRung(Output):
+class PlannedRung(Output, frozen=True):
     """One rung of the ladder: endpoints in the order they are asked; ``keep_from`` None asks no confidence."""
 
     model: str
@@ -57,19 +62,20 @@ class PlannedRung(Output):
     keep_from: float | None
 
 
-class PolicyNumber(Output):
+class PolicyNumber(Output, frozen=True):
     """The policy version behind a plan: its id and the number that people use."""
 
     id: str
     number: int
 
 
-class Plan(Output):
+class Plan(Output, frozen=True):
     """The ladder of one request after every guard; ``start`` is the index of the rung that is asked first.
 
     ``rules`` are the names of all rules that fired, ``left_out`` every candidate that is not in ``rungs``. ``gate`` is
     None when the first rung that answers is kept. ``review`` is None when no person is ever asked, and its ``when`` is
-    ``always`` when a rule asks for a person. ``limits`` are those in force; ``max_cost`` is the narrowest ceiling, USD.
+    ``always`` when ``review_rule`` asks for a person. ``start_rule`` is the rule that chose the start, where one did.
+    ``limits`` are those in force; ``max_cost`` is the narrowest ceiling, USD.
     """
 
     policy_version: PolicyNumber
@@ -79,50 +85,52 @@ class Plan(Output):
     rungs: tuple[PlannedRung, ...]
     left_out: tuple[LeftOut, ...]
     start: int
+    start_rule: str | None
     gate: Gate | None
     review: Review | None
+    review_rule: str | None
     limits: Limits
     max_cost: Decimal | None
 
 
-class Refusal(Output):
+class Refusal(Output, frozen=True):
     """No model may be asked; ``clause`` says what refused, ``text`` says it in words.
 
-    ``not_allowed``: a guard or rule forbids it. ``no_model_available``: may pass by itself. ``unknown_model``: the request
-    names a model that is not registered.
+    ``not_allowed``: a guard or rule forbids it. ``no_model_available``: may pass by itself. ``unknown_model``: the
+    request names a model that is not registered.
     """
 
     policy_version: PolicyNumber | None
     step: str
     rules: tuple[str, ...]
     triage: Difficulty
-    code: Literal["not_allowed", "no_model_available", "unknown_model"]
+    code: RefusalCode
     clause: str
     text: str
     left_out: tuple[LeftOut, ...] = ()
 
 
-class Keep(Output):
+class Keep(Output, frozen=True):
     """The answer of this rung is the request's answer."""
 
     rung: int
 
 
-class Climb(Output):
+class Climb(Output, frozen=True):
     """Ask this rung at this endpoint next: the first rung, the same one elsewhere, or a higher one."""
 
     rung: int
     endpoint: str
 
 
-class Person(Output):
+class Person(Output, frozen=True):
     """A person decides; ``rung`` holds the answer that is proposed to him."""
 
     reason: Reason
     rung: int
 
 
-class Fail(Output):
+class Fail(Output, frozen=True):
     """No answer and nothing left to ask."""
 
     reason: Reason
@@ -131,7 +139,7 @@ class Fail(Output):
 Move = Keep | Climb | Person | Fail
 
 
-class Decision(Input):
+class Decision(Input, frozen=True, kw_only=True):
     """A decision as it is stored and sent: all that went into it, and what came out; the reasons are found by replay.
 
     ``at`` is RFC 3339 in UTC with microseconds; ``key``, ``environment`` and ``workflow`` are ids, ``snapshot`` is a
@@ -152,7 +160,7 @@ class Decision(Input):
     snapshot: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     policy_version: Id | None
     attempts: Annotated[tuple[AttemptSignals, ...], Meta(max_length=200)]
-    outcome: Literal["kept", "person", "failed", "refused"]
+    outcome: Outcome
     kept_model: Name | None
     tier: Tier | None
     review: Id | None

@@ -17,7 +17,7 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Base of what goes into a decision: immutable, bounded, with no unknown field."""
 
 
-class Facts(Input):
+class Facts(Input, frozen=True, kw_only=True):
     """What the caller says about one request. ``workflow`` is an id; class and risk may only raise the declared ones.
 
     ``step`` is ``*`` when the request names none, ``model`` is ``auto`` when the policy chooses. ``tags`` are sorted by
@@ -37,7 +37,7 @@ class Facts(Input):
     wants_logprobs: bool = False
 
 
-class Signals(Input):
+class Signals(Input, frozen=True, kw_only=True):
     """Numbers read from a request's text by ``smallfirst.signals``; ``version`` names the way they were counted.
 
     ``input_tokens`` estimates the whole input; the others count what the user wrote: characters, words, sentences,
@@ -54,7 +54,7 @@ class Signals(Input):
     code: Count = 0
 
 
-class State(Input):
+class State(Input, frozen=True, kw_only=True):
     """What may not be used just now, all by id; ``at`` is the moment in milliseconds since 1970, UTC."""
 
     stopped_models: Ids = ()
@@ -64,7 +64,7 @@ class State(Input):
     at: Annotated[int, Meta(ge=0, le=253_402_300_799_999)] = 0
 
 
-class AttemptSignals(Input):
+class AttemptSignals(Input, frozen=True, kw_only=True):
     """What came of one attempt: ``rung`` is its index in the plan, ``endpoint`` its id.
 
     ``ok``: an answer came. ``error`` and ``timeout``: none came, another endpoint may do better. ``refused``: the model

@@ -11,6 +11,7 @@ Tier = Literal["small", "mid", "frontier"]
 Hosting = Literal["self", "hosted"]
 Difficulty = Literal["easy", "medium", "hard"]
 Pin = Literal["allow", "replace", "refuse"]
+SignalName = Literal["input_tokens", "characters", "words", "sentences", "questions", "digits", "code"]
 
 # Each tuple is an order: from harmless to grave, from cheap to dear.
 DATA_CLASSES: tuple[DataClass, ...] = ("public", "internal", "confidential", "restricted")
@@ -40,7 +41,7 @@ class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of every part of a policy: immutable, and an unknown field is an error, never ignored."""
 
 
-class Guards(Clause):
+class Guards(Clause, frozen=True, kw_only=True):
     """What may be used at all; None narrows nothing, an empty list allows nothing. Guards only ever add up.
 
     ``data_class``: models must be cleared for at least this class, whatever the request says. ``regions``, ``hosting``,
@@ -57,14 +58,14 @@ class Guards(Clause):
     max_latency_ms: Milliseconds | None = None
 
 
-class Rung(Clause):
+class Rung(Clause, frozen=True, kw_only=True):
     """One model of a ladder; ``keep_from`` (0 to 1) replaces the gate's for this model's answers."""
 
     model: Name
     keep_from: float | None = None
 
 
-class Start(Clause):
+class Start(Clause, frozen=True, kw_only=True):
     """The tier at which triage lets a request enter the ladder."""
 
     easy: Tier
@@ -72,7 +73,7 @@ class Start(Clause):
     hard: Tier
 
 
-class Gate(Clause):
+class Gate(Clause, frozen=True, kw_only=True):
     """When an answer is good enough: confidence, label and stop reason must all hold; None asks nothing."""
 
     keep_from: float | None = None
@@ -80,14 +81,14 @@ class Gate(Clause):
     stop_reasons: Names | None = ("stop",)
 
 
-class Expiry(Clause):
+class Expiry(Clause, frozen=True, kw_only=True):
     """What the application is told when nobody decided in time; ``answer`` is the text of the action ``answer``."""
 
     action: Literal["refuse", "answer"]
     answer: Text | None = None
 
 
-class AnswerForm(Clause):
+class AnswerForm(Clause, frozen=True, kw_only=True):
     """What a reviewer fills in: one label of ``options``, a text, or the fields of a JSON ``schema``."""
 
     type: Literal["label", "text", "fields"]
@@ -95,7 +96,7 @@ class AnswerForm(Clause):
     schema: dict[str, Any] | None = None
 
 
-class Review(Clause):
+class Review(Clause, frozen=True, kw_only=True):
     """When and how a person decides; times in seconds from the moment the review opens."""
 
     when: Literal["unsure", "always"]
@@ -107,14 +108,14 @@ class Review(Clause):
     title: Name | None = None
 
 
-class Limits(Clause):
+class Limits(Clause, frozen=True, kw_only=True):
     """Bounds of one request: output tokens of an answer, milliseconds for all attempts together."""
 
     max_output_tokens: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
     deadline_ms: Milliseconds = 30_000
 
 
-class Step(Clause):
+class Step(Clause, frozen=True, kw_only=True):
     """How the requests of one step are answered; the name ``*`` takes every step that has no part of its own."""
 
     name: Name
@@ -125,53 +126,53 @@ class Step(Clause):
     limits: Limits = Limits()
 
 
-class StepIs(Clause, tag_field="type", tag="step"):
+class StepIs(Clause, frozen=True, kw_only=True, tag_field="type", tag="step"):
     """The step that the request names is one of these."""
 
     is_: Names = msgspec.field(name="is")
 
 
-class DataClassAtLeast(Clause, tag_field="type", tag="data_class"):
+class DataClassAtLeast(Clause, frozen=True, kw_only=True, tag_field="type", tag="data_class"):
     """The data class in force is this or a graver one."""
 
     at_least: DataClass
 
 
-class RiskAtLeast(Clause, tag_field="type", tag="risk"):
+class RiskAtLeast(Clause, frozen=True, kw_only=True, tag_field="type", tag="risk"):
     """The risk in force is this or a graver one."""
 
     at_least: Risk
 
 
-class LanguageIs(Clause, tag_field="type", tag="language"):
+class LanguageIs(Clause, frozen=True, kw_only=True, tag_field="type", tag="language"):
     """The language that the request names is one of these."""
 
     is_: Names = msgspec.field(name="is")
 
 
-class TagIs(Clause, tag_field="type", tag="tag"):
+class TagIs(Clause, frozen=True, kw_only=True, tag_field="type", tag="tag"):
     """The request carries this tag with one of these values."""
 
     name: Name
     is_: Names = msgspec.field(name="is")
 
 
-class InputTokens(Clause, tag_field="type", tag="input_tokens"):
+class InputTokens(Clause, frozen=True, kw_only=True, tag_field="type", tag="input_tokens"):
     """The estimated input tokens lie between the bounds, both included."""
 
     at_least: Tokens | None = None
     at_most: Tokens | None = None
 
 
-class SignalBetween(Clause, tag_field="type", tag="signal"):
+class SignalBetween(Clause, frozen=True, kw_only=True, tag_field="type", tag="signal"):
     """A signal of the text lies between the bounds, both included."""
 
-    name: Name
+    name: SignalName
     at_least: float | None = None
     at_most: float | None = None
 
 
-class ModelIs(Clause, tag_field="type", tag="model"):
+class ModelIs(Clause, frozen=True, kw_only=True, tag_field="type", tag="model"):
     """The model that the request names is one of these (``auto`` when it leaves the choice to the policy)."""
 
     is_: Names = msgspec.field(name="is")
@@ -180,7 +181,7 @@ class ModelIs(Clause, tag_field="type", tag="model"):
 Condition = StepIs | DataClassAtLeast | RiskAtLeast | LanguageIs | TagIs | InputTokens | SignalBetween | ModelIs
 
 
-class Then(Clause):
+class Then(Clause, frozen=True, kw_only=True):
     """What a rule does. Restrictions (``guards``, ``review``, ``refuse``) of all rules that fire add up.
 
     Choices (``start``, ``keep_from``) are made by the first rule that fires and makes them. ``refuse`` is the reason
@@ -194,7 +195,7 @@ class Then(Clause):
     keep_from: float | None = None
 
 
-class Rule(Clause):
+class Rule(Clause, frozen=True, kw_only=True):
     """When all conditions hold, the rule fires; a rule without conditions always fires."""
 
     name: Name
@@ -202,7 +203,7 @@ class Rule(Clause):
     then: Then
 
 
-class Policy(Clause):
+class Policy(Clause, frozen=True, kw_only=True):
     """A whole policy document. ``pin``: what a model named in the request means."""
 
     format: Literal[1]

@@ -25,14 +25,14 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Base of a snapshot's rows: immutable, and an unknown field makes the reader refuse the snapshot."""
 
 
-class Version(Entry):
+class Version(Entry, frozen=True, kw_only=True):
     """A policy version: its id and the number that people use."""
 
     id: Id
     number: Annotated[int, Meta(ge=1)]
 
 
-class Workflow(Entry):
+class Workflow(Entry, frozen=True, kw_only=True):
     """A workflow with its declared class and risk and its policy; ``guards`` are those of its team."""
 
     id: Id
@@ -45,7 +45,7 @@ class Workflow(Entry):
     guards: Guards | None = None
 
 
-class Model(Entry):
+class Model(Entry, frozen=True, kw_only=True):
     """A registered model in its current version. The highest of ``data_classes`` is its clearance.
 
     ``regions`` are the only ones where it may run. ``context_tokens`` None means not known.
@@ -62,7 +62,7 @@ class Model(Entry):
     context_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
-class Endpoint(Entry):
+class Endpoint(Entry, frozen=True, kw_only=True):
     """A place where a model is served; endpoints of one model are asked in rising ``order``.
 
     ``secret`` is a reference such as ``env:NAME``, resolved where the call is made.
@@ -81,7 +81,7 @@ class Endpoint(Entry):
     order: int
 
 
-class Price(Entry):
+class Price(Entry, frozen=True, kw_only=True):
     """What an endpoint takes for a million tokens of each kind; None is not priced, which is not zero."""
 
     endpoint: Id
@@ -92,7 +92,7 @@ class Price(Entry):
     cache_write: MoneyText | None = None
 
 
-class Registry(Entry):
+class Registry(Entry, frozen=True, kw_only=True):
     """What a policy can refer to: models, where they are served, what they cost; ``guards`` are the organisation's."""
 
     models: tuple[Model, ...]
@@ -101,7 +101,7 @@ class Registry(Entry):
     guards: Guards | None = None
 
 
-class SnapshotDocument(Registry):
+class SnapshotDocument(Registry, frozen=True, kw_only=True):
     """The text of a snapshot: the registry and the workflows of one environment."""
 
     workflows: tuple[Workflow, ...]

@@ -1,0 +1,58 @@
+"""Numbers read from the text of a request; plain counts that anyone can check by hand, no model."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from smallfirst.engine.facts import Signals
+
+# A token of English or code is about four bytes; every message costs a few for its frame.
+BYTES_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 4
+
+# Counts stay within what a decision may hold, whatever is sent.
+MOST = 100_000_000
+
+_WORD = re.compile(r"\w+")
+_SENTENCE_END = re.compile(r"[.!?…。！？]+(?=\s|$)")
+_QUESTION = re.compile(r"[?？]+")
+_DIGIT = re.compile(r"\d")
+# A line that ends like a statement or a block, that opens like a definition, or that fences code.
+_CODE_LINE = re.compile(
+    r"^\s*(?:```|(?:def|class|import|from|return|function|const|let|var|public|private|static|void|if|for|while)\b"
+    r".*[;:{()]\s*$|#include\b|SELECT\b.*\bFROM\b|</?[a-z][^>]*>\s*$|.*[;{}]\s*$)",
+    re.MULTILINE,
+)
+
+
+def read(messages: Sequence[object]) -> Signals:
+    """Return the signals of a request's messages, in OpenAI's shape; what is not text counts nothing.
+
+    ``input_tokens`` estimates all messages; everything else is counted in what users wrote, since a system prompt is the
+    same for every request of a step and says nothing about this one.
+    """
+    texts = [(role, text) for message in messages for role, text in _texts(message)]
+    written = "\n".join([text for role, text in texts if role == "user"])
+    sizes = sum([len(text.encode("utf-8", "surrogatepass")) for _, text in texts])
+    sentences = len(_SENTENCE_END.findall(written))
+    return Signals(
+        input_tokens=min(MOST, -(-sizes // BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)),
+        characters=len(written),
+        words=len(_WORD.findall(written)),
+        sentences=max(sentences, 1) if written.strip() else 0,
+        questions=len(_QUESTION.findall(written)),
+        digits=len(_DIGIT.findall(written)),
+        code=len(_CODE_LINE.findall(written)),
+    )
+
+
+def _texts(message: object) -> Iterator[tuple[str, str]]:
+    """Yield the role and each text of a message whose content is a string or a list of parts."""
+    if not isinstance(message, Mapping):
+        return
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str):
+        return
+    for part in content if isinstance(content, list) else [content]:
+        text = part.get("text") if isinstance(part, Mapping) else part
+        if isinstance(text, str):
+            yield role, text
