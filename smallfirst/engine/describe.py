@@ -9,6 +9,7 @@ from typing import Literal
 
 from smallfirst.engine.decision import Output
 from smallfirst.engine.policy import (
+    ANY_STEP,
     Condition,
     DataClassAtLeast,
     Gate,
@@ -96,15 +97,13 @@ def _lines(policy: Policy) -> Iterator[Line]:
     yield Line("pin", "pin", PINS[policy.pin])
     for name, text in _guard_clauses(policy.guards):
         yield Line(f"guards.{name}", f"guards.{name}", f"{text[:1].upper()}{text[1:]}.")
-    yield Line("steps", "steps", f"The policy covers {listed([_step_words(step.name) for step in policy.steps])}.")
-    for index, step in enumerate(policy.steps):
+    every = "every step" if len(policy.steps) == 1 else "every other step"
+    names = [every if step.name == ANY_STEP else step.name for step in policy.steps]
+    yield Line("steps", "steps", f"The policy covers {listed(names) or 'no step'}.")
+    for index, (step, name) in enumerate(zip(policy.steps, names, strict=True)):
+        key, path = f"steps[{step.name}]", f"steps[{index}]"
         for line in _step_lines(step):
-            yield Line(
-                f"steps[{step.name}].{line.key}",
-                f"steps[{index}].{line.path}",
-                f"{_in(step)} {line.text}.",
-                line.colour,
-            )
+            yield Line(f"{key}.{line.key}", f"{path}.{line.path}", f"In {name}, {line.text}.", line.colour)
     if len(policy.rules) > 1:
         names = listed([f"'{rule.name}'" for rule in policy.rules], "then")
         yield Line("rules", "rules", f"Of several rules, the start is chosen in the order {names}.")

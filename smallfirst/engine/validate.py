@@ -232,7 +232,7 @@ def _unknown_model(path: str, name: str, models: Mapping[str, Model]) -> Problem
 def _service_problems(
     policy: Policy, registry: Registry, data_class: DataClass, risk: Risk, team: Guards | None
 ) -> Iterator[Problem]:
-    """Find what can never serve: a step under the guards above the rules, or a step that a rule's guards leave empty."""
+    """Find what can never serve: a step under the guards above the rules, or one that a rule's guards leave empty."""
 
     def refusal(tried: Policy, step: Step) -> Refusal | None:
         """Plan the request that asks least: harmless, no input, one token of output."""
