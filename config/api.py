@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -48,6 +50,8 @@ def problem(raised: Exception, context: Mapping[str, Any]) -> Response | None:
     return response
 
 
+@csrf_exempt
+@login_not_required
 def not_found(_request: HttpRequest, *_args: object, **_kwargs: object) -> JsonResponse:
     """An address below /api/ that names nothing."""
     return error(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this address.")
