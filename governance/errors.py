@@ -1,6 +1,7 @@
 """What a verb says when it refuses, and the one way a row is checked before it is written."""
 
 import unicodedata
+from collections.abc import Collection
 from typing import TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -33,20 +34,23 @@ def clean(field: str, value: str) -> str:
     return text
 
 
-def store(row: Row) -> Row:
-    """Check a row against its fields and constraints and write it. Raises InvalidInput, naming field and fix."""
+def store(row: Row, *, unchecked: Collection[str] = ()) -> Row:
+    """Check a row against its fields and constraints and write it. Raises InvalidInput, naming field and fix.
+
+    `unchecked` fields are left to PostgreSQL: keys of rows that follow in the same transaction, and its own defaults.
+    """
     for field in row._meta.concrete_fields:
         value = getattr(row, field.attname)
         if isinstance(value, str) and isinstance(field, (models.CharField, models.TextField)):
             setattr(row, field.attname, clean(field.name, value))
     try:
-        row.full_clean()
+        row.full_clean(exclude=unchecked)
         with transaction.atomic():
             row.save()
     except ValidationError as error:
-        field, messages = next(iter(error.message_dict.items()))
-        named = None if field == NON_FIELD_ERRORS else field
-        raise InvalidInput(f"{named}: {messages[0]}" if named else messages[0], field=named) from error
+        name, messages = next(iter(error.message_dict.items()))
+        at_fault = None if name == NON_FIELD_ERRORS else name
+        raise InvalidInput(f"{name}: {messages[0]}" if at_fault else messages[0], field=at_fault) from error
     except IntegrityError as error:
         # Someone else wrote the same between the check and the write.
         raise InvalidInput(_constraint_message(row, error)) from error

@@ -95,7 +95,8 @@ def register_model(
         version=first.version,
         after={
             **{field: getattr(made, field) for field in ("name", "tier", "supplier", "licence", "hosting", "state")},
-            **{"owner": owner.pk, "team": team.slug},
+            "owner": owner.pk,
+            "team": team.slug,
             **_version_facts(first),
         },
     )
@@ -187,8 +188,11 @@ def add_endpoint(
         object=made,
         summary=f"{model.name} is served at {made.url} in {environment.name}",
         after={
-            **{"model": model.name, "version": version.version, "environment": environment.name, "url": made.url},
-            **{"provider": provider.slug, "region": region, "hosting": hosting, "secret": secret, "position": position},
+            "model": model.name,
+            "version": version.version,
+            "provider": provider.slug,
+            "environment": environment.name,
+            **{field: getattr(made, field) for field in ("url", "region", "hosting", "secret", "position")},
         },
     )
     return made

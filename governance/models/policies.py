@@ -13,6 +13,7 @@ from governance.models.accounts import SHA256, User, in_scope
 from governance.models.ids import Identified
 from governance.models.registry import Environment
 from governance.models.workflows import Workflow
+from governance.permissions import roles_with
 
 if TYPE_CHECKING:
     from governance.models.changes import Change
@@ -74,8 +75,9 @@ class PolicyVersion(Identified):
 
 
 # What a head may be moved by: an applied change of the same place, whose newest revision starts from the old version
-# and has the votes it needs, on exactly its content, from active people who had no hand in it. Written in SQL because a
-# permission check in Python is passed by anyone with a shell.
+# and has the votes it needs, on exactly its content, from active people who may vote there and had no hand in it.
+# Written in SQL because a permission check in Python is passed by anyone with a shell.
+_VOTERS = ", ".join(f"'{role.value}'" for role in sorted(roles_with("changes.vote")))
 _HEAD_MOVES_BY_VOTES = """
     IF TG_OP = 'UPDATE' THEN
         IF (NEW.id, NEW.workflow_id, NEW.environment_id) IS DISTINCT FROM (OLD.id, OLD.workflow_id, OLD.environment_id)
@@ -122,13 +124,21 @@ _HEAD_MOVES_BY_VOTES = """
             )
             AND NOT EXISTS (
                 SELECT FROM governance_revision r WHERE r.change_id = change.id AND r.created_by_id = newest.voter_id
+            )
+            AND EXISTS (
+                SELECT FROM governance_grant g JOIN governance_workflow w ON w.id = change.workflow_id
+                WHERE g.user_id = newest.voter_id AND g.role IN (<voters>)
+                    AND (g.team_id IS NULL OR g.team_id = w.team_id)
+                    AND (g.environment_id IS NULL OR g.environment_id = change.environment_id)
+                    AND g.valid_from <= clock_timestamp()
+                    AND (g.valid_until IS NULL OR g.valid_until > clock_timestamp())
             );
     IF approving < needed OR blocking > 0 THEN
         RAISE EXCEPTION 'change % has % of % votes, % against', change.number, approving, needed, blocking
             USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
-"""
+""".replace("<voters>", _VOTERS)
 
 
 class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
@@ -137,6 +147,10 @@ class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Those of workflows the user may see."""
         return in_scope(self, user, "workflows.view", "workflow__team")
+
+    def naming(self, model: str) -> Self:
+        """Those whose policy has the model of this name on a ladder."""
+        return self.filter(version__document__contains={"steps": [{"ladder": [{"model": model}]}]})
 
     def live_in(self, environment: Environment) -> Self:
         """What is live in an environment, with workflow and version, in the order of slugs; one query."""

@@ -53,7 +53,7 @@ class Environment(Identified):
                 violation_error_message="Write the name in lower case letters, digits and single hyphens.",
             ),
         ]
-        triggers = [*guards.kept(fixed=["id", "name"]), guards.audited()]
+        triggers = [*guards.kept(fixed=["id", "name", "votes_needed"]), guards.audited()]
 
     def __str__(self) -> str:
         return self.name

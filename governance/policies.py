@@ -1,0 +1,99 @@
+"""Policy documents: reading them, checking them against the register, and the digest that names their content."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from governance import canonical
+from governance.errors import GovernanceError
+from governance.models import Endpoint, Environment, Model, Workflow
+from smallfirst import engine
+from smallfirst.engine import Policy, Problem
+
+
+class InvalidPolicy(GovernanceError):
+    """The document is no policy, or one that cannot serve; `problems` names each place and its fix."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        place = f"{first.path}: " if first.path else ""
+        super().__init__(f"{place}{first.message}; {first.fix}{more}", field=first.path or None)
+        self.problems = tuple(problems)
+
+
+def read(document: Mapping[str, Any]) -> Policy:
+    """Return the policy a document holds. Raises InvalidPolicy for one of the wrong shape."""
+    try:
+        return engine.read_policy(document)
+    except engine.PolicyError as error:
+        raise InvalidPolicy(error.problems) from error
+
+
+def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Environment) -> dict[str, Any]:
+    """Return the document in full, with every default written out. Raises InvalidPolicy naming every problem."""
+    policy = read(document)
+    problems = engine.validate(
+        policy,
+        registry(environment),
+        data_class=msgspec.convert(workflow.data_class, engine.policy.DataClass),
+        risk=msgspec.convert(workflow.risk, engine.policy.Risk),
+    )
+    if problems:
+        raise InvalidPolicy(problems)
+    full: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
+    return full
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """The SHA-256 of a document's canonical form, as 64 hexadecimal digits."""
+    return canonical.digest(document)
+
+
+def registry(environment: Environment) -> engine.Registry:
+    """What a policy of an environment can name: active models in their current version, and their endpoints.
+
+    Prices are the ledger's, above governance. Every endpoint stands here as free, so that a cost ceiling, which is not
+    judged here, leaves no model out.
+    """
+    endpoints = list(Endpoint.objects.served_in(environment))
+    models = Model.objects.in_use().filter(versions__is_current=True).prefetch_related("versions").order_by("name")
+    return engine.Registry(
+        models=tuple(engine_model(model) for model in models),
+        endpoints=tuple(engine_endpoint(endpoint) for endpoint in endpoints),
+        prices=tuple(
+            engine.Price(endpoint=str(endpoint.id), currency="USD", input="0", output="0") for endpoint in endpoints
+        ),
+    )
+
+
+def engine_model(model: Model) -> engine.Model:
+    """A model in its current version, as the engine knows it. Needs `versions`, best prefetched."""
+    current = next(version for version in model.versions.all() if version.is_current)
+    return msgspec.convert(
+        {
+            **{field: getattr(model, field) for field in ("name", "tier", "hosting", "licence")},
+            "id": str(model.id),
+            "version": current.version,
+            "data_classes": current.data_classes,
+            "regions": current.regions,
+            "context_tokens": current.context_tokens,
+        },
+        engine.Model,
+    )
+
+
+def engine_endpoint(endpoint: Endpoint) -> engine.Endpoint:
+    """An endpoint as the engine knows it. Needs `version.model` and `provider`, best selected along."""
+    fields = ("url", "upstream_model", "region", "hosting", "secret", "logprobs", "timeout_ms")
+    return msgspec.convert(
+        {
+            **{field: getattr(endpoint, field) for field in fields},
+            "id": str(endpoint.id),
+            "model": endpoint.version.model.name,
+            "provider": endpoint.provider.slug,
+            "order": endpoint.position,
+        },
+        engine.Endpoint,
+    )
