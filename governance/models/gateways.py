@@ -1,4 +1,4 @@
-"""Gateways, the processes near the applications that fetch bundles and report usage, and what they show to be let in."""
+"""Gateways, the processes near the applications that fetch bundles and report usage, and their credentials."""
 
 from typing import Self
 

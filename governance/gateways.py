@@ -1,0 +1,111 @@
+"""Gateways: how one is let in, and the verbs that register and revoke it."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import transaction
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from governance import audit
+from governance.accounts import ORGANISATION, require, token_sha256
+from governance.audit import Actor
+from governance.errors import InvalidInput, store
+from governance.models import Environment, Gateway, User
+
+PREFIX = "sfg_"
+# Often enough to tell that one is alive, seldom enough to cost nothing.
+SEEN_EVERY = timedelta(seconds=30)
+
+
+@transaction.atomic
+def register(*, name: str, environment: Environment, by: Actor) -> tuple[Gateway, str]:
+    """Register a gateway of an environment. Returns it with its credential, which is never shown again.
+
+    Raises NotPermitted, and InvalidInput for a name in use.
+    """
+    require(by, "accounts.edit", ORGANISATION)
+    token = f"{PREFIX}{secrets.token_urlsafe(32)}"
+    gateway = Gateway(
+        name=name,
+        environment=environment,
+        sha256=token_sha256(token),
+        created_by=by if isinstance(by, User) else None,
+    )
+    store(gateway)
+    audit.record(
+        action="gateways.register",
+        actor=by,
+        object=gateway,
+        summary=f"Registered the gateway {gateway.name} in {environment.name}",
+        after={"name": gateway.name, "environment": environment.name},
+    )
+    return gateway, token
+
+
+@transaction.atomic
+def revoke(*, gateway: Gateway, by: Actor, reason: str = "") -> Gateway:
+    """Accept a gateway's credential no longer. Raises NotPermitted, and InvalidInput if it is revoked already."""
+    require(by, "accounts.edit", ORGANISATION)
+    held = Gateway.objects.select_for_update(of=("self",)).select_related("environment").get(pk=gateway.pk)
+    if held.revoked_at is not None:
+        raise InvalidInput("This gateway is revoked already.")
+    held.revoked_at = timezone.now()
+    held.revoked_by = by if isinstance(by, User) else None
+    store(held)
+    audit.record(
+        action="gateways.revoke",
+        actor=by,
+        object=held,
+        summary=f"Revoked the gateway {held.name} in {held.environment.name}",
+        before={"revoked_at": None},
+        after={"revoked_at": held.revoked_at},
+        reason=reason,
+    )
+    return held
+
+
+def authenticate(token: str) -> Gateway | None:
+    """Return the gateway whose credential this is, and note that it was seen; None for any other text."""
+    if not token.startswith(PREFIX):
+        return None
+    gateway = Gateway.objects.usable().select_related("environment").filter(sha256=token_sha256(token)).first()
+    now = timezone.now()
+    if gateway and (gateway.last_seen_at is None or gateway.last_seen_at < now - SEEN_EVERY):
+        Gateway.objects.filter(pk=gateway.pk).update(last_seen_at=now)
+    return gateway
+
+
+class GatewayAuthentication(BaseAuthentication):
+    """`Authorization: Bearer sfg_…`: the request comes from a gateway, which is then `request.auth`."""
+
+    def authenticate(self, request: Request) -> tuple[AnonymousUser, Gateway] | None:
+        """Return nobody and the gateway, or None without a credential. Raises AuthenticationFailed."""
+        scheme, _, token = get_authorization_header(request).decode("latin-1").partition(" ")
+        if not scheme:
+            return None
+        gateway = authenticate(token.strip()) if scheme.lower() == "bearer" else None
+        if gateway is None:
+            raise AuthenticationFailed(
+                "This is no gateway's credential, or it was revoked: register the gateway again."
+            )
+        return AnonymousUser(), gateway
+
+    def authenticate_header(self, request: Request) -> str:
+        """What a 401 asks for."""
+        return "Bearer"
+
+
+class IsGateway(BasePermission):
+    """Gateways alone may call this."""
+
+    message = "Only a gateway may call this: send its credential as Authorization: Bearer sfg_…"
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether a gateway asks."""
+        return isinstance(request.auth, Gateway)

@@ -1,0 +1,102 @@
+"""Decisions as gateways report them: stored once, whatever is repeated."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from governance.models import Gateway
+from ledger import batches
+from smallfirst import records
+
+COLUMNS = (
+    ("id", "uuid"),
+    ("occurred_at", "timestamptz"),
+    ("recorded_at", "timestamptz"),
+    ("gateway_id", "uuid"),
+    ("workflow_id", "uuid"),
+    ("environment_id", "uuid"),
+    ("key_id", "uuid"),
+    ("step", "text"),
+    ("run", "text"),
+    ("facts", "jsonb"),
+    ("signals", "jsonb"),
+    ("state", "jsonb"),
+    ("snapshot", "text"),
+    ("policy_version_id", "uuid"),
+    ("attempts", "jsonb"),
+    ("outcome", "text"),
+    ("kept_model", "text"),
+    ("tier", "text"),
+    ("review_id", "uuid"),
+    ("triage", "text"),
+)
+
+INSERT = """
+INSERT INTO ledger_decision ({columns})
+SELECT {columns} FROM incoming ORDER BY id
+ON CONFLICT (id) DO NOTHING
+"""
+
+
+def record(*, batch: Sequence[msgspec.Raw], gateway: Gateway, now: datetime) -> records.Receipt:
+    """Store the decisions of a batch that are not stored yet.
+
+    A decision is known by its id alone: repeated in the same batch, later, or by two at once, it stands once. A faulty
+    record is left out and named; the rest is stored in one transaction. `now` is the time of arrival.
+    """
+    decisions, refused = batches.decode(batch, records.Decision)
+    known = batches.Known.of(gateway, keys=(decision.key for decision in decisions))
+    rows = []
+    for decision in decisions:
+        fault = known.fault(decision) or _fault(decision)
+        if fault:
+            refused.append(records.RefusedRecord(id=decision.id, field=fault[0], message=fault[1]))
+        else:
+            rows.append(_row(decision, gateway, now))
+    accepted = batches.store(table="ledger_decision", columns=COLUMNS, rows=rows, insert=INSERT) if rows else 0
+    return records.Receipt(accepted=accepted, repeated=len(rows) - accepted, refused=tuple(refused))
+
+
+def _fault(decision: records.Decision) -> tuple[str, str] | None:
+    if UUID(decision.id).version != 7:
+        return "id", "A decision's id is a UUIDv7: the ledger keeps decisions by it."
+    if decision.facts.workflow != decision.workflow:
+        return "facts.workflow", "The facts name another workflow than the decision."
+    try:
+        datetime.fromisoformat(decision.at)
+    except ValueError:
+        return "at", "There is no such day or time."
+    return None
+
+
+def _row(decision: records.Decision, gateway: Gateway, now: datetime) -> tuple[Any, ...]:
+    return (
+        UUID(decision.id),
+        datetime.fromisoformat(decision.at),
+        now,
+        gateway.id,
+        UUID(decision.workflow),
+        UUID(decision.environment),
+        UUID(decision.key),
+        decision.step,
+        decision.run,
+        _json(decision.facts),
+        _json(decision.signals),
+        _json(decision.state),
+        decision.snapshot,
+        UUID(decision.policy_version) if decision.policy_version else None,
+        _json(decision.attempts),
+        decision.outcome,
+        decision.kept_model,
+        decision.tier,
+        UUID(decision.review) if decision.review else None,
+        decision.triage,
+    )
+
+
+def _json(value: msgspec.Struct | tuple[msgspec.Struct, ...]) -> Jsonb:
+    return Jsonb(value, msgspec.json.encode)

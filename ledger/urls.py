@@ -1,0 +1,18 @@
+"""Pages of the ledger, and what it offers below /api/v1/."""
+
+from django.urls import path
+
+from ledger import api
+from ledger.views import spend
+
+urlpatterns = [
+    path("spend/", spend.spend, name="spend"),
+    path("spend/export.csv", spend.spend_csv, name="spend_csv"),
+    path("spend/attempts/", spend.attempts, name="spend_attempts"),
+    path("spend/attempts/export.csv", spend.attempts_csv, name="spend_attempts_csv"),
+]
+
+api_urlpatterns = [
+    path("usage", api.UsageView.as_view(), name="api_usage"),
+    path("decisions", api.DecisionsView.as_view(), name="api_decisions"),
+]
