@@ -1,0 +1,428 @@
+"""One chat request: asks the engine what to do, does it, and records all of it before the answer leaves."""
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, assert_never
+from uuid import UUID
+
+import msgspec
+import uuid_utils
+from msgspec import Raw
+
+from smallfirst import seal
+from smallfirst.engine import decide
+from smallfirst.engine.decision import Climb, Fail, Keep, Move, Person, Plan, Refusal
+from smallfirst.engine.facts import AttemptSignals, Facts
+from smallfirst.engine.plan import plan as plan_of
+from smallfirst.gateway import answers
+from smallfirst.gateway.admission import RETRY_SECONDS, Admitted
+from smallfirst.gateway.attempts import Attempt, new_attempt, total_cost
+from smallfirst.gateway.exchange import Exchange
+from smallfirst.gateway.logs import log
+from smallfirst.gateway.reviews import Case, Opened, Reviews, request_digest, review_id
+from smallfirst.gateway.stream import DONE, Relay, failure, retold
+from smallfirst.gateway.upstream import AttemptFailed, Completion, Upstream, forwarded, milliseconds
+from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
+from smallfirst.records import Delivered, OpenReview, WhyReview
+from smallfirst.signals import read as read_signals
+from smallfirst.spool import Kind, Spool
+
+# What a reviewer is shown has to fit into one record: `OpenReview.body` holds 2,000,000 characters of base64.
+REVIEWABLE_BYTES: Final = 1_000_000
+SHOWN_BYTES: Final = 1_490_000
+SHOWN_CHARACTERS: Final = 8_000
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What a request needs of its gateway."""
+
+    spool: Spool
+    upstream: Upstream
+    reviews: Reviews
+    public_url: str
+
+
+async def answer(exchange: Exchange, admitted: Admitted, services: Services) -> None:
+    """Answer a chat request; raise an ApiError when there is no answer and nothing has been sent."""
+    exchange.headers["decision"] = decision_id = str(uuid_utils.uuid7())
+    raw = await exchange.read_body()
+    request = read_chat(raw)
+    async with exchange.cancelled_when_left():
+        if services.reviews.any_of(admitted.key.id):
+            case = services.reviews.get(review_id(admitted.key.id, request_digest(raw)))
+            if case is not None:
+                return await answer_from_review(exchange, request, case, services)
+        return await Chat(exchange, admitted, services, request, raw, decision_id).run()
+
+
+async def answer_from_review(exchange: Exchange, request: ChatRequest, case: Case, services: Services) -> None:
+    """Answer a request that was sent before and went to a person: with his answer, or by saying that it still waits."""
+    await services.reviews.refresh(case)
+    opened = case.opened
+    exchange.headers |= {
+        "decision": opened.decision, "policy": str(opened.policy), "attempts": "0", "review": opened.id,
+    }  # fmt: skip
+    if not case.ended:
+        raise answers.review_required(opened, public_url=services.public_url, why="A person is deciding on this.")
+    deliver(case, services.spool)
+    outcome = case.outcome
+    if outcome is None or outcome.action != "answer":
+        raise answers.without_answer(outcome)
+    exchange.headers["model"] = answers.answered_by(outcome)
+    if outcome.by == "person":
+        exchange.headers["tier"] = answers.PERSON
+    completion = answers.completion(opened.id, outcome)
+    if request.stream:
+        await _retell(exchange, completion, include_usage=request.include_usage)
+    else:
+        await exchange.reply(200, encode(completion))
+
+
+def deliver(case: Case, spool: Spool) -> None:
+    """Record, once in the life of this process, that an outcome is being told to its application."""
+    if not case.delivered:
+        spool.write([("delivered", Delivered(review=case.opened.id, at=datetime.now(UTC)))])
+        case.delivered = True
+
+
+async def _retell(exchange: Exchange, completion: dict[str, Any], *, include_usage: bool) -> None:
+    chunks = b"".join(retold(completion, include_usage=include_usage))
+    await exchange.start_stream()
+    await exchange.end_stream(chunks)
+
+
+class Chat:
+    """One request that is being decided."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        admitted: Admitted,
+        services: Services,
+        request: ChatRequest,
+        raw: bytes,
+        decision_id: str,
+    ) -> None:
+        self._exchange = exchange
+        self._admitted = admitted
+        self._services = services
+        self._request = request
+        self._raw = raw
+        self._id = decision_id
+        self._at = datetime.now(UTC)
+        self._snapshot = admitted.bundle.snapshot
+        self._facts = self._read_facts()
+        self._signals = read_signals(request.messages)
+        self._state = admitted.state.engine_state(admitted.key.workflow, self._at)
+        self._attempts: list[Attempt] = []
+        self._told: list[AttemptSignals] = []
+
+    async def run(self) -> None:
+        """Walk the ladder and answer."""
+        planned = plan_of(self._facts, self._signals, self._state, self._snapshot)
+        if planned.policy_version is not None:
+            self._exchange.headers["policy"] = str(planned.policy_version.number)
+        self._exchange.headers["attempts"] = "0"
+        if isinstance(planned, Refusal):
+            self._record(planned)
+            raise _refused(planned)
+        if (planned.gate is not None or planned.review is not None) and (self._request.body.n or 1) > 1:
+            raise invalid("n must be 1 where answers pass a gate or a person: only one answer is judged.", "n")
+        if planned.review is not None and len(self._raw) > REVIEWABLE_BYTES:
+            text = f"Requests of this step may go to a person: send at most {REVIEWABLE_BYTES} bytes."
+            raise invalid(text, "messages", status=413)
+        move: Move = decide.next(planned, self._told)
+        try:
+            while isinstance(move, Climb):
+                move = await self._climb(planned, move)
+        except BaseException:
+            # The caller left, or something is wrong with this program: what was asked is recorded all the same.
+            self._record(planned)
+            raise
+        match move:
+            case Keep(rung=rung):
+                await self._keep(planned, rung)
+            case Person():
+                raise self._ask_person(planned, move)
+            case Fail():
+                await self._fail(planned, move)
+            case _:
+                assert_never(move)
+
+    def _read_facts(self) -> Facts:
+        workflow = self._admitted.workflow
+        return self._request.facts(
+            workflow=self._admitted.key.workflow,
+            data_class=workflow.data_class if workflow else 0,
+            risk=workflow.risk if workflow else 0,
+        )
+
+    async def _climb(self, plan: Plan, move: Climb) -> Move:
+        """Make one attempt and return the engine's next move."""
+        attempt = new_attempt(plan, move.rung, self._snapshot.endpoints[move.endpoint])
+        self._attempts.append(attempt)
+        spent = sum(told.latency_ms for told in self._told)
+        seconds = min(attempt.endpoint.timeout_ms, max(1, plan.limits.deadline_ms - spent)) / 1000
+        began = time.monotonic()
+        try:
+            if self._request.stream and decide.streams(plan, move.rung):
+                await self._stream(plan, attempt, seconds)
+            else:
+                await self._complete(plan, attempt, seconds)
+        except AttemptFailed as error:
+            attempt.failed(error)
+            log(
+                "attempt.failed", decision=self._id, endpoint=attempt.endpoint.id, outcome=error.outcome,
+                code=error.code,
+            )  # fmt: skip
+        finally:
+            attempt.latency_ms = milliseconds(began)
+            self._told.append(attempt.signals(plan.gate))
+        return decide.next(plan, self._told)
+
+    async def _complete(self, plan: Plan, attempt: Attempt, seconds: float) -> None:
+        body = forwarded(
+            self._request,
+            attempt.endpoint,
+            stream=False,
+            ask_logprobs=self._needs_logprobs(plan, attempt),
+            max_output_tokens=plan.limits.max_output_tokens,
+        )
+        attempt.answered(await self._services.upstream.complete(attempt.endpoint, body, seconds=seconds))
+
+    async def _stream(self, plan: Plan, attempt: Attempt, seconds: float) -> None:
+        """Pass a stream on as it comes; until its first event has come, it may still fail like any attempt."""
+        body = forwarded(
+            self._request,
+            attempt.endpoint,
+            stream=True,
+            ask_logprobs=False,
+            max_output_tokens=plan.limits.max_output_tokens,
+        )
+        relay = Relay(model=attempt.endpoint.model, include_usage=self._request.include_usage)
+        try:
+            async with self._services.upstream.stream(attempt.endpoint, body, seconds=seconds) as stream:
+                attempt.first_byte_ms, attempt.request_id = stream.first_byte_ms, stream.request_id
+                async for data in stream.events():
+                    chunk = relay.chunk(data)
+                    if chunk is None:
+                        continue
+                    if not self._exchange.started:
+                        self._served_headers(attempt)
+                        await self._exchange.start_stream()
+                    attempt.broken = True
+                    await self._exchange.stream(chunk)
+                if not (relay.finished or stream.done):
+                    raise AttemptFailed("error", "stream_cut", status=200, request_id=stream.request_id)
+            attempt.outcome, attempt.http_status, attempt.broken = "ok", 200, False
+        finally:
+            attempt.usage, attempt.model_served = relay.usage, relay.model_served
+            attempt.stop_reason = relay.finish_reason
+
+    def _needs_logprobs(self, plan: Plan, attempt: Attempt) -> bool:
+        return plan.gate is not None and plan.rungs[attempt.rung].keep_from is not None and attempt.endpoint.logprobs
+
+    async def _keep(self, plan: Plan, rung: int) -> None:
+        """Send the answer that the engine keeps; of a stream, the end."""
+        attempt = next(one for one in reversed(self._attempts) if one.rung == rung and one.outcome == "ok")
+        self._record(plan, kept=attempt)
+        if attempt.completion is None:
+            await self._exchange.end_stream(DONE)
+            return
+        self._served_headers(attempt)
+        body = self._rewritten(attempt.completion, attempt.endpoint.model)
+        if self._request.stream:
+            await _retell(self._exchange, msgspec.json.decode(body), include_usage=self._request.include_usage)
+        else:
+            await self._exchange.reply(200, body)
+
+    def _rewritten(self, completion: Completion, model: str) -> bytes:
+        """A completion under the registered name of its model, without the logprobs that only the gate wanted."""
+        fields: dict[str, object] = {**completion.fields, "model": model}
+        if not self._request.body.logprobs:
+            choices = msgspec.json.decode(completion.fields["choices"])
+            if any(choice.get("logprobs") is not None for choice in choices):
+                fields["choices"] = [choice | {"logprobs": None} for choice in choices]
+        return encode(fields)
+
+    def _ask_person(self, plan: Plan, move: Person) -> ApiError:
+        """Open a review and return what the application is told."""
+        digest = request_digest(self._raw)
+        review = review_id(self._admitted.key.id, digest)
+        case = self._services.reviews.get(review)
+        if case is None:
+            # Built first: what cannot be shown to a person must not be recorded as waiting for one.
+            record = self._review(plan, move, review, digest)
+            self._record(plan, review=record)
+            case = self._services.reviews.open(
+                Opened(
+                    id=review,
+                    key=record.key,
+                    workflow=record.workflow,
+                    decision=self._id,
+                    policy=plan.policy_version.number,
+                    opened_at=record.opened_at,
+                    respond_by=record.respond_by,
+                    expires_at=record.expires_at,
+                )
+            )
+            log("review.opened", review=review, decision=self._id, reason=move.reason.code)
+        else:
+            # The same request came twice at once, and the other was first.
+            self._record(plan, review_id=review)
+        self._exchange.headers["review"] = review
+        self._count_headers()
+        return answers.review_required(
+            case.opened, public_url=self._services.public_url, why=f"A person must decide: {move.reason.sentence}"
+        )
+
+    def _review(self, plan: Plan, move: Person, review: str, digest: bytes) -> OpenReview:
+        """The record of a review. Whatever comes from the request or from a model is inside the sealed box."""
+        terms = plan.review
+        if terms is None:
+            raise ValueError("the engine asks for a person only where the policy says how")
+        now = datetime.now(UTC)
+        asked = self._request.review
+        shown = encode(self._shown(plan, SHOWN_CHARACTERS))
+        if len(shown) > SHOWN_BYTES:
+            shown = encode(self._shown(plan, 0))
+        box = seal.seal_box(self._admitted.bundle.payload.review_key, shown, UUID(review).bytes)
+        return OpenReview(
+            id=review,
+            decision=self._id,
+            workflow=self._facts.workflow,
+            environment=self._admitted.bundle.payload.environment.id,
+            key=self._admitted.key.id,
+            step=self._facts.step,
+            run=self._facts.run,
+            request_digest=digest.hex(),
+            reason=WhyReview(code=move.reason.code, text=move.reason.sentence),
+            title=terms.title,
+            role=terms.role,
+            opened_at=now,
+            respond_by=now + timedelta(seconds=terms.respond_within),
+            expires_at=now + timedelta(seconds=terms.expire_after),
+            on_expiry=terms.on_expiry,
+            answer=(asked.answer if asked else None) or terms.answer,
+            body=seal.encode_base64url(box),
+        )
+
+    def _shown(self, plan: Plan, characters: int) -> dict[str, object]:
+        """What a reviewer sees: the request, what the application adds, so many characters of what each model said."""
+        asked = self._request.review
+        said = []
+        for attempt in self._attempts:
+            text = attempt.completion.text if attempt.completion else None
+            said.append(
+                {
+                    "model": attempt.endpoint.model,
+                    "tier": attempt.tier,
+                    "outcome": attempt.outcome,
+                    "text": text[:characters] if text is not None else None,
+                    "label": attempt.label(plan.gate),
+                    "confidence": attempt.completion.confidence if attempt.completion else None,
+                    "cost": total_cost([attempt], self._snapshot.rates),
+                }
+            )
+        return {
+            "messages": self._request.fields["messages"],
+            "attempts": said,
+            "title": asked.title if asked else None,
+            "url": asked.url if asked else None,
+            "context": asked.context if asked else (),
+        }
+
+    async def _fail(self, plan: Plan, move: Fail) -> None:
+        """Say that no model answered; in the middle of a stream as its last event."""
+        self._record(plan)
+        last = self._attempts[-1]
+        if move.reason.code == "request_refused":
+            said = f" {last.endpoint.model} said: {last.told}" if last.told else ""
+            error = invalid(f"Every model that was asked refused this request.{said}")
+        else:
+            error = ApiError(
+                503,
+                "no_model_available",
+                "No model answered. Try again in a moment.",
+                retry_after=max((one.retry_after or 0 for one in self._attempts), default=0) or RETRY_SECONDS,
+            )
+        if not self._exchange.started:
+            self._count_headers()
+            raise error
+        error.message = "The answer broke off. What came so far is not the whole answer."
+        await self._exchange.end_stream(failure(error))
+
+    def _served_headers(self, attempt: Attempt) -> None:
+        self._exchange.headers |= {"model": attempt.endpoint.model, "tier": attempt.tier}
+        self._count_headers()
+
+    def _count_headers(self) -> None:
+        self._exchange.headers["attempts"] = str(len(self._attempts))
+        # While an attempt is still going on, as at the start of a stream, nobody knows what it will cost.
+        if len(self._told) == len(self._attempts):
+            cost = total_cost(self._attempts, self._snapshot.rates)
+            if cost is not None:
+                self._exchange.headers["cost"] = cost
+
+    def _record(
+        self,
+        planned: Plan | Refusal,
+        *,
+        kept: Attempt | None = None,
+        review: OpenReview | None = None,
+        review_id: str | None = None,
+    ) -> None:
+        """Write all that happened to the spool in one piece; raise an ApiError when the disk does not take it."""
+        environment, key = self._admitted.bundle.payload.environment.id, self._admitted.key.id
+        decision = decide.conclude(
+            planned,
+            self._told,
+            id=self._id,
+            at=self._at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            environment=environment,
+            key=key,
+            facts=self._facts,
+            signals=self._signals,
+            state=self._state,
+            snapshot=self._snapshot.digest,
+            review=review.id if review else review_id,
+        )
+        records: list[tuple[Kind, object]] = [
+            (
+                "usage",
+                attempt.event(
+                    number, decision=self._id, environment=environment, key=key, facts=self._facts, kept=attempt is kept
+                ),
+            )
+            for number, attempt in enumerate(self._attempts)
+        ]
+        records.append(("decision", Raw(decide.encode(decision))))
+        if review is not None:
+            records.append(("review", review))
+        try:
+            self._services.spool.write(records)
+        except OSError as error:
+            log("spool.full", level=logging.CRITICAL, decision=self._id, error=error.errno)
+            raise ApiError(
+                503,
+                "no_model_available",
+                "This gateway cannot record what it does, so it does not answer. Try another, or again in a moment.",
+                retry_after=RETRY_SECONDS,
+            ) from None
+
+
+def _refused(refusal: Refusal) -> ApiError:
+    """The engine's refusal as an error: what the caller got wrong, what is forbidden, what may pass by itself."""
+    if refusal.code == "unknown_model":
+        return invalid(f"{_sentence(refusal.text)}", "model")
+    detail: dict[str, object] = {"clause": refusal.clause}
+    if refusal.code == "not_allowed":
+        text = f"Not allowed ({refusal.clause}): {refusal.text}."
+        return ApiError(403, "not_allowed", text, param=refusal.clause, detail=detail)
+    text = f"{_sentence(refusal.text)} Try again in a moment."
+    return ApiError(503, "no_model_available", text, detail=detail, retry_after=RETRY_SECONDS)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

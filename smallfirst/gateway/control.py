@@ -1,0 +1,76 @@
+"""The control plane as a gateway sees it: a few authenticated calls that may fail at any time."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+import msgspec
+
+SECONDS: Final = 10.0
+
+
+class Unreachable(Exception):
+    """The control plane did not answer, or not as agreed; `cause` is a short code for logs and /healthz."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the control plane said."""
+
+    status: int
+    body: bytes
+    etag: str | None
+
+
+class ControlPlane:
+    """A client with the gateway's own credential. Its file is read each time, so a new one needs no restart."""
+
+    def __init__(self, *, url: str, credential_file: Path) -> None:
+        self._url = url
+        self._credential_file = credential_file
+        self._session = aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=8, keepalive_timeout=4)
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def get(self, path: str, *, etag: str | None = None, seconds: float = SECONDS) -> Answer:
+        """GET a path of the API; raise Unreachable."""
+        return await self._call("GET", path, {"If-None-Match": etag} if etag else {}, None, seconds)
+
+    async def post(self, path: str, body: bytes, *, seconds: float = SECONDS) -> Answer:
+        """POST JSON to a path of the API; raise Unreachable."""
+        return await self._call("POST", path, {"Content-Type": "application/json"}, body, seconds)
+
+    async def _call(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, seconds: float
+    ) -> Answer:
+        try:
+            credential = self._credential_file.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            raise Unreachable("no_credential") from None
+        try:
+            async with self._session.request(
+                method,
+                f"{self._url}{path}",
+                data=body,
+                headers={"Authorization": f"Bearer {credential}", **headers},
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, 5.0)),
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status, await response.read(), response.headers.get("ETag"))
+        except TimeoutError:
+            raise Unreachable("timeout") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: a credential file with a line break inside makes no header.
+            raise Unreachable(type(error).__name__) from None

@@ -1,0 +1,83 @@
+"""What a gateway is told by its environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+WhenExpired = Literal["serve", "refuse"]
+
+
+class SettingsError(Exception):
+    """A variable of the environment is missing or wrong; the message names it and the fix."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the control plane is, whom to trust, where to keep things; periods in seconds.
+
+    ``when_expired``: what to do with requests once a bundle or state is past its signed expiry and no newer one has
+    come. ``serve`` goes on under the last approved policy and says so in /healthz; ``refuse`` answers 503.
+    """
+
+    control_url: str
+    credential_file: Path
+    root_key: str
+    state: Path
+    public_url: str
+    bundle_seconds: float = 2.0
+    state_seconds: float = 1.0
+    review_seconds: float = 3.0
+    upload_seconds: float = 0.25
+    drain_seconds: float = 30.0
+    when_expired: WhenExpired = "serve"
+    log_level: str = "INFO"
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Read the settings; raise SettingsError naming the variable."""
+    try:
+        when_expired = msgspec.convert(environ.get("SMALLFIRST_GATEWAY_WHEN_EXPIRED", "serve"), WhenExpired)
+    except msgspec.ValidationError:
+        raise SettingsError("SMALLFIRST_GATEWAY_WHEN_EXPIRED must be serve or refuse") from None
+    log_level = environ.get("SMALLFIRST_GATEWAY_LOG_LEVEL", "INFO")
+    if log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise SettingsError("SMALLFIRST_GATEWAY_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR")
+    return Settings(
+        control_url=_address(environ, "SMALLFIRST_CONTROL_URL"),
+        credential_file=Path(_required(environ, "SMALLFIRST_GATEWAY_CREDENTIAL_FILE")),
+        root_key=_required(environ, "SMALLFIRST_ROOT_KEY"),
+        state=Path(_required(environ, "SMALLFIRST_GATEWAY_STATE")),
+        public_url=_address(environ, "SMALLFIRST_GATEWAY_URL"),
+        bundle_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_BUNDLE_SECONDS", 2.0),
+        state_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_STATE_SECONDS", 1.0),
+        review_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_REVIEW_SECONDS", 3.0),
+        upload_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_UPLOAD_SECONDS", 0.25),
+        drain_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_DRAIN_SECONDS", 30.0),
+        when_expired=when_expired,
+        log_level=log_level,
+    )
+
+
+def _required(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"set {name}")
+    return value
+
+
+def _address(environ: Mapping[str, str], name: str) -> str:
+    value = _required(environ, name).rstrip("/")
+    if not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must begin with http:// or https://")
+    return value
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+    try:
+        value = float(environ.get(name, default))
+    except ValueError:
+        raise SettingsError(f"{name} must be a number of seconds") from None
+    if not 0.01 <= value <= 3600:
+        raise SettingsError(f"{name} must be between 0.01 and 3600 seconds")
+    return value

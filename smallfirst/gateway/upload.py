@@ -1,0 +1,124 @@
+"""Brings the spool to the control plane: batches in the order written, repeated until they are accepted."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from smallfirst.gateway.control import ControlPlane, Unreachable
+from smallfirst.gateway.logs import log
+from smallfirst.gateway.reviews import Reviews
+from smallfirst.gateway.wire import encode
+from smallfirst.records import Receipt
+from smallfirst.spool import Kind, Record, Spool
+
+LONGEST_PAUSE: Final = 10.0
+ADOPT_SECONDS: Final = 30.0
+# The control plane cannot read the batch: one of its records is to blame, and halving finds it.
+UNREADABLE: Final = frozenset({400, 413, 422})
+
+# Reviews first: a person is waited for.
+_PATHS: Final[tuple[tuple[str, dict[Kind, str]], ...]] = (
+    ("/api/v1/reviews", {"review": "reviews", "delivered": "delivered"}),
+    ("/api/v1/decisions", {"decision": "decisions"}),
+    ("/api/v1/usage", {"usage": "events"}),
+)
+
+
+class Uploader:
+    """Uploads the spool of this process and of dead ones before it."""
+
+    def __init__(self, *, spool: Spool, control: ControlPlane, reviews: Reviews) -> None:
+        self._spool = spool
+        self._control = control
+        self._reviews = reviews
+        self.silence: str | None = None
+        self.last_success: float | None = None
+
+    async def follow(self, seconds: float) -> None:
+        """Upload until cancelled; `seconds` is the pause when nothing waits."""
+        failures = 0
+        adopted_at = time.monotonic()
+        while True:
+            try:
+                waiting = await self.upload_batch()
+            except Unreachable as error:
+                if self.silence != error.cause:
+                    log("upload.unreachable", level=logging.WARNING, cause=error.cause)
+                self.silence = error.cause
+                failures += 1
+                pause = min(seconds * 2 ** min(failures, 10), LONGEST_PAUSE)
+                await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 (no secret)
+                continue
+            failures = 0
+            if self.silence is not None:
+                log("upload.reachable")
+                self.silence = None
+            if not waiting:
+                if time.monotonic() - adopted_at > ADOPT_SECONDS:
+                    self.adopt()
+                    adopted_at = time.monotonic()
+                await asyncio.sleep(seconds)
+
+    async def drain(self, seconds: float) -> None:
+        """Upload what there is within `seconds`; what is left waits for the next process."""
+        try:
+            async with asyncio.timeout(seconds):
+                while await self.upload_batch():
+                    pass
+        except (Unreachable, TimeoutError) as error:
+            log("upload.left", level=logging.WARNING, error=str(error), bytes=self._spool.backlog())
+
+    def adopt(self) -> None:
+        """Take over what dead processes left in the spool."""
+        for found, cut in self._spool.adopt():
+            log("spool.adopted", process=found.directory.name, bytes=found.backlog(), cut_bytes=cut)
+
+    async def upload_batch(self) -> bool:
+        """Upload one batch and say whether there was one; raise Unreachable, and then nothing counts as uploaded."""
+        batch = self._spool.read()
+        if batch is None:
+            return False
+        for path, names in _PATHS:
+            records = [record for record in batch.records if record.kind in names]
+            if records:
+                await self._send(path, names, records)
+        self._spool.done(batch)
+        self.last_success = time.monotonic()
+        return True
+
+    async def _send(self, path: str, names: dict[Kind, str], records: Sequence[Record]) -> None:
+        body = {name: [record.data for record in records if record.kind == kind] for kind, name in names.items()}
+        answer = await self._control.post(path, encode(body))
+        if answer.status in UNREADABLE:
+            if len(records) == 1:
+                self._set_aside(records[0], field="", message=f"HTTP {answer.status} without a receipt")
+                return
+            middle = len(records) // 2
+            await self._send(path, names, records[:middle])
+            await self._send(path, names, records[middle:])
+            return
+        if answer.status not in (200, 201, 202):
+            raise Unreachable(f"http_{answer.status}")
+        try:
+            receipt = msgspec.json.decode(answer.body, type=Receipt)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise Unreachable("bad_receipt") from None
+        by_id = {record.id: record for record in records} if receipt.refused else {}
+        for refused in receipt.refused:
+            record = by_id.get(refused.id or "")
+            if record is None:
+                log("upload.refused_unknown", level=logging.ERROR, path=path, field=refused.field)
+            else:
+                self._set_aside(record, field=refused.field, message=refused.message)
+
+    def _set_aside(self, record: Record, *, field: str, message: str) -> None:
+        self._spool.set_aside(record, field=field, message=message)
+        log("upload.refused", level=logging.ERROR, kind=record.kind, id=record.id, field=field)
+        if record.kind == "review":
+            # It will never be decided: the same request must be able to open another.
+            self._reviews.forget(record.id)
