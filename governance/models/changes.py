@@ -207,7 +207,7 @@ class Revision(Identified):
 
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveIntegerField()
-    base_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    base_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="revision")
     mode = models.CharField(max_length=10, choices=Mode.choices)
     payload_digest = models.CharField("sha256 of what is voted on", max_length=64)

@@ -25,7 +25,7 @@ class Gateway(Identified):
     name = models.CharField(max_length=120, unique=True)
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="gateways")
     sha256 = models.CharField(max_length=64, unique=True)
-    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     last_seen_at = models.DateTimeField(null=True, blank=True)

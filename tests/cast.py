@@ -1,0 +1,196 @@
+"""Who and what the tests play with: plain functions that make one thing each, by the product's own verbs."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from governance import accounts, changes, registry, workflows
+from governance.audit import Service
+from governance.models import (
+    ApiKey,
+    Change,
+    Environment,
+    Model,
+    PolicyHead,
+    Provider,
+    Role,
+    Team,
+    User,
+    Workflow,
+)
+
+BOOTSTRAP = Service("bootstrap")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A team with a workflow in production (one vote needed), everybody who has to do with it, and a stranger."""
+
+    team: Team
+    elsewhere: Team
+    production: Environment
+    lead: User
+    owner: User
+    second_lead: User
+    reviewer: User
+    finance: User
+    integrator: User
+    auditor: User
+    admin: User
+    stranger: User
+    models: tuple[Model, ...]
+    workflow: Workflow
+
+    @property
+    def people(self) -> dict[str, User]:
+        """Everybody by role; the stranger is the lead of another team."""
+        names = ("lead", "owner", "second_lead", "reviewer", "finance", "integrator", "auditor", "admin", "stranger")
+        return {name: getattr(self, name) for name in names}
+
+
+def make_cast() -> Cast:
+    """Everybody, three models of rising tier (lexicon, tf-idf, smollm2) and the workflow `customer-feedback`."""
+    team, elsewhere = make_team("Customer care"), make_team("Elsewhere")
+    production = make_environment()
+    owner = make_person("Owner", Role.OWNER, team)
+    provider = make_provider()
+    models = (
+        make_model("lexicon", "small", owner, team, provider, production),
+        make_model("tf-idf", "mid", owner, team, provider, production),
+        make_model("smollm2", "frontier", owner, team, provider, production),
+    )
+    return Cast(
+        team=team,
+        elsewhere=elsewhere,
+        production=production,
+        lead=make_person("Lead", Role.LEAD),
+        owner=owner,
+        second_lead=make_person("Second lead", Role.LEAD),
+        reviewer=make_person("Reviewer", Role.REVIEWER, team),
+        finance=make_person("Finance", Role.FINANCE),
+        integrator=make_person("Integrator", Role.INTEGRATOR, team),
+        auditor=make_person("Auditor", Role.AUDITOR),
+        admin=make_person("Admin", Role.ADMIN),
+        stranger=make_person("Stranger", Role.LEAD, elsewhere),
+        models=models,
+        workflow=make_workflow(team, owner),
+    )
+
+
+def make_person(name: str, role: str | None = None, team: Team | None = None) -> User:
+    """A person without a password (sign in with `client.force_login`), with a role in a team or everywhere."""
+    email = f"{name.lower().replace(' ', '-')}-{next(_numbers)}@example.com"
+    person = accounts.create_person(email=email, name=name, by=BOOTSTRAP)
+    if role:
+        accounts.grant(user=person, role=role, team=team, by=BOOTSTRAP)
+    return person
+
+
+def make_team(name: str) -> Team:
+    """A team."""
+    return accounts.create_team(name=name, slug=name.lower().replace(" ", "-"), by=BOOTSTRAP)
+
+
+def make_environment(name: str = "production", votes_needed: int = 1) -> Environment:
+    """An environment."""
+    return registry.add_environment(name=name, votes_needed=votes_needed, position=next(_numbers), by=BOOTSTRAP)
+
+
+def make_provider(slug: str = "local") -> Provider:
+    """An account at a provider."""
+    return registry.add_provider(name=f"Provider {slug}", slug=slug, by=BOOTSTRAP)
+
+
+def make_model(
+    name: str, tier: str, owner: User, team: Team, provider: Provider, environment: Environment, **given: Any
+) -> Model:
+    """A self-hosted model of the EU, cleared for confidential data, with one endpoint in the environment."""
+    facts: dict[str, Any] = {
+        "title": name.title(),
+        "purpose": "Answers in tests",
+        "supplier": "Nobody",
+        "licence": "Apache-2.0",
+        "hosting": "self",
+        "version": "1",
+        "context_tokens": 8192,
+        "data_classes": ["public", "internal", "confidential"],
+        "regions": ["eu"],
+    }
+    model = registry.register_model(name=name, tier=tier, owner=owner, team=team, by=BOOTSTRAP, **(facts | given))
+    registry.add_endpoint(
+        version=model.versions.get(),
+        provider=provider,
+        environment=environment,
+        url=f"http://127.0.0.1:9/{name}",
+        upstream_model=name,
+        region="eu",
+        hosting="self",
+        logprobs=True,
+        by=BOOTSTRAP,
+    )
+    return model
+
+
+def make_workflow(team: Team, owner: User, slug: str = "customer-feedback", **given: Any) -> Workflow:
+    """A workflow of limited risk and internal data, with the steps `language` and `sentiment`."""
+    facts: dict[str, Any] = {"purpose": "Understands what customers write", "risk": "limited", "data_class": "internal"}
+    name = slug.replace("-", " ").capitalize()
+    made = workflows.create(slug=slug, name=name, team=team, owner=owner, by=BOOTSTRAP, **(facts | given))
+    for step in ("language", "sentiment"):
+        workflows.add_step(workflow=made, name=step, purpose=f"Finds the {step}", by=BOOTSTRAP)
+    return made
+
+
+def make_document(keep_from: float = 0.8, *models: str) -> dict[str, Any]:
+    """A policy document with one ladder for every step, lexicon to smollm2 unless said, and a reviewer at its end."""
+    ladder = models or ("lexicon", "tf-idf", "smollm2")
+    return {
+        "format": 1,
+        "pin": "allow",
+        "steps": [
+            {
+                "name": "*",
+                "ladder": [{"model": name} for name in ladder],
+                "gate": {"keep_from": keep_from},
+                "review": {
+                    "when": "unsure",
+                    "role": "reviewer",
+                    "respond_within": 900,
+                    "expire_after": 3600,
+                    "on_expiry": {"action": "refuse"},
+                    "answer": {"type": "label", "options": ["positive", "negative"]},
+                },
+            }
+        ],
+    }
+
+
+def make_change(cast: Cast, keep_from: float = 0.8, by: User | None = None) -> Change:
+    """A change in review, proposed by the integrator unless said."""
+    return changes.propose(
+        workflow=cast.workflow,
+        environment=cast.production,
+        document=make_document(keep_from),
+        title=f"Keep answers from {keep_from}",
+        note="So that people see fewer of them",
+        by=by or cast.integrator,
+    )
+
+
+def approve(change: Change, by: User) -> Change:
+    """Vote for what the change says now."""
+    change = Change.objects.for_list().get(pk=change.pk)
+    return changes.vote(change=change, digest=change.revision.payload_digest, choice="approve", reason="", by=by)
+
+
+def make_live(cast: Cast, keep_from: float = 0.8) -> PolicyHead:
+    """A live policy: proposed by the integrator, approved by the owner, activated by the lead."""
+    change = approve(make_change(cast, keep_from), cast.owner)
+    changes.activate(change=change, by=cast.lead)
+    return PolicyHead.objects.select_related("version").get(workflow=cast.workflow, environment=cast.production)
+
+
+def make_key(cast: Cast, name: str = "Shop") -> tuple[ApiKey, str]:
+    """An API key of the workflow in production, with its token."""
+    return accounts.create_key(workflow=cast.workflow, environment=cast.production, name=name, by=cast.integrator)
