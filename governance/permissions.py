@@ -56,12 +56,22 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
         "changes.vote",
         "prices.edit",
         "registry.edit",
+        "reviews.cancel",
+        "reviews.erase",
         "workflows.create",
         "workflows.edit",
     },
     Role.FINANCE: _READS | {"prices.edit", "requests.view", "spend.view"},
     Role.INTEGRATOR: _READS
-    | {"accounts.create_key", "accounts.revoke_key", "changes.propose", "requests.view", "spend.view"},
+    | {
+        "accounts.create_key",
+        "accounts.revoke_key",
+        "changes.propose",
+        "requests.view",
+        "reviews.cancel",
+        "reviews.view",
+        "spend.view",
+    },
     Role.AUDITOR: VIEWS,
     Role.ADMIN: _READS | {"accounts.edit", "accounts.view"},
 }
@@ -81,6 +91,7 @@ SERVICES: dict[str, frozenset[str]] = {
         {
             "accounts.edit",
             "accounts.create_key",
+            "accounts.revoke_key",
             "prices.edit",
             "registry.edit",
             "workflows.create",

@@ -1,16 +1,17 @@
 """Reviews: the cases machines should not decide, and their sealed contents."""
 
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from governance.models import guards
-from governance.models.accounts import SHA256, ApiKey, User, in_scope
+from governance.models.accounts import SHA256, ApiKey, Grant, User, in_scope
 from governance.models.registry import Environment
 from governance.models.workflows import Workflow
 from governance.permissions import Role
@@ -26,6 +27,43 @@ class ReviewQuerySet(models.QuerySet["Review"]):
     def waiting(self) -> Self:
         """Those that have not ended, the most urgent first."""
         return self.filter(status__in=Review.WAITING).order_by("respond_by", "id")
+
+    def in_reach_of(self, user: User | AnonymousUser) -> Self:
+        """Those of a role that the user holds in the team and environment of the case, whoever has it now."""
+        held = Grant.objects.allowing(user, "reviews.take").filter(
+            Q(team=None) | Q(team=OuterRef("workflow__team")),
+            Q(environment=None) | Q(environment=OuterRef("environment")),
+            role=OuterRef("role"),
+        )
+        return self.filter(Exists(held))
+
+    def unheld(self, at: datetime) -> Self:
+        """Those that wait and that nobody has: never taken, put back, or not renewed in time."""
+        free = Q(status=Review.Status.OPEN) | Q(status=Review.Status.CLAIMED, claimed_until__lte=at)
+        return self.filter(free, expires_at__gt=at)
+
+    def takable_by(self, user: User | AnonymousUser, at: datetime | None = None) -> Self:
+        """The user's queue at a moment, now unless said: what he may take, and what he has, the most urgent first.
+
+        Urgent is what must be answered soonest, so nothing waits for ever behind what came later.
+        """
+        moment = at or timezone.now()
+        mine = Q(status=Review.Status.CLAIMED, claimed_by=user.pk, expires_at__gt=moment)
+        return (self.unheld(moment) | self.filter(mine)).in_reach_of(user).order_by("respond_by", "id")
+
+    def due(self, at: datetime) -> Self:
+        """Those that wait although their time is over, the longest overdue first."""
+        return self.filter(status__in=Review.WAITING, expires_at__lte=at).order_by("expires_at", "id")
+
+    def like(self, review: "Review") -> Self:
+        """Ended cases of the same step that were here for the same reason, the newest first."""
+        return (
+            self.filter(
+                workflow=review.workflow_id, step=review.step, reason_code=review.reason_code, status__in=Review.ENDED
+            )
+            .exclude(pk=review.pk)
+            .order_by("-ended_at", "id")
+        )
 
     def for_list(self) -> Self:
         """With all that a list of reviews shows, in one query."""
@@ -58,10 +96,10 @@ class Review(models.Model):
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="reviews")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="reviews")
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="reviews")
-    step = models.CharField(max_length=60)
+    step = models.CharField(max_length=200)
     run = models.CharField(max_length=200, null=True, blank=True)
     request_digest = models.CharField("sha256 of the request", max_length=64)
-    reason_code = models.CharField(max_length=60)
+    reason_code = models.CharField(max_length=200)
     reason_text = models.TextField()
     title = models.CharField(max_length=200)
     role = models.CharField("who may take it", max_length=20, choices=Role.choices)
