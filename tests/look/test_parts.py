@@ -301,10 +301,6 @@ def test_crumbs_end_here() -> None:
     assert '<li aria-current="page">48</li>' in html
 
 
-def test_page_that_does_not_exist_has_no_entry() -> None:
-    assert render("{% nav_item 'no-such-page' 'Nothing' 'home' %}") == ""
-
-
 # Foreign text
 
 EVERY_PART_WITH_FOREIGN_TEXT = [
