@@ -7,6 +7,7 @@ revisions are written under the change's lock. See docs/decisions/0002-lock-orde
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
@@ -106,7 +107,7 @@ def propose(
     Where nobody's vote is needed the change is approved at once. Raises NotPermitted, policies.InvalidPolicy,
     NothingChanges, and ChangeError for a retired workflow or a title that is missing.
     """
-    workflow, head = _lock_place(workflow, environment)
+    workflow, head = _lock_place(workflow.pk, environment.pk)
     require(by, "changes.propose", workflow, environment=environment)
     if workflow.retired_at is not None:
         raise ChangeError(f"{workflow.name} is retired; nothing new is proposed for it.")
@@ -354,26 +355,29 @@ def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) ->
     return change
 
 
-def _lock_place(workflow: Workflow, environment: Environment) -> tuple[Workflow, PolicyHead | None]:
-    """Lock the workflow, then its head in the environment; None where nothing is live yet."""
-    held = Workflow.objects.select_for_update(of=("self",), no_key=True).select_related("team").get(pk=workflow.pk)
-    heads = PolicyHead.objects.select_for_update(of=("self",), no_key=True).select_related("version")
-    return held, heads.filter(workflow=held, environment=environment).first()
+def _lock_place(workflow: UUID, environment: UUID) -> tuple[Workflow, PolicyHead | None]:
+    """Lock the workflow, then its head in the environment; None where nothing is live yet.
+
+    Rows are locked alone and read with their relations after: a join in the locking statement would still show the
+    relations of before the wait.
+    """
+    held = Workflow.objects.select_for_update(no_key=True).get(pk=workflow)
+    heads = PolicyHead.objects.filter(workflow=workflow, environment=environment)
+    heads.select_for_update(no_key=True).first()
+    return held, heads.select_related("version").first()
 
 
 def _lock(change: Change) -> tuple[Change, PolicyHead | None]:
     """Lock a change after its place and read it anew."""
-    workflow, head = _lock_place(change.workflow, change.environment)
-    locked = Change.objects.select_for_update(of=("self",)).select_related(
-        "environment", "proposed_by", "revision__version", "revision__base_version"
-    )
-    held = locked.get(pk=change.pk)
+    workflow, head = _lock_place(change.workflow_id, change.environment_id)
+    Change.objects.select_for_update().get(pk=change.pk)
+    held = Change.objects.for_list().get(pk=change.pk)
     held.workflow = workflow
     return held, head
 
 
 def _write_revision(
-    change: Change, document: dict[str, Any], head: PolicyHead | None, *, note: str, by: User, key: Any = None
+    change: Change, document: dict[str, Any], head: PolicyHead | None, *, note: str, by: User, key: UUID | None = None
 ) -> Revision:
     numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
     version = store(
@@ -444,7 +448,7 @@ def _refuse_stale(change: Change, head: PolicyHead | None) -> None:
         raise StaleBase(f"Since change {change.number} was written, {now} live in its place. Revise it first.")
 
 
-def _live(head: PolicyHead | None) -> Any:
+def _live(head: PolicyHead | None) -> UUID | None:
     return head.version_id if head else None
 
 

@@ -135,11 +135,7 @@ def retire(*, workflow: Workflow, reason: str, by: Actor) -> Workflow:
 
 
 def _lock(workflow: Workflow) -> Workflow:
-    return (
-        Workflow.objects.select_related("owner", "deputy", "team")
-        .select_for_update(of=("self",), no_key=True)
-        .get(pk=workflow.pk)
-    )
+    return Workflow.objects.select_for_update(no_key=True).get(pk=workflow.pk)
 
 
 def _facts(workflow: Workflow) -> dict[str, object]:
