@@ -1,7 +1,9 @@
 """What travels from a gateway to the control plane, with a bound on every field and errors that name the field."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+import itertools
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -9,6 +11,13 @@ from msgspec import Meta
 from smallfirst.engine.decision import Decision as Decision
 from smallfirst.engine.facts import Id
 from smallfirst.engine.policy import ANY_STEP, AnswerForm, Expiry, Name, Text, Tier, Tokens
+from smallfirst.engine.reading import shape_problem
+
+T = TypeVar("T")
+
+# One batch is one transaction; a gateway that was offline for long sends many.
+MOST_RECORDS = 1000
+YEARS = range(2020, 2101)
 
 EventId = Annotated[
     str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
@@ -22,7 +31,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of a record on the wire: immutable, bounded, with no unknown field."""
 
 
-class UsageEvent(Record):
+class UsageEvent(Record, frozen=True, kw_only=True):
     """One attempt, whatever came of it. Token buckets are disjoint: ``input_tokens`` excludes both cache buckets.
 
     ``occurred_at`` is when the attempt began; durations are milliseconds; ``error`` is a code, never a text.
@@ -58,14 +67,14 @@ class UsageEvent(Record):
     tags: Annotated[dict[Name, TagValue], Meta(max_length=50)] = {}
 
 
-class WhyReview(Record):
+class WhyReview(Record, frozen=True, kw_only=True):
     """Why a person is asked, as a code and as a sentence."""
 
     code: Name
     text: Text
 
 
-class OpenReview(Record):
+class OpenReview(Record, frozen=True, kw_only=True):
     """A case for a person; ``body`` is a box sealed to the review key, base64url; the gateway cannot open it again."""
 
     id: Id
@@ -87,14 +96,14 @@ class OpenReview(Record):
     body: Annotated[str, Meta(min_length=1, max_length=2_000_000, pattern=r"\A[A-Za-z0-9_-]+\Z")]
 
 
-class Delivered(Record):
+class Delivered(Record, frozen=True, kw_only=True):
     """The application has fetched the outcome of this review."""
 
     review: Id
     at: Moment
 
 
-class RefusedRecord(Record):
+class RefusedRecord(Record, frozen=True, kw_only=True):
     """A record that was not stored: its id where one could be read, the field at fault, and what is wrong with it."""
 
     id: str | None
@@ -102,9 +111,162 @@ class RefusedRecord(Record):
     message: str
 
 
-class Receipt(Record):
+class Receipt(Record, frozen=True, kw_only=True):
     """The control plane's answer to a batch: stored now, known before, not stored."""
 
     accepted: int
     repeated: int
     refused: tuple[RefusedRecord, ...] = ()
+
+
+class BatchError(ValueError):
+    """The batch as a whole cannot be read; ``field`` is empty when it is not even JSON."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+        self.message = message
+
+
+class Batch(Record, Generic[T], frozen=True, kw_only=True):
+    """The records of a batch that can be stored, in their order, and those that cannot."""
+
+    records: tuple[T, ...]
+    refused: tuple[RefusedRecord, ...]
+
+
+class _Decisions(Record, frozen=True, kw_only=True):
+    decisions: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)]
+
+
+class _Usage(Record, frozen=True, kw_only=True):
+    events: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)]
+
+
+class _Reviews(Record, frozen=True, kw_only=True):
+    reviews: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)] = ()
+    delivered: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)] = ()
+
+
+class _Named(msgspec.Struct):
+    """As much of a broken record as tells which one it is."""
+
+    id: Id | None = None
+    review: Id | None = None
+
+
+def read_decisions(body: bytes) -> Batch[Decision]:
+    """Return the decisions of ``{"decisions": […]}``. Raises BatchError when the batch itself is broken."""
+    return _read_all(_envelope(body, _Decisions).decisions, Decision, _decision_fault)
+
+
+def read_usage(body: bytes) -> Batch[UsageEvent]:
+    """Return the events of ``{"events": […]}``. Raises BatchError when the batch itself is broken."""
+    return _read_all(_envelope(body, _Usage).events, UsageEvent, _usage_fault)
+
+
+def read_reviews(body: bytes) -> tuple[Batch[OpenReview], Batch[Delivered]]:
+    """Return both lists of ``{"reviews": […], "delivered": […]}``. Raises BatchError when the batch is broken."""
+    envelope = _envelope(body, _Reviews)
+    return (
+        _read_all(envelope.reviews, OpenReview, _review_fault),
+        _read_all(envelope.delivered, Delivered, _delivered_fault),
+    )
+
+
+def moment_text(moment: datetime) -> str:
+    """Return a UTC-aware moment as a decision holds it: RFC 3339 with six digits of a second and ``Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _envelope(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        problem = shape_problem("", error)
+        raise BatchError(problem.path, f"{problem.message}; {problem.fix}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BatchError("", f"not JSON: {error}") from error
+
+
+def _read_all(raws: Sequence[msgspec.Raw], kind: type[T], fault: Callable[[T], tuple[str, str] | None]) -> Batch[T]:
+    """Read each record by itself, so that a broken one takes none of its neighbours with it."""
+    decoder = msgspec.json.Decoder(kind)
+    records: list[T] = []
+    refused: list[RefusedRecord] = []
+    for raw in raws:
+        try:
+            record = decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            problem = shape_problem("", error)
+            refused.append(RefusedRecord(id=_id_of(raw), field=problem.path, message=problem.message))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            refused.append(RefusedRecord(id=_id_of(raw), field="", message=f"not JSON: {error}"))
+        else:
+            found = fault(record)
+            if found is None:
+                records.append(record)
+            else:
+                refused.append(RefusedRecord(id=_id_of(raw), field=found[0], message=found[1]))
+    return Batch(records=tuple(records), refused=tuple(refused))
+
+
+def _id_of(raw: msgspec.Raw) -> str | None:
+    try:
+        named = msgspec.json.decode(raw, type=_Named)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return named.id or named.review
+
+
+def _decision_fault(decision: Decision) -> tuple[str, str] | None:
+    """Say what in a well-formed decision contradicts itself."""
+    facts = decision.facts
+    try:
+        datetime.fromisoformat(decision.at)
+    except ValueError:
+        return "at", "there is no such moment"
+    for field, value, fact in (
+        ("workflow", decision.workflow, facts.workflow),
+        ("step", decision.step, facts.step),
+        ("run", decision.run, facts.run),
+    ):
+        if value != fact:
+            return field, f"differs from facts.{field}"
+    kept = decision.outcome == "kept"
+    if kept != (decision.kept_model is not None) or kept != (decision.tier is not None):
+        return "kept_model", "stands, with its tier, exactly where the outcome is 'kept'"
+    if (decision.outcome == "person") != (decision.review is not None):
+        return "review", "stands exactly where the outcome is 'person'"
+    return None
+
+
+def _usage_fault(event: UsageEvent) -> tuple[str, str] | None:
+    return _moment_fault("occurred_at", event.occurred_at)
+
+
+def _review_fault(review: OpenReview) -> tuple[str, str] | None:
+    moments = (
+        ("opened_at", review.opened_at),
+        ("respond_by", review.respond_by),
+        ("expires_at", review.expires_at),
+    )
+    for field, moment in moments:
+        fault = _moment_fault(field, moment)
+        if fault is not None:
+            return fault
+    for (before, earlier), (field, later) in itertools.pairwise(moments):
+        if later < earlier:
+            return field, f"lies before {before}"
+    return None
+
+
+def _delivered_fault(delivered: Delivered) -> tuple[str, str] | None:
+    return _moment_fault("at", delivered.at)
+
+
+def _moment_fault(field: str, moment: datetime) -> tuple[str, str] | None:
+    """A moment far off would open a partition of its own, or not fit into the database at all."""
+    if moment.year not in YEARS:
+        return field, f"the year is not between {YEARS.start} and {YEARS.stop - 1}"
+    return None

@@ -19,6 +19,8 @@ STATE_CLAUSES = ("unregistered", "no_endpoint", "stopped", "breaker_open")
 Outcome = Literal["kept", "person", "failed", "refused"]
 RefusalCode = Literal["not_allowed", "no_model_available", "unknown_model"]
 
+Figures = dict[str, str | int | float | None]
+
 
 class Output(msgspec.Struct, frozen=True):
     """Base of what the engine hands back: immutable."""
@@ -29,7 +31,7 @@ class Reason(Output, frozen=True):
 
     code: str
     sentence: str
-    facts: dict[str, str | int | float | None] = {}
+    facts: Figures = {}
 
 
 class LeftOut(Output, frozen=True):

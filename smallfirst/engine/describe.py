@@ -105,8 +105,8 @@ def _lines(policy: Policy) -> Iterator[Line]:
         for line in _step_lines(step):
             yield Line(f"{key}.{line.key}", f"{path}.{line.path}", f"In {name}, {line.text}.", line.colour)
     if len(policy.rules) > 1:
-        names = listed([f"'{rule.name}'" for rule in policy.rules], "then")
-        yield Line("rules", "rules", f"Of several rules, the start is chosen in the order {names}.")
+        order = listed([f"'{rule.name}'" for rule in policy.rules])
+        yield Line("rules", "rules", f"Where several rules choose, the first does, in the order {order}.")
     for index, rule in enumerate(policy.rules):
         colour = "person" if rule.then.review else rule.then.start
         yield Line(f"rules[{rule.name}]", f"rules[{index}]", _rule_text(rule), colour)

@@ -2,7 +2,7 @@
 
 from smallfirst.engine.compiled import CompiledWorkflow, Snapshot
 from smallfirst.engine.decide import doubt, next, replan  # noqa: A004 - the design's word for it
-from smallfirst.engine.decision import Climb, Decision, Fail, Keep, LeftOut, Person, Plan, Reason, Refusal
+from smallfirst.engine.decision import Climb, Decision, Fail, Figures, Keep, LeftOut, Person, Plan, Reason, Refusal
 from smallfirst.engine.facts import AttemptSignals, Signals
 from smallfirst.engine.policy import ANY_STEP, AUTO
 from smallfirst.engine.triage import cuts_reached
@@ -62,7 +62,7 @@ def _pinned(decision: Decision, workflow: CompiledWorkflow) -> Reason:
 
 def _entered(planned: Plan, signals: Signals) -> Reason:
     first = planned.rungs[planned.start]
-    facts = {"triage": planned.triage, "model": first.model, "tier": first.tier}
+    facts: Figures = {"triage": planned.triage, "model": first.model, "tier": first.tier}
     if planned.start_rule is not None:
         sentence = f"Rule '{planned.start_rule}' starts the ladder at {first.model} ({first.tier})."
         return Reason("start", sentence, {**facts, "rule": planned.start_rule})
@@ -82,7 +82,7 @@ def _attempted(planned: Plan, attempts: tuple[AttemptSignals, ...], *, final: bo
     """Say what came of the last of these attempts and what followed from it."""
     attempt = attempts[-1]
     rung = planned.rungs[attempt.rung]
-    facts = {
+    facts: Figures = {
         "rung": attempt.rung,
         "model": rung.model,
         "tier": rung.tier,

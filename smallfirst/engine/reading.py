@@ -73,7 +73,7 @@ def read_policy(document: bytes | Mapping[str, Any]) -> Policy:
 def _shape_problems(document: object, whole: msgspec.ValidationError) -> list[Problem]:
     """Look at each step and rule by itself, since reading stops at the first fault; else report that of the whole."""
     if not isinstance(document, dict):
-        return [_shape_problem("", whole)]
+        return [shape_problem("", whole)]
     problems = []
     parts: tuple[tuple[str, type[Step | Rule]], ...] = (("steps", Step), ("rules", Rule))
     frame = dict(document)
@@ -83,19 +83,19 @@ def _shape_problems(document: object, whole: msgspec.ValidationError) -> list[Pr
             frame[name] = []
             places = ((f"{name}[{index}]", item) for index, item in enumerate(items))
             problems += [problem for path, item in places for problem in _misshapen(path, item, kind)]
-    return problems + _misshapen("", frame, Policy) or [_shape_problem("", whole)]
+    return problems + _misshapen("", frame, Policy) or [shape_problem("", whole)]
 
 
 def _misshapen(path: str, item: object, kind: type[Policy | Step | Rule]) -> list[Problem]:
     try:
         msgspec.convert(item, kind)
     except msgspec.ValidationError as error:
-        return [_shape_problem(path, error)]
+        return [shape_problem(path, error)]
     return []
 
 
-def _shape_problem(prefix: str, error: msgspec.ValidationError) -> Problem:
-    """Turn msgspec's one line, such as ``Expected `str`, got `int` - at `$.name```, into a problem."""
+def shape_problem(prefix: str, error: msgspec.ValidationError) -> Problem:
+    """Turn msgspec's one line, such as ``Expected `str`, got `int` - at `$.name```, into a problem below ``prefix``."""
     text, _, where = str(error).partition(" - at `$")
     path = (prefix + where.rstrip("`")).lstrip(".")
     field = re.fullmatch(r"Object (missing required|contains unknown) field `(.*)`", text)
@@ -106,7 +106,7 @@ def _shape_problem(prefix: str, error: msgspec.ValidationError) -> Problem:
         return Problem(path, "there is no such field", "remove it or correct its name")
     value = re.fullmatch(r"Invalid (?:enum )?value (.*)", text)
     if value:
-        return Problem(path, f"{value[1]} is not allowed here", f"use {_words_for(path)}")
+        return Problem(path, f"{value[1]} is not allowed here", _words_for(path))
     if path.endswith("max_cost"):
         return Problem(path, "not an amount of money", 'write USD as decimal text, such as "0.0100"')
     message = re.sub(r"`([^`]*)`", lambda found: _kinds(found[1]), text)
@@ -116,8 +116,8 @@ def _shape_problem(prefix: str, error: msgspec.ValidationError) -> Problem:
 def _words_for(path: str) -> str:
     name = re.sub(r"\[\d+\]", "", path).rpartition(".")[2]
     if name == "type":
-        return CONDITION_TYPES if ".when[" in path else ANSWER_TYPES
-    return WORDS[name]
+        return f"use {CONDITION_TYPES if '.when[' in path else ANSWER_TYPES}"
+    return f"use {WORDS[name]}" if name in WORDS else "use one of the documented values"
 
 
 def _kinds(names: str) -> str:
