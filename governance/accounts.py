@@ -201,12 +201,16 @@ def grant(
     require(by, "accounts.edit", ORGANISATION)
     if by == user:
         raise NotPermitted("Nobody grants himself a role: ask another administrator.")
+    begins = valid_from or timezone.now()
+    if valid_until is not None and valid_until < begins:
+        # The constraint on overlaps would fail before the one that says this.
+        raise InvalidInput("valid_until: a grant ends after it begins", field="valid_until")
     made = Grant(
         user=user,
         role=role,
         team=team,
         environment=environment,
-        valid_from=valid_from or timezone.now(),
+        valid_from=begins,
         valid_until=valid_until,
         granted_by=by if isinstance(by, User) else None,
     )

@@ -1,0 +1,150 @@
+"""The pages of changes: proposing by thresholds or by document, voting on exactly what was seen."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from governance.models import AuditEvent, Change, PolicyHead, Revision, User, Vote
+from tests import cast as casting
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast() -> casting.Cast:
+    """The cast with a live policy that keeps answers from 0.8."""
+    made = casting.make_cast()
+    casting.make_live(made)
+    return made
+
+
+def as_(person: User) -> Client:
+    """A browser in which this person is signed in."""
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def facts() -> tuple[int, ...]:
+    """What a refusal must leave as it was."""
+    return tuple(model.objects.count() for model in (Change, Revision, Vote, AuditEvent))
+
+
+def proposal(**fields: Any) -> dict[str, Any]:
+    """What the threshold form sends for the cast's policy."""
+    return {"title": "Keep more", "note": "Fewer cases for people", "step-0": "0.6", **fields}
+
+
+def test_a_lower_threshold_is_proposed_approved_and_in_force(cast: casting.Cast) -> None:
+    address = reverse("change_new", args=[cast.workflow.slug])
+    assert "keep an answer from confidence" in as_(cast.lead).get(address).content.decode()
+    answer = as_(cast.lead).post(address, proposal())
+    change = Change.objects.select_related("revision").get(title="Keep more")
+    assert answer.headers["location"] == reverse("change", args=[change.pk])
+    page = as_(cast.owner).get(reverse("change", args=[change.pk])).content.decode()
+    assert change.revision.payload_digest in page
+    answer = as_(cast.owner).post(
+        reverse("change_vote", args=[change.pk]),
+        {"digest": change.revision.payload_digest, "choice": "approve", "reason": ""},
+        follow=True,
+    )
+    assert "in force" in answer.content.decode()
+    head = PolicyHead.objects.select_related("version").get(workflow=cast.workflow)
+    assert head.version.document["steps"][0]["gate"]["keep_from"] == 0.6
+
+
+def test_the_author_sees_no_vote_and_cannot_cast_one(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6, by=cast.lead)
+    assert "You had a hand in this change" in as_(cast.lead).get(reverse("change", args=[change.pk])).content.decode()
+    before = facts()
+    answer = as_(cast.lead).post(
+        reverse("change_vote", args=[change.pk]),
+        {"digest": change.revision.payload_digest, "choice": "approve", "reason": ""},
+        follow=True,
+    )
+    assert "hand in" in answer.content.decode()
+    assert facts() == before
+
+
+def test_a_vote_on_what_was_edited_meanwhile_is_refused(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6)
+    seen = change.revision.payload_digest
+    as_(cast.integrator).post(reverse("change_revise", args=[change.pk]), proposal(**{"step-0": "0.5"}))
+    before = facts()
+    as_(cast.owner).post(reverse("change_vote", args=[change.pk]), {"digest": seen, "choice": "approve", "reason": ""})
+    assert facts() == before
+    assert Change.objects.get(pk=change.pk).state == Change.State.IN_REVIEW
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"step-0": "1.5"}, "less than or equal to 1"),
+        ({"step-0": "much"}, "Enter a number"),
+        ({"title": ""}, "This field is required"),
+        ({"step-0": "0.8"}, "live already"),
+    ],
+)
+def test_bad_input_of_the_form_is_named_and_kept(cast: casting.Cast, fields: dict[str, str], said: str) -> None:
+    before = facts()
+    answer = as_(cast.lead).post(reverse("change_new", args=[cast.workflow.slug]), proposal(**fields))
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert said in page
+    assert "Fewer cases for people" in page
+    assert facts() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("[]", "one JSON object"),
+        ('{"a": NaN}', "a"),
+        ("[" * 100_000, "too deeply"),
+        ('{"format": 2}', "format"),
+        (json.dumps(casting.make_document(0.8, "gpt-9")), "gpt-9"),
+        (json.dumps(casting.make_document() | {"guards": {"regions": ["mars"]}}), "steps[0]"),
+        (json.dumps(casting.make_document() | {"guards": {"colour": "blue"}}), "colour"),
+    ],
+)
+def test_a_document_that_cannot_serve_is_refused_with_path_and_fix(cast: casting.Cast, text: str, said: str) -> None:
+    before = facts()
+    address = reverse("change_new", args=[cast.workflow.slug]) + "?whole=1"
+    answer = as_(cast.lead).post(address, {"title": "Try", "note": "", "text": text})
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert facts() == before
+
+
+def test_objecting_without_a_reason_says_so(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6)
+    before = facts()
+    answer = as_(cast.owner).post(
+        reverse("change_vote", args=[change.pk]),
+        {"digest": change.revision.payload_digest, "choice": "reject", "reason": ""},
+        follow=True,
+    )
+    assert "reason" in answer.content.decode().lower()
+    assert facts() == before
+
+
+def test_lists_and_pages_take_few_queries(cast: casting.Cast, django_assert_max_num_queries: Any) -> None:
+    for keep_from in (0.3, 0.4, 0.5, 0.6, 0.7):
+        casting.make_change(cast, keep_from)
+    client = as_(cast.owner)
+    change = Change.objects.order_by("number").last()
+    assert change
+    for address in (
+        reverse("home"),
+        reverse("workflows"),
+        reverse("workflow", args=[cast.workflow.slug]),
+        reverse("changes"),
+    ):
+        with django_assert_max_num_queries(14):
+            assert client.get(address).status_code == 200
+    with django_assert_max_num_queries(22):
+        assert client.get(reverse("change", args=[change.pk])).status_code == 200
