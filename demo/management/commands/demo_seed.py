@@ -1,0 +1,24 @@
+"""`manage.py demo_seed`: the demo's organisation, made once; later starts only follow the model servers' addresses."""
+
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from demo import organisation
+
+
+class Command(BaseCommand):
+    """Idempotent; `up` runs it at every start."""
+
+    help = "Make Harbour & Vale, the demo's organisation, or bring it up to date."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Seed, then write what `up` prints."""
+        servers = organisation.Servers(
+            classifiers=os.environ.get("SMALLFIRST_DEMO_CLASSIFIERS_URL", "http://127.0.0.1:8011/v1"),
+            smollm2=os.environ.get("SMALLFIRST_DEMO_SMOLLM2_URL", "http://127.0.0.1:8012/v1"),
+        )
+        organisation.seed(state=settings.STATE, servers=servers, gateway_url=settings.GATEWAY_URL, now=timezone.now())

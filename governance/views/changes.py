@@ -1,0 +1,211 @@
+"""Changes: propose one, read what it does, vote, activate, withdraw."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from governance import accounts, changes, policies
+from governance.models import Change, Environment, PolicyHead, Workflow
+from governance.views import drawing
+from governance.views.policy_forms import DocumentForm, PolicyForm, ThresholdForm
+
+LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
+
+
+class ChangeFilter(forms.Form):
+    """Which changes are listed."""
+
+    state = forms.ChoiceField(
+        label="State", required=False, choices=[("", "Any"), ("open", "Open"), *Change.State.choices]
+    )
+    workflow = forms.CharField(label="Workflow", required=False, max_length=60)
+
+
+class VoteForm(forms.Form):
+    """A vote; the digest says which content the voter saw."""
+
+    digest = forms.CharField(max_length=64)
+    choice = forms.ChoiceField(choices=[("approve", ""), ("request_changes", ""), ("reject", ""), ("abstain", "")])
+    reason = forms.CharField(label="Reason", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+@require_GET
+def change_list(request: HttpRequest) -> HttpResponse:
+    """All changes this person may read, newest first."""
+    accounts.require(request.user, "changes.view")
+    found = Change.objects.visible_to(request.user).for_list()
+    form = ChangeFilter(request.GET or None)
+    if form.is_valid():
+        if form.cleaned_data["state"] == "open":
+            found = found.open()
+        elif form.cleaned_data["state"]:
+            found = found.filter(state=form.cleaned_data["state"])
+        if form.cleaned_data["workflow"]:
+            found = found.filter(workflow__slug=form.cleaned_data["workflow"])
+    page = Paginator(found, 50).get_page(request.GET.get("page"))
+    waiting = Change.objects.awaiting(request.user).count()
+    headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
+    rows = [(each, LEVELS.get(each.state, "quiet")) for each in page]
+    context = {"page": page, "rows": rows, "filter_form": form, "headline": headline}
+    return render(request, "governance/changes.html", context)
+
+
+@require_GET
+def change(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One change: what differs, who voted, what this person may do now."""
+    found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
+    return _page(request, found, VoteForm())
+
+
+@require_http_methods(["GET", "POST"])
+def change_new(request: HttpRequest, slug: str) -> HttpResponse:
+    """Propose another policy for a workflow, by its thresholds or by the whole document."""
+    workflow = get_object_or_404(Workflow.objects.visible_to(request.user), slug=slug)
+    user = accounts.signed_in(request.user)
+    accounts.require(user, "changes.propose", workflow)
+    environment = _environment(request)
+    head = PolicyHead.objects.filter(workflow=workflow, environment=environment).select_related("version").first()
+    base = head.version if head else None
+
+    def submit(document: dict[str, Any], title: str, note: str) -> Change:
+        made = changes.propose(
+            workflow=workflow, environment=environment, document=document, title=title, note=note, by=user
+        )
+        if made.state == Change.State.APPROVED and environment.votes_needed == 0:
+            changes.activate(change=made, by=user)
+        return made
+
+    context = {"workflow": workflow, "environment": environment, "base": base, "change": None}
+    return _edit(request, context, base.document if base else None, submit)
+
+
+@require_http_methods(["GET", "POST"])
+def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Edit an open change as a new revision; votes on the old one no longer count."""
+    found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
+    user = accounts.signed_in(request.user)
+    accounts.require(user, "changes.propose", found)
+
+    def submit(document: dict[str, Any], _title: str, note: str) -> Change:
+        return changes.revise(change=found, document=document, note=note, by=user)
+
+    context = {
+        "workflow": found.workflow,
+        "environment": found.environment,
+        "base": found.revision.base_version,
+        "change": found,
+    }
+    return _edit(request, context, found.revision.version.document, submit, title=found.title)
+
+
+@require_POST
+def change_vote(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Vote; the last vote needed makes it live at once."""
+    found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
+    user = accounts.signed_in(request.user)
+    accounts.require(user, "changes.vote", found)
+    form = VoteForm(request.POST)
+    if not form.is_valid():
+        return _page(request, found, form, status=422)
+    try:
+        voted = changes.vote(change=found, by=user, then_activate=True, **form.cleaned_data)
+    except changes.ChangeError as error:
+        messages.error(request, str(error))
+        return redirect("change", pk=pk)
+    said = (
+        "The new policy is in force; gateways take it up within seconds."
+        if voted.state == "applied"
+        else "Your vote is recorded."
+    )
+    messages.success(request, said)
+    return redirect("change", pk=pk)
+
+
+@require_POST
+def change_activate(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Make an approved change live."""
+    return _act(request, pk, "changes.activate", changes.activate, "The new policy is in force.")
+
+
+@require_POST
+def change_withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Take an open change back."""
+    return _act(request, pk, "changes.propose", changes.withdraw, "The change is withdrawn.")
+
+
+def _act(request: HttpRequest, pk: UUID, act: str, verb: Any, said: str) -> HttpResponse:
+    found = get_object_or_404(Change.objects.visible_to(request.user).for_list(), pk=pk)
+    accounts.require(request.user, act, found)
+    try:
+        verb(change=found, by=request.user)
+    except changes.ChangeError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, said)
+    return redirect("change", pk=pk)
+
+
+def _environment(request: HttpRequest) -> Environment:
+    """The environment that the address names, else the last on the way to production."""
+    named = request.GET.get("environment")
+    if named:
+        return get_object_or_404(Environment, name=named)
+    return Environment.objects.order_by("-position")[0]
+
+
+def _edit(
+    request: HttpRequest, context: dict[str, Any], document: dict[str, Any] | None, submit: Any, title: str = ""
+) -> HttpResponse:
+    whole = document is None or "whole" in request.GET
+    given = request.POST if request.method == "POST" else None
+    form: PolicyForm
+    if document is None or whole:
+        form = DocumentForm(given, document=document, title=title)
+    else:
+        form = ThresholdForm(given, document=document, title=title)
+    problems: list[Any] = []
+    if given and form.is_valid():
+        try:
+            made = submit(form.document(), form.cleaned_data["title"], form.cleaned_data["note"])
+        except policies.InvalidPolicy as error:
+            problems = list(error.problems)
+        except changes.ChangeError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{made} is {made.get_state_display().lower()}.")
+            return redirect("change", pk=made.pk)
+    context |= {"form": form, "problems": problems, "whole": whole}
+    return render(request, "governance/change_new.html", context, status=422 if given else 200)
+
+
+def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:
+    revision = found.revision
+    standing = changes.standing(found)
+    before = policies.read(revision.base_version.document) if revision.base_version else None
+    context = {
+        "change": found,
+        "level": LEVELS.get(found.state, "quiet"),
+        "revision": revision,
+        "revisions": list(found.revisions.all())[::-1],
+        "lines": drawing.difference(before, policies.read(revision.version.document)),
+        "votes": standing.votes,
+        "counted": standing.counted,
+        "needed": standing.needed,
+        "why_no_vote": changes.why_not_vote(found, request.user),
+        "would_activate": standing.counted + 1 >= standing.needed,
+        "vote_form": form,
+        "may": {
+            "vote": found.state in ("in_review", "approved") and not changes.why_not_vote(found, request.user),
+            "activate": found.state == "approved" and accounts.can(request.user, "changes.activate", found),
+            "revise": found.state in Change.OPEN and accounts.can(request.user, "changes.propose", found),
+            "withdraw": found.state in Change.OPEN and found.proposed_by_id == request.user.pk,
+        },
+        "may_audit": accounts.can(request.user, "audit.view", found),
+    }
+    return render(request, "governance/change.html", context, status=status)

@@ -1,0 +1,75 @@
+"""Policies as pages draw them: ladders of rungs and sentences."""
+
+from dataclasses import dataclass
+
+from governance.figures import Rung
+from governance.models import Model, Workflow
+from smallfirst.engine import describe
+from smallfirst.engine.policy import Policy, Step
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sentence of a policy: as it was and as it will be, None where it is new or gone, and its tier's colour."""
+
+    before: str | None
+    after: str | None
+    tier: str
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return self.after or self.before or ""
+
+
+def tiers() -> dict[str, str]:
+    """The tier of every registered model by its name."""
+    return dict(Model.objects.values_list("name", "tier"))
+
+
+def ladder(step: Step, tier_of: dict[str, str]) -> list[Rung]:
+    """A step's rungs as planned, cheapest first, the person last where the step has one."""
+    rungs = [
+        Rung(
+            tier=tier_of.get(rung.model, "small"),
+            model=rung.model,
+            state="planned",
+            threshold=rung.keep_from if rung.keep_from is not None else (step.gate.keep_from if step.gate else None),
+            word="then" if position else "first",
+        )
+        for position, rung in enumerate(step.ladder)
+    ]
+    if step.review:
+        word = "always" if step.review.when == "always" else "if still unsure"
+        rungs.append(Rung(tier="person", model=step.review.role, state="planned", word=word))
+    return rungs
+
+
+def steps(workflow: Workflow, policy: Policy) -> list[dict[str, object]]:
+    """Each step of the policy with the purpose the workflow gives it and its drawn ladder."""
+    tier_of = tiers()
+    purposes = {step.name: step.purpose for step in workflow.steps.all()}
+    return [
+        {
+            "name": step.name if step.name != "*" else "any other",
+            "purpose": purposes.get(step.name, ""),
+            "rungs": ladder(step, tier_of),
+            "label": f"Ladder of step {step.name}",
+        }
+        for step in policy.steps
+    ]
+
+
+def first_ladder(policy: Policy, tier_of: dict[str, str]) -> list[Rung]:
+    """The ladder of the first step, for a row in a table."""
+    return ladder(policy.steps[0], tier_of) if policy.steps else []
+
+
+def lines(policy: Policy) -> list[Line]:
+    """What the policy says, sentence by sentence."""
+    return [Line(text, text, tier or "") for _path, text, tier in describe.sentences(policy)]
+
+
+def difference(before: Policy | None, after: Policy) -> list[Line]:
+    """What changes from one policy to the next, or all that the first one says."""
+    return [Line(each.before, each.after, "") for each in describe.difference(before, after)]

@@ -1,0 +1,159 @@
+"""Reviews: the queue, one case, and the acts on it."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from governance import accounts, reviews
+from governance.models import Review
+from governance.views import case
+
+
+class ReviewFilter(forms.Form):
+    """Which reviews are listed."""
+
+    status = forms.ChoiceField(
+        label="State",
+        required=False,
+        choices=[("", "Waiting"), ("ended", "Ended"), ("all", "All")],
+    )
+    workflow = forms.CharField(label="Workflow", required=False, max_length=60)
+
+
+@require_GET
+def review_list(request: HttpRequest) -> HttpResponse:
+    """The queue, the most urgent first."""
+    accounts.require(request.user, "reviews.view")
+    found = Review.objects.visible_to(request.user).for_list()
+    form = ReviewFilter(request.GET or None)
+    said = form.cleaned_data if form.is_valid() else {"status": "", "workflow": ""}
+    if said["workflow"]:
+        found = found.filter(workflow__slug=said["workflow"])
+    if said["status"] == "ended":
+        found = found.filter(status__in=Review.ENDED).order_by("-ended_at", "id")
+    elif said["status"] == "all":
+        found = found.order_by("-opened_at", "id")
+    else:
+        found = found.waiting()
+    page = Paginator(found, 50).get_page(request.GET.get("page"))
+    may_take = accounts.can(request.user, "reviews.take")
+    waiting = Review.objects.visible_to(request.user).waiting().count()
+    context = {
+        "page": page,
+        "filter_form": form,
+        "may_take": may_take,
+        "headline": f"{waiting} {'case waits' if waiting == 1 else 'cases wait'} for a person"
+        if waiting
+        else "No case waits for a person",
+        "lede": f"{_done_today(request)} decided by you today" if may_take else "Reviewers decide them.",
+    }
+    return render(request, "governance/reviews.html", context)
+
+
+@require_GET
+def review(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One case: why it is here, what was tried, and, for its holder, what it says."""
+    found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
+    return _page(request, found)
+
+
+@require_POST
+def review_next(request: HttpRequest) -> HttpResponse:
+    """Take the most urgent case that nobody holds."""
+    accounts.require(request.user, "reviews.take")
+    taken = reviews.claim_next(by=request.user, now=timezone.now())
+    if taken is None:
+        messages.info(request, "Nothing waits: every case is taken or done.")
+        return redirect("reviews")
+    return redirect("review", pk=taken.pk)
+
+
+@require_POST
+def review_claim(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Take this case."""
+    found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
+    accounts.require(request.user, "reviews.take", found)
+    return _act(request, found, lambda: reviews.claim(review=found, by=request.user, now=timezone.now()))
+
+
+@require_POST
+def review_release(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Put a case back for others."""
+    found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
+    accounts.require(request.user, "reviews.take", found)
+    token = _token(request)
+    response = _act(
+        request, found, lambda: reviews.release(review=found, token=token, by=request.user, now=timezone.now())
+    )
+    return response if messages.get_messages(request) else redirect("reviews")
+
+
+@require_POST
+def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Decide the case; the application fetches the answer."""
+    found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
+    accounts.require(request.user, "reviews.take", found)
+    form = case.AnswerForm(request.POST, shape=found.answer)
+    if not form.is_valid():
+        return _page(request, found, form)
+    try:
+        reviews.answer(review=found, token=_token(request), answer=form.answer(), by=request.user, now=timezone.now())
+    except reviews.InvalidAnswer as error:
+        form.add_error(error.field if error.field in form.fields else None, str(error))
+        return _page(request, found, form)
+    except reviews.ReviewError as error:
+        messages.error(request, str(error))
+        return redirect("review", pk=pk)
+    messages.success(request, f"Answered “{found.title}”. The application gets it at its next poll.")
+    following = reviews.claim_next(by=request.user, now=timezone.now()) if "next" in request.POST else None
+    return redirect("review", pk=following.pk) if following else redirect("review", pk=pk)
+
+
+def _act(request: HttpRequest, found: Review, act: Any) -> HttpResponse:
+    try:
+        act()
+    except reviews.ReviewError as error:
+        messages.error(request, str(error))
+    return redirect("review", pk=found.pk)
+
+
+def _token(request: HttpRequest) -> UUID | None:
+    try:
+        return UUID(request.POST.get("token", ""))
+    except ValueError:
+        return None
+
+
+def _done_today(request: HttpRequest) -> int:
+    start = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    return Review.objects.filter(ended_by_id=request.user.pk, ended_at__gte=start).count()
+
+
+def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = None) -> HttpResponse:
+    mine = found.status == Review.Status.CLAIMED and found.claimed_by_id == request.user.pk
+    opened = reviews.read_body(review=found, by=request.user) if mine else None
+    may_take = accounts.can(request.user, "reviews.take", found)
+    context = {
+        "review": found,
+        "mine": mine,
+        "case": case.shown(opened) if opened else None,
+        "body_erased": found.body.erased_at is not None,
+        "rungs": case.rungs(found, opened),
+        "form": form or case.AnswerForm(shape=found.answer),
+        "options": case.options(found.answer),
+        "may_take": may_take and found.status in Review.WAITING and not mine,
+        "expiry_words": case.expiry_words(found.on_expiry),
+        "done_today": _done_today(request),
+        "answer": case.answer_words(reviews.read_answer(review=found, by=request.user))
+        if found.status == Review.Status.ANSWERED and may_take
+        else None,
+        "may_audit": accounts.can(request.user, "audit.view", found),
+    }
+    return render(request, "governance/review.html", context, status=422 if form else 200)

@@ -1,0 +1,186 @@
+"""Every address x every role: who gets in, who is told no, and for whom a thing does not exist.
+
+A new address without a row here fails the first test.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from governance import audit
+from governance.models import Review, ReviewBody, Role
+from tests import cast as casting
+
+ROLES = ("anonymous", "viewer", "reviewer", "owner", "lead", "finance", "integrator", "auditor", "admin", "stranger")
+SIGN_IN, GONE_ON, NO, ABSENT, INVALID, OK = 302, 302, 403, 404, 422, 200
+
+
+def everyone(status: int, **others: int) -> dict[str, int]:
+    """The same for all who are signed in, save those named; who is not signed in is sent to the door."""
+    return {"anonymous": SIGN_IN} | dict.fromkeys(ROLES[1:], status) | others
+
+
+def only(*roles: str, gives: int = OK, else_: int = NO, stranger: int = ABSENT) -> dict[str, int]:
+    """What the named roles get; the rest of the team gets `else_`, someone of another team `stranger`."""
+    return everyone(else_, stranger=stranger) | dict.fromkeys(roles, gives)
+
+
+READERS = ROLES[1:-1]
+PROPOSERS = ("owner", "lead", "integrator")
+VOTERS = ("owner", "lead")
+REVIEW_READERS = ("reviewer", "owner", "lead", "auditor")
+SPENDERS = ("owner", "lead", "finance", "integrator", "auditor")
+OPEN = dict.fromkeys(ROLES, OK)
+GATEWAYS = dict.fromkeys(ROLES, 401)
+
+# (name, method): the status each role gets. A stranger is the governance lead of another team.
+MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
+    ("healthz", "get"): OPEN,
+    ("readyz", "get"): OPEN,
+    ("sign_in", "get"): everyone(GONE_ON, anonymous=OK),
+    ("sign_out", "post"): everyone(GONE_ON),
+    ("home", "get"): everyone(OK),
+    ("workflows", "get"): everyone(OK),
+    ("workflow", "get"): only(*READERS),
+    ("policy", "get"): only(*READERS),
+    ("change_new", "get"): only(*PROPOSERS),
+    ("change_new", "post"): only(*PROPOSERS, gives=INVALID),
+    ("changes", "get"): everyone(OK),
+    ("change", "get"): only(*READERS),
+    ("change_revise", "get"): only(*PROPOSERS),
+    ("change_revise", "post"): only(*PROPOSERS, gives=INVALID),
+    ("change_vote", "post"): only(*VOTERS, gives=INVALID),
+    ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
+    ("change_withdraw", "post"): only(*PROPOSERS, gives=GONE_ON),
+    ("reviews", "get"): only(*REVIEW_READERS, stranger=OK),
+    ("review", "get"): only(*REVIEW_READERS, else_=ABSENT),
+    ("review_next", "post"): only("reviewer", gives=GONE_ON, stranger=NO),
+    ("review_claim", "post"): only("reviewer", gives=GONE_ON, else_=ABSENT, stranger=ABSENT)
+    | dict.fromkeys(("owner", "lead", "auditor"), NO),
+    ("review_release", "post"): only("reviewer", gives=GONE_ON, else_=ABSENT, stranger=ABSENT)
+    | dict.fromkeys(("owner", "lead", "auditor"), NO),
+    ("review_answer", "post"): only("reviewer", gives=INVALID, else_=ABSENT, stranger=ABSENT)
+    | dict.fromkeys(("owner", "lead", "auditor"), NO),
+    ("audit", "get"): only("lead", "auditor", stranger=OK),
+    ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
+    ("spend", "get"): only(*SPENDERS, stranger=OK),
+    ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("spend_attempts", "get"): only(*SPENDERS, stranger=OK),
+    ("spend_attempts_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("api_bundle", "get"): GATEWAYS,
+    ("api_state", "get"): GATEWAYS,
+    ("api_usage", "post"): GATEWAYS,
+    ("api_decisions", "post"): GATEWAYS,
+    ("api_reviews", "post"): GATEWAYS,
+    ("api_review", "get"): GATEWAYS,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The cast with a live policy, a change in review, a waiting review, and who stands for each role."""
+
+    people: Mapping[str, Any]
+    arguments: Mapping[str, list[Any]]
+
+    def path(self, name: str) -> str:
+        """The address of a page about something of the cast's workflow."""
+        return reverse(name, args=self.arguments.get(name, []))
+
+
+@pytest.fixture
+def stage(db: None) -> Stage:
+    """Everything a page may be about."""
+    cast = casting.make_cast()
+    head = casting.make_live(cast)
+    change = casting.make_change(cast, 0.6)
+    review = make_review(cast)
+    people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
+    slug = cast.workflow.slug
+    arguments = {
+        "workflow": [slug],
+        "policy": [slug, head.version.number],
+        "change_new": [slug],
+        **{
+            name: [change.pk]
+            for name, _ in MATRIX
+            if name == "change" or (name.startswith("change_") and name != "change_new")
+        },
+        **{
+            name: [review.pk]
+            for name, _ in MATRIX
+            if name == "review" or (name.startswith("review_") and name != "review_next")
+        },
+        "api_review": [review.pk],
+    }
+    return Stage(people, arguments)
+
+
+def make_review(cast: casting.Cast) -> Review:
+    """A waiting review, as if a gateway had opened it."""
+    key, _token = casting.make_key(cast)
+    now = timezone.now()
+    review = Review.objects.create(
+        id="0192f000-0000-8000-8000-000000000001",
+        decision="0192f000-0000-7000-8000-000000000001",
+        workflow=cast.workflow,
+        environment=cast.production,
+        key=key,
+        step="sentiment",
+        request_digest="0" * 64,
+        reason_code="unsure",
+        reason_text="No model was sure enough.",
+        title="A case",
+        role="reviewer",
+        respond_by=now + timedelta(minutes=15),
+        expires_at=now + timedelta(hours=1),
+        on_expiry={"action": "refuse", "answer": None},
+        answer={"type": "label", "options": ["positive", "negative"], "schema": None},
+        opened_at=now,
+    )
+    ReviewBody.objects.create(review=review, sealed=b"sealed elsewhere")
+    audit.record(action="reviews.open", actor=casting.BOOTSTRAP, object=review, summary="Opened a case")
+    return review
+
+
+def names() -> Iterator[str]:
+    """The name of every address of the site."""
+
+    def walk(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns)
+            elif str(pattern.pattern) != "^api/":
+                assert pattern.name, f"{pattern.pattern} has no name"
+                yield pattern.name
+
+    yield from walk(get_resolver().url_patterns)
+
+
+def test_every_address_has_a_row() -> None:
+    assert set(names()) == {name for name, _method in MATRIX}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_gets_exactly_what_the_matrix_says(role: str, stage: Stage, valkey: str) -> None:
+    got = {}
+    for name, method in MATRIX:
+        client = Client(raise_request_exception=False)
+        if stage.people[role] is not None:
+            client.force_login(stage.people[role])
+        got[name, method] = getattr(client, method)(stage.path(name)).status_code
+    assert got == {row: expected[role] for row, expected in MATRIX.items()}
+
+
+@pytest.mark.parametrize(("name", "method"), [row for row in MATRIX if row[0] not in ("healthz", "readyz")])
+def test_a_wrong_method_is_refused(name: str, method: str, stage: Stage) -> None:
+    client = Client(raise_request_exception=False)
+    client.force_login(stage.people["lead"])
+    other = "delete"
+    assert getattr(client, other)(stage.path(name)).status_code in (401, 405)

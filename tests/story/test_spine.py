@@ -1,0 +1,189 @@
+"""The whole story on the real services: an unsure request, a person's answer, the ledger, a change."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM
+from django.conf import settings
+from playwright.sync_api import Browser, Page, expect
+
+from config import state as places
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = "customer-feedback"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running installation as a visitor of `./run up` has it."""
+
+    pages: str
+    gateway: str
+    state: Path
+    password: str
+    printed: str
+
+    def client(self) -> openai.OpenAI:
+        """The official client with the demo's key."""
+        key = places.read_secret(self.state / "demo-key")
+        return openai.OpenAI(base_url=f"{self.gateway}/v1", api_key=key, max_retries=0, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def site(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """`up`, with the models' texts and trained figures that other tests of this session left in their state."""
+    state = tmp_path_factory.mktemp("story")
+    models = settings.STATE / "models"
+    models.mkdir(exist_ok=True)
+    (state / "models").symlink_to(models)
+    pages, gateway = free_port(), free_port()
+    command = [sys.executable, "-m", "config.up", "--port", str(pages), "--gateway-port", str(gateway)]
+    kept = {"PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name in kept or name.startswith(("PIP_", "UV_"))
+    }
+    environment |= {"SMALLFIRST_STATE": str(state), "PYTHONPATH": str(ROOT)}
+    log = state / "up.out"
+    with log.open("w") as out:
+        up = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
+    try:
+        _wait(lambda: "Ctrl-C stops everything" in log.read_text() or up.poll() is not None, 300)
+        assert up.poll() is None, log.read_text()
+        yield Site(
+            f"http://127.0.0.1:{pages}",
+            f"http://127.0.0.1:{gateway}",
+            state,
+            places.read_secret(state / "demo-password"),
+            log.read_text(),
+        )
+    finally:
+        up.terminate()
+        assert up.wait(60) == 0, log.read_text()
+
+
+def _wait(holds: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "this did not come true in time"
+        time.sleep(0.2)
+
+
+def _person(browser: Browser, site: Site, name: str) -> Page:
+    page = browser.new_context(base_url=site.pages).new_page()
+    page.goto("/sign-in/")
+    page.get_by_label("E-mail").fill(f"{name}@harbour-vale.example")
+    page.get_by_label("Password").fill(site.password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("on you")
+    return page
+
+
+def _ask(site: Site, text: str) -> openai.APIStatusError | openai.types.chat.ChatCompletion:
+    try:
+        return site.client().chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": text}], metadata={"step": "sentiment"}
+        )
+    except openai.APIStatusError as error:
+        return error
+
+
+def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is_changed(
+    site: Site, browser: Browser
+) -> None:
+    # The printed line works as it stands.
+    curl = re.search(r"^\s*curl .*?(?=\n\n)", site.printed, re.MULTILINE | re.DOTALL)
+    assert curl, site.printed
+    said = subprocess.run(["sh", "-c", curl.group()], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert json.loads(said[said.index("{") :])["error"]["code"] == "review_required"
+
+    # The client is told that a person is needed, with the address to poll, and the same request is the same review.
+    refused = _ask(site, DEMO_SENTENCE)
+    assert isinstance(refused, openai.APIStatusError)
+    assert (refused.status_code, refused.code) == (422, "review_required")
+    assert refused.response.headers["x-smallfirst-attempts"] in ("0", "3")
+    review = refused.response.headers["x-smallfirst-review"]
+    again = _ask(site, DEMO_SENTENCE)
+    assert isinstance(again, openai.APIStatusError)
+    assert again.response.headers["x-smallfirst-review"] == review
+    body = refused.response.json()["error"]
+    key = {"authorization": f"Bearer {places.read_secret(site.state / 'demo-key')}"}
+    assert httpx2.get(body["review"]["url"], headers=key).json()["status"] == "open"
+
+    # The reviewer takes it, sees why it is here, answers with one key.
+    reviewer = _person(browser, site, "reviewer")
+    _wait(lambda: _has_case(reviewer), 20)
+    reviewer.get_by_role("button", name="Take the next").click()
+    expect(reviewer.locator("main")).to_contain_text(DEMO_SENTENCE)
+    expect(reviewer.locator("main")).to_contain_text("Why you see this")
+    for model in ("lexicon", "tfidf", "minilm"):
+        expect(reviewer.locator("main")).to_contain_text(model)
+    reviewer.get_by_role("button", name="negative").click()
+    expect(reviewer.locator("main")).to_contain_text("Answered")
+
+    # The client polls and has the answer; sent again, the request is answered.
+    _wait(lambda: httpx2.get(body["review"]["url"], headers=key).json()["status"] == "answered", 20)
+    assert httpx2.get(body["review"]["url"], headers=key).json()["outcome"]["answer"] == {"label": "negative"}
+    answered = _ask(site, DEMO_SENTENCE)
+    assert not isinstance(answered, openai.APIStatusError)
+    assert answered.choices[0].message.content == "negative"
+    assert answered.model == "person"
+
+    # The three attempts stand in the ledger once, with tokens, price and workflow.
+    finance = _person(browser, site, "finance")
+    _wait(lambda: _attempts(finance) == 3, 30)
+    expect(finance.locator("main")).to_contain_text("Customer feedback")
+
+    # The lead lowers the threshold; another person approves exactly that content.
+    lead = _person(browser, site, "lead")
+    lead.goto(f"/workflows/{WORKFLOW}/change/")
+    lead.get_by_label("What changes, in one line").fill("Keep answers from a lower confidence")
+    lead.get_by_label("sentiment: keep an answer from confidence").fill(str(LOWERED_KEEP_FROM))
+    lead.get_by_role("button", name="Submit for approval").click()
+    expect(lead.locator("main")).to_contain_text("0 of 1 needed")
+    expect(lead.get_by_role("button", name="Approve")).to_have_count(0)
+
+    owner = _person(browser, site, "owner")
+    owner.goto(lead.url.removeprefix(site.pages))
+    owner.get_by_role("button", name="Approve").click()
+    expect(owner.locator("main")).to_contain_text("in force")
+
+    # Within seconds the same words stop one rung earlier. (Another run: the same request would be the same review.)
+    def stops_earlier() -> bool:
+        answer = _ask(site, DEMO_SENTENCE + " ")
+        return not isinstance(answer, openai.APIStatusError)
+
+    _wait(stops_earlier, 15)
+    earlier = site.client().chat.completions.with_raw_response.create(
+        model="auto", messages=[{"role": "user", "content": DEMO_SENTENCE + "  "}], metadata={"step": "sentiment"}
+    )
+    assert int(earlier.headers["x-smallfirst-attempts"]) < 4
+    assert earlier.headers["x-smallfirst-policy"] != refused.response.headers["x-smallfirst-policy"]
+    assert "x-smallfirst-review" not in earlier.headers
+
+    # The auditor finds each step.
+    auditor = _person(browser, site, "auditor")
+    auditor.goto("/audit/")
+    for act in ("changes.propose", "changes.vote", "changes.activate", "reviews.answer", "reviews.claim"):
+        expect(auditor.locator("main")).to_contain_text(act)
+
+
+def _has_case(page: Page) -> bool:
+    page.goto("/reviews/")
+    return page.get_by_role("button", name="Take the next").count() == 1
+
+
+def _attempts(page: Page) -> int:
+    page.goto("/spend/attempts/")
+    return page.locator("tbody tr").count()
