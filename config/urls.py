@@ -1,11 +1,21 @@
 """The site map."""
 
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 
 from config import api, health
+from governance import urls as governance
+from ledger import urls as ledger
+from routing import urls as routing
 
 urlpatterns = [
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    # What gateways fetch and report.
+    path("api/v1/", include(governance.api_urlpatterns)),
+    path("api/v1/", include(ledger.api_urlpatterns)),
+    path("api/v1/", include(routing.api_urlpatterns)),
     re_path(r"^api/", api.not_found),
+    # Pages for people.
+    path("", include(governance.urlpatterns)),
+    path("", include(ledger.urlpatterns)),
 ]
