@@ -8,7 +8,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -109,3 +109,11 @@ class IsGateway(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether a gateway asks."""
         return isinstance(request.auth, Gateway)
+
+
+def asking(request: Request) -> Gateway:
+    """The gateway that asks. Raises NotAuthenticated where none does."""
+    gateway: Any = request.auth
+    if not isinstance(gateway, Gateway):
+        raise NotAuthenticated
+    return gateway

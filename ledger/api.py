@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from governance.gateways import GatewayAuthentication, IsGateway
+from governance.gateways import GatewayAuthentication, IsGateway, asking
 from governance.models import Gateway
 from ledger import batches, decisions, usage
 from smallfirst.records import Receipt
@@ -45,8 +45,8 @@ class BatchParser(BaseParser):
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> bytes:
-        """Return the body. Raises TooLarge, UnknownEncoding, and ParseError for what is not gzip."""
+    ) -> dict[str, bytes]:
+        """Return the body as `body`. Raises TooLarge, UnknownEncoding, and ParseError for what is not gzip."""
         body = stream.read(MOST_BYTES + 1)
         request: Request = (parser_context or {})["request"]
         encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
@@ -56,7 +56,7 @@ class BatchParser(BaseParser):
             raise UnknownEncoding(f'Content-Encoding is "{encoding}": send the body plain or as gzip.')
         if len(body) > MOST_BYTES:
             raise TooLarge(f"A batch may have {MOST_BYTES:,} bytes of JSON: send it in parts.")
-        return body
+        return {"body": body}
 
 
 def _unpacked(body: bytes) -> bytes:
@@ -98,7 +98,7 @@ class BatchView(APIView):
             raise TooLarge(
                 f"A batch holds at most {batches.MOST_RECORDS:,} records, this one {len(batch):,}: send it in parts."
             )
-        receipt = record(batch=batch, gateway=request.auth, now=timezone.now())
+        receipt = record(batch=batch, gateway=asking(request), now=timezone.now())
         return Response(msgspec.to_builtins(receipt))
 
 
@@ -119,8 +119,8 @@ class DecisionsView(BatchView):
 
 
 def _read(request: Request, kind: type[B]) -> B:
-    body = request.data if isinstance(request.data, bytes) else b""
+    parsed: Any = request.data
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(parsed.get("body", b""), type=kind)
     except msgspec.DecodeError as error:
         raise ParseError(f"The body is not a batch: {error}.") from error

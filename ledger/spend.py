@@ -1,0 +1,178 @@
+"""What AI cost: the day sums of a period, by workflow, step, model or day, as far as a person may read them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Exists, Max, OuterRef, Sum, TextChoices
+
+from governance.models import User
+from ledger.models import Charge, Rollup, UsageEvent, UsageQueue
+from ledger.models.usage import UsageEventQuerySet
+
+MODEL = "endpoint__version__model"
+COUNTS = ("events", "kept", "unpriced", "late")
+TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+# A longer queue is only said to be longer: counting it would take as long as draining it.
+QUEUE_COUNTED = 10_000
+
+
+class By(TextChoices):
+    """What the sums are shown by."""
+
+    WORKFLOW = "workflow", "Workflow"
+    STEP = "step", "Step"
+    MODEL = "model", "Model"
+    DAY = "day", "Day"
+
+
+class Show(TextChoices):
+    """Which attempts a list holds."""
+
+    ALL = "all", "All attempts"
+    KEPT = "kept", "Kept answers"
+    UNPRICED = "unpriced", "Not priced"
+
+
+# The columns that name a row: what it is called, then what tells it from others of that name.
+NAMED_BY: dict[By, dict[str, str]] = {
+    By.WORKFLOW: {"workflow": "workflow__name", "workflow_slug": "workflow__slug"},
+    By.STEP: {"step": "step", "workflow": "workflow__name", "workflow_slug": "workflow__slug"},
+    By.MODEL: {"model": f"{MODEL}__title", "model_name": f"{MODEL}__name"},
+    By.DAY: {"day": "day"},
+}
+COUNTED_BY = {Show.ALL: "events", Show.KEPT: "kept", Show.UNPRICED: "unpriced"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked at: days of the reporting zone, both included, and what they are narrowed to; empty is all."""
+
+    first: date
+    last: date
+    workflow: str = ""
+    step: str = ""
+    model: str = ""
+    outcome: str = ""
+
+    def lookups(self) -> dict[str, str]:
+        """What it is narrowed to, as lookups that day sums and attempts share."""
+        said = {
+            "workflow__slug": self.workflow,
+            "step": self.step,
+            f"{MODEL}__name": self.model,
+            "outcome": self.outcome,
+        }
+        return {lookup: value for lookup, value in said.items() if value}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sum: what it is of (`names`, as NAMED_BY has them), the tier, the currency or None for unpriced attempts."""
+
+    names: tuple[Any, ...]
+    tier: str
+    currency: str | None
+    events: int
+    kept: int
+    unpriced: int
+    late: int
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    amount: Decimal | None
+    last_at: datetime
+
+
+@dataclass
+class Row:
+    """The sums of one thing: amounts by currency, kept answers also by the tier that gave them."""
+
+    names: tuple[Any, ...]
+    attempts: int = 0
+    tasks: int = 0
+    unpriced: int = 0
+    late: int = 0
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+    answered: dict[str, int] = field(default_factory=dict)
+    last_at: datetime | None = None
+
+    def add(self, line: Line) -> None:
+        """Count a line in."""
+        self.attempts += line.events
+        self.tasks += line.kept
+        self.unpriced += line.unpriced
+        self.late += line.late
+        self.last_at = max(self.last_at or line.last_at, line.last_at)
+        self.answered[line.tier] = self.answered.get(line.tier, 0) + line.kept
+        if line.currency and line.amount is not None:
+            self.amounts[line.currency] = self.amounts.get(line.currency, Decimal(0)) + line.amount
+
+    @property
+    def per_task(self) -> dict[str, Decimal]:
+        """All amounts, also of attempts that were not kept, for each kept answer; empty where none was."""
+        return {currency: amount / self.tasks for currency, amount in self.amounts.items()} if self.tasks else {}
+
+
+def lines(user: User | AnonymousUser, selection: Selection, by: By) -> list[Line]:
+    """Return the sums of a selection, cut by tier and currency, in one query. They add up to the whole."""
+    named = NAMED_BY[by].values()
+    sums = (
+        Rollup.objects.visible_to(user)
+        .between(selection.first, selection.last)
+        .filter(**selection.lookups())
+        .values_list(*named, f"{MODEL}__tier", "currency")
+        .annotate(*(Sum(column) for column in (*COUNTS, *TOKENS, "amount")), Max("last_at"))
+        .order_by(*named, f"{MODEL}__tier", "currency")
+    )
+    width = len(named)
+    return [Line(row[:width], *row[width:]) for row in sums]
+
+
+def rows(found: Iterable[Line]) -> tuple[list[Row], Row]:
+    """Return one row for each thing that lines name, in their order, and the sum of all."""
+    by_name: dict[tuple[Any, ...], Row] = {}
+    total = Row(())
+    for line in found:
+        by_name.setdefault(line.names, Row(line.names)).add(line)
+        total.add(line)
+    return list(by_name.values()), total
+
+
+def queued() -> int:
+    """How many attempts wait to be priced and counted, at most QUEUE_COUNTED + 1."""
+    return UsageQueue.objects.all()[: QUEUE_COUNTED + 1].count()
+
+
+def attempts(
+    user: User | AnonymousUser, selection: Selection, show: Show, *, zone: ZoneInfo
+) -> tuple[UsageEventQuerySet, int]:
+    """Return the attempts that the sums of a selection count, newest first, and how many they are."""
+    events = (
+        UsageEvent.objects.visible_to(user)
+        .booked_between(selection.first, selection.last, zone=zone)
+        .filter(**selection.lookups())
+        .folded()
+        .newest_first()
+    )
+    if show is Show.KEPT:
+        events = events.filter(kept=True)
+    elif show is Show.UNPRICED:
+        events = events.filter(Exists(Charge.objects.filter(id=OuterRef("id"), state=Charge.State.UNPRICED)))
+    sums = Rollup.objects.visible_to(user).between(selection.first, selection.last).filter(**selection.lookups())
+    counted = sums.aggregate(count=Sum(COUNTED_BY[show]))["count"]
+    return events, counted or 0
+
+
+def with_charges(events: Iterable[UsageEvent], chunk: int = 2_000) -> Iterator[tuple[UsageEvent, Charge]]:
+    """Yield each attempt with its charge, a query for every chunk of them."""
+    left = iter(events)
+    while part := list(islice(left, chunk)):
+        charges = Charge.objects.in_bulk([event.id for event in part])
+        yield from ((event, charges[event.id]) for event in part)

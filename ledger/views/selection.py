@@ -1,0 +1,144 @@
+"""What of the ledger a page shows: the filter in its address, and the period in words."""
+
+from calendar import monthrange
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.conf import settings
+from django.http import Http404, HttpRequest
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from governance.models import Model, Workflow
+from governance.models.accounts import in_scope
+from ledger.models import UsageEvent
+from ledger.spend import By, Selection, Show
+
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 12, 31)
+
+
+class LedgerFilter(forms.Form):
+    """What of the ledger is shown; the address holds it. Left empty, the days are those of this month so far."""
+
+    since = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="To", widget=forms.DateInput(attrs={"type": "date"}))
+    workflow = forms.ChoiceField(label="Workflow", required=False)
+    step = forms.CharField(label="Step", required=False, max_length=200)
+    model = forms.ChoiceField(label="Model", required=False)
+    outcome = forms.ChoiceField(
+        label="Outcome", required=False, choices=[("", "All outcomes"), *UsageEvent.Outcome.choices]
+    )
+
+    def __init__(self, data: dict[str, Any], *, today: date, workflows: Iterable[Workflow]) -> None:
+        usual = {
+            "since": today.replace(day=1).isoformat(),
+            "until": today.isoformat(),
+            "by": By.WORKFLOW,
+            "show": Show.ALL,
+        }
+        said = {name: value for name, value in data.items() if value}
+        super().__init__(usual | said, initial=usual)
+        slugs = [("", "All workflows"), *((each.slug, each.name) for each in workflows)]
+        names = [("", "All models"), *Model.objects.order_by("title").values_list("name", "title")]
+        self.fields["workflow"] = forms.ChoiceField(label="Workflow", required=False, choices=slugs)
+        self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=names)
+
+    def clean(self) -> dict[str, Any]:
+        """The days stand in their order and in a calendar."""
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        first, last = said.get("since"), said.get("until")
+        if first and last and first > last:
+            self.add_error("until", "Choose a day that is not before the first.")
+        for name, day in (("since", first), ("until", last)):
+            if day and not FIRST_DAY <= day <= LAST_DAY:
+                self.add_error(name, f"Choose a day between {FIRST_DAY} and {LAST_DAY}.")
+        return said
+
+    def selection(self) -> Selection:
+        """What was chosen. For a valid form."""
+        said = self.cleaned_data
+        return Selection(said["since"], said["until"], said["workflow"], said["step"], said["model"], said["outcome"])
+
+
+class SpendFilter(LedgerFilter):
+    """Which sums are shown, and of what."""
+
+    by = forms.ChoiceField(label="Shown by", choices=By.choices)
+
+
+class AttemptFilter(LedgerFilter):
+    """Which attempts are listed."""
+
+    show = forms.ChoiceField(label="Show", choices=Show.choices)
+
+
+def first_error(form: forms.Form) -> str:
+    """What is wrong with a form, for an answer that shows no form."""
+    field, errors = next(iter(form.errors.items()))
+    return f"{field}: {errors[0]}"
+
+
+def reporting_zone() -> ZoneInfo:
+    """The zone in which a day of money begins and ends."""
+    return ZoneInfo(settings.REPORTING_TIME_ZONE)
+
+
+def today() -> date:
+    """The day it is in the reporting zone."""
+    return timezone.now().astimezone(reporting_zone()).date()
+
+
+def visible_workflows(request: HttpRequest) -> list[Workflow]:
+    """The workflows whose spend this person may read. Raises Http404 if the address names another one."""
+    found = list(in_scope(Workflow.objects.order_by("name"), request.user, "spend.view", "team"))
+    wanted = request.GET.get("workflow")
+    if wanted and wanted not in {workflow.slug for workflow in found}:
+        raise Http404("No such workflow.")
+    return found
+
+
+def address(selection: Selection, **more: str) -> str:
+    """The query of an address that shows a selection, with some of it changed."""
+    said = {
+        "since": selection.first.isoformat(),
+        "until": selection.last.isoformat(),
+        "workflow": selection.workflow,
+        "step": selection.step,
+        "model": selection.model,
+        "outcome": selection.outcome,
+    }
+    return urlencode({name: value for name, value in (said | more).items() if value})
+
+
+def month(day: date) -> tuple[date, date]:
+    """The first and the last day of the month that a day is in."""
+    return day.replace(day=1), day.replace(day=monthrange(day.year, day.month)[1])
+
+
+def months_beside(selection: Selection, today: date, **more: str) -> list[tuple[str, str]]:
+    """The month before the selection's first day and the one after it, if that has begun: its name, its address."""
+    start = selection.first.replace(day=1)
+    beside = [start - timedelta(days=1), month(start)[1] + timedelta(days=1)]
+    return [
+        (f"{day:%B}", "?" + address(selection, since=first.isoformat(), until=min(last, today).isoformat(), **more))
+        for day in beside
+        for first, last in [month(day)]
+        if FIRST_DAY <= first <= today
+    ]
+
+
+def period_words(selection: Selection, today: date) -> str:
+    """The period in words: `November`, `22 November`, `1 to 22 November`, `3 October to 2 November 2025`."""
+    first, last = selection.first, selection.last
+    year = "" if first.year == last.year == today.year else f" {last.year}"
+    begun = first == today.replace(day=1) and last == today
+    if begun or (first, last) == month(first):
+        return f"{last:%B}{year}"
+    if first == last:
+        return f"{last.day} {last:%B}{year}"
+    if (first.year, first.month) == (last.year, last.month):
+        return f"{first.day} to {last.day} {last:%B}{year}"
+    return f"{first.day} {first:%B}{f' {first.year}' if first.year != last.year else ''} to {last.day} {last:%B}{year}"
