@@ -1,5 +1,6 @@
 """Policy documents: reading them, checking them against the register, and the digest that names their content."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from governance.errors import GovernanceError
 from governance.models import Endpoint, Environment, Model, Workflow
 from smallfirst import engine
 from smallfirst.engine import Policy, Problem
+
+# The escape of U+0000, not a backslash that is itself escaped.
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class InvalidPolicy(GovernanceError):
@@ -33,6 +37,7 @@ def read(document: Mapping[str, Any]) -> Policy:
 
 def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Environment) -> dict[str, Any]:
     """Return the document in full, with every default written out. Raises InvalidPolicy naming every problem."""
+    _refuse_unstorable(document)
     policy = read(document)
     problems = engine.validate(
         policy,
@@ -44,6 +49,19 @@ def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Envir
         raise InvalidPolicy(problems)
     full: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
     return full
+
+
+def _refuse_unstorable(document: Mapping[str, Any]) -> None:
+    """Raise InvalidPolicy for values that have no exact JSON form or that PostgreSQL cannot hold."""
+    try:
+        text = canonical.encode(document)
+    except RecursionError as error:
+        raise InvalidPolicy([Problem("", "it is nested too deeply", "flatten it")]) from error
+    except ValueError as error:
+        fix = "use finite numbers, whole ones below 2^53, and valid Unicode"
+        raise InvalidPolicy([Problem("", f"it has no exact JSON form ({error})", fix)]) from error
+    if NUL.search(text):
+        raise InvalidPolicy([Problem("", "a text in it holds the character U+0000", "take it out")])
 
 
 def digest(document: Mapping[str, Any]) -> str:

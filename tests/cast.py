@@ -9,6 +9,7 @@ from governance.audit import Service
 from governance.models import (
     ApiKey,
     Change,
+    Endpoint,
     Environment,
     Model,
     PolicyHead,
@@ -118,18 +119,23 @@ def make_model(
         "regions": ["eu"],
     }
     model = registry.register_model(name=name, tier=tier, owner=owner, team=team, by=BOOTSTRAP, **(facts | given))
-    registry.add_endpoint(
-        version=model.versions.get(),
-        provider=provider,
+    serve(model, environment, provider)
+    return model
+
+
+def serve(model: Model, environment: Environment, provider: Provider | None = None) -> Endpoint:
+    """An endpoint of the model's current version in an environment, at an address where nothing answers."""
+    return registry.add_endpoint(
+        version=model.versions.get(is_current=True),
+        provider=provider or Provider.objects.all()[0],
         environment=environment,
-        url=f"http://127.0.0.1:9/{name}",
-        upstream_model=name,
+        url=f"http://127.0.0.1:9/{model.name}",
+        upstream_model=model.name,
         region="eu",
         hosting="self",
         logprobs=True,
         by=BOOTSTRAP,
     )
-    return model
 
 
 def make_workflow(team: Team, owner: User, slug: str = "customer-feedback", **given: Any) -> Workflow:

@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=governance.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('url', models.URLField(max_length=400)),
+                ('url', models.CharField(max_length=400)),
                 ('upstream_model', models.CharField(max_length=200, verbose_name='name at the provider')),
                 ('region', models.CharField(max_length=40)),
                 ('hosting', models.CharField(choices=[('self', 'Self-hosted'), ('hosted', 'Hosted')], max_length=10)),

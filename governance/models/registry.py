@@ -259,7 +259,7 @@ class Endpoint(Identified):
     version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="endpoints")
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="endpoints")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="endpoints")
-    url = models.URLField(max_length=400)
+    url = models.CharField(max_length=400)
     upstream_model = models.CharField("name at the provider", max_length=200)
     region = models.CharField(max_length=40)
     hosting = models.CharField(max_length=10, choices=Hosting.choices)

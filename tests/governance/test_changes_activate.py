@@ -4,7 +4,7 @@ import pytest
 
 from governance import changes
 from governance.models import AuditEvent, Change, PolicyHead
-from tests.cast import approve, make_cast, make_change, make_live
+from tests.cast import approve, make_cast, make_change
 
 pytestmark = pytest.mark.django_db
 
