@@ -1,8 +1,9 @@
-"""Pages of governance."""
+"""Pages of governance, and what gateways fetch and report about reviews below /api/v1/."""
 
-from django.urls import URLPattern, path
+from django.urls import path
 
-from governance.views import accounts, audit, changes, home, policies, workflows
+from governance import api
+from governance.views import accounts, audit, changes, home, policies, reviews, workflows
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -18,8 +19,17 @@ urlpatterns = [
     path("changes/<uuid:pk>/vote/", changes.change_vote, name="change_vote"),
     path("changes/<uuid:pk>/activate/", changes.change_activate, name="change_activate"),
     path("changes/<uuid:pk>/withdraw/", changes.change_withdraw, name="change_withdraw"),
+    path("reviews/", reviews.review_list, name="reviews"),
+    path("reviews/next/", reviews.review_next, name="review_next"),
+    path("reviews/<uuid:pk>/", reviews.review, name="review"),
+    path("reviews/<uuid:pk>/claim/", reviews.review_claim, name="review_claim"),
+    path("reviews/<uuid:pk>/release/", reviews.review_release, name="review_release"),
+    path("reviews/<uuid:pk>/answer/", reviews.review_answer, name="review_answer"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export.csv", audit.audit_csv, name="audit_csv"),
 ]
 
-api_urlpatterns: list[URLPattern] = []
+api_urlpatterns = [
+    path("reviews", api.ReviewsView.as_view(), name="api_reviews"),
+    path("reviews/<uuid:pk>", api.ReviewView.as_view(), name="api_review"),
+]

@@ -3,7 +3,9 @@
 import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Generic, Literal, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -172,6 +174,14 @@ def read_reviews(body: bytes) -> tuple[Batch[OpenReview], Batch[Delivered]]:
         _read_all(envelope.reviews, OpenReview, _review_fault),
         _read_all(envelope.delivered, Delivered, _delivered_fault),
     )
+
+
+def review_id(key: str, request_digest: bytes) -> str:
+    """Return the id that this key's review of this request has on every gateway: UUID version 8 of a hash of both."""
+    value = bytearray(sha256(b"smallfirst-review-v1" + UUID(key).bytes + request_digest).digest()[:16])
+    value[6] = value[6] & 0x0F | 0x80
+    value[8] = value[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(value)))
 
 
 def moment_text(moment: datetime) -> str:

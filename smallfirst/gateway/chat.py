@@ -20,11 +20,11 @@ from smallfirst.gateway.admission import RETRY_SECONDS, Admitted
 from smallfirst.gateway.attempts import Attempt, new_attempt, total_cost
 from smallfirst.gateway.exchange import Exchange
 from smallfirst.gateway.logs import log
-from smallfirst.gateway.reviews import Case, Opened, Reviews, request_digest, review_id
+from smallfirst.gateway.reviews import Case, Opened, Reviews, request_digest
 from smallfirst.gateway.stream import DONE, Relay, failure, retold
 from smallfirst.gateway.upstream import AttemptFailed, Completion, Upstream, forwarded, milliseconds
 from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
-from smallfirst.records import Delivered, OpenReview, WhyReview
+from smallfirst.records import Delivered, OpenReview, WhyReview, review_id
 from smallfirst.signals import read as read_signals
 from smallfirst.spool import Kind, Spool
 

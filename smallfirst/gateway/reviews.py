@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal
-from uuid import UUID
 
 import msgspec
 
@@ -185,11 +184,3 @@ def request_digest(raw: bytes) -> bytes:
     if metadata:
         body["metadata"] = {name: value for name, value in metadata.items() if name != "run"}
     return sha256(_canonical.encode(body)).digest()
-
-
-def review_id(key: str, digest: bytes) -> str:
-    """The id that this key's review of this request has on every gateway: UUID version 8 from a hash of both."""
-    value = bytearray(sha256(b"smallfirst-review-v1" + UUID(key).bytes + digest).digest()[:16])
-    value[6] = value[6] & 0x0F | 0x80
-    value[8] = value[8] & 0x3F | 0x80
-    return str(UUID(bytes=bytes(value)))

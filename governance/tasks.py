@@ -1,0 +1,12 @@
+"""What governance does by itself; config/celery.py says how often."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from governance import reviews
+
+
+@shared_task
+def expire_reviews() -> None:
+    """End the reviews whose time is over."""
+    reviews.expire_due(now=timezone.now())

@@ -1,0 +1,125 @@
+"""Bundles: what gateways decide by, signed, with a serial that only rises."""
+
+import hashlib
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from governance import audit, canonical
+from governance.audit import Service
+from governance.models import Environment
+from routing import keys, snapshots, stamps
+from routing.keys import Keys
+from routing.models import Bundle, Snapshot
+from smallfirst.seal import sign_envelope
+
+FORMAT = 1
+# Clauses beyond format 1 that a gateway must know to obey a bundle; there are none so far.
+REQUIRES: tuple[str, ...] = ()
+LIFE = timedelta(days=7)
+REISSUE_AFTER = timedelta(days=1)
+ISSUER = Service("bundles")
+
+
+def current(environment: Environment, *, now: datetime) -> Bundle:
+    """Return the bundle that gateways should have now, issuing it if there is none or another is due.
+
+    Two queries while nothing changed. Raises what `issue` raises.
+    """
+    newest = Bundle.objects.newest(environment)
+    if newest is not None and _holds(newest, now) and newest.stamp == _stamp(_keys(), now):
+        return newest
+    return issue(environment, now=now)
+
+
+@transaction.atomic
+def issue(environment: Environment, *, now: datetime) -> Bundle:
+    """Issue a bundle of what is live, unless the newest says just that and is no older than a day; return the newest.
+
+    Raises SnapshotError for rows the engine could not read, KeysMissingError, and UnsettledError when the rows are
+    written to all the time; gateways then keep what they have.
+    """
+    # Serials rise because whoever issues for this environment waits here; foreign keys to it do not.
+    environment = Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
+    signing = _keys()
+    text, stamp = stamps.settled(lambda: snapshots.text(environment, now=now), lambda: _stamp(signing, now))
+    content = {
+        "format": FORMAT,
+        "environment": {"id": str(environment.pk), "name": environment.name},
+        "review_key": signing.review_public_key,
+        "requires": list(REQUIRES),
+        "digest": hashlib.sha256(text.encode()).hexdigest(),
+        "snapshot": text,
+    }
+    digest = canonical.digest([content["digest"], content["environment"], list(REQUIRES), _signed_by(signing)])
+    newest = Bundle.objects.newest(environment)
+    if newest is not None and _holds(newest, now) and newest.digest == digest:
+        if newest.stamp != stamp:
+            newest.stamp = stamp
+            newest.save(update_fields=["stamp"])
+        return newest
+    return _store(environment, newest, content, digest, stamp, signing, now)
+
+
+def next_serial(last: int | None, now: datetime) -> int:
+    """The serial after `last`: the second of issue (UTC, since 1970), or one more where that is not higher.
+
+    So serials also rise over a database restored from an older copy, which gateways would otherwise refuse for good.
+    """
+    return max((last or 0) + 1, int(now.timestamp()))
+
+
+def _store(
+    environment: Environment,
+    newest: Bundle | None,
+    content: dict[str, Any],
+    digest: str,
+    stamp: str,
+    signing: Keys,
+    now: datetime,
+) -> Bundle:
+    snapshot, _ = Snapshot.objects.get_or_create(digest=content["digest"], defaults={"text": content["snapshot"]})
+    serial = next_serial(newest.serial if newest else None, now)
+    times = {"issued_at": audit.moment(now), "expires_at": audit.moment(now + LIFE)}
+    payload = canonical.encode({**content, **times, "serial": serial}).decode()
+    envelope = sign_envelope(
+        payload, purpose="bundle", certificate=signing.certificate, signing_secret=signing.signing_secret
+    )
+    bundle = Bundle.objects.create(
+        environment=environment,
+        serial=serial,
+        snapshot=snapshot,
+        digest=digest,
+        stamp=stamp,
+        envelope=envelope.decode(),
+        issued_at=now,
+        expires_at=now + LIFE,
+    )
+    audit.record(
+        action="bundles.issue",
+        actor=ISSUER,
+        object=bundle,
+        summary=f"Issued bundle {serial} for {environment.name}",
+        before={"serial": newest.serial, "snapshot": newest.snapshot_id} if newest else None,
+        after={"serial": serial, "snapshot": snapshot.digest},
+    )
+    return bundle
+
+
+def _holds(bundle: Bundle, now: datetime) -> bool:
+    return bundle.issued_at > now - REISSUE_AFTER
+
+
+def _keys() -> Keys:
+    return keys.load(Path(settings.KEYS))
+
+
+def _signed_by(signing: Keys) -> list[str]:
+    return [signing.certificate.text, signing.review_public_key]
+
+
+def _stamp(signing: Keys, now: datetime) -> str:
+    return canonical.digest([FORMAT, list(REQUIRES), _signed_by(signing), snapshots.stamp(now=now)])

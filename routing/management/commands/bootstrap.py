@@ -1,0 +1,37 @@
+"""The first keys and rows of an installation. Safe to run at every start."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from governance import audit
+from routing import bootstrap
+from routing.keys import KeysMissingError
+
+HOW_TO_REGISTER = "no gateway runs here; register one with: ./run manage register_gateway NAME --environment production"
+
+
+class Command(BaseCommand):
+    """Keys, environments, list prices, and the gateway of `./run up`."""
+
+    help = "Make the keys, environments and list prices that are missing. Safe to run again."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Make what is missing and say what was made. Raises CommandError."""
+        state = Path(settings.STATE)
+        # The lock of `./run up`, which starts a gateway with the credential in this directory.
+        runs_gateway = (state / "up.lock").exists()
+        try:
+            with audit.during(auth_method="command"):
+                made = bootstrap.run(directory=Path(settings.KEYS), now=timezone.now())
+                if runs_gateway:
+                    made += bootstrap.ensure_embedded_gateway(state / bootstrap.CREDENTIAL)
+        except KeysMissingError as error:
+            raise CommandError(str(error)) from error
+        for line in made or ["nothing was missing"]:
+            self.stdout.write(line)
+        if not runs_gateway:
+            self.stdout.write(HOW_TO_REGISTER)

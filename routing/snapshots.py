@@ -1,0 +1,122 @@
+"""The snapshot of an environment: its policies, models, endpoints and prices as one canonical JSON text."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+
+from governance import canonical
+from governance.models import Endpoint, Environment, Mode, Model, ModelVersion, PolicyHead, Provider, Workflow
+from ledger import prices
+from ledger.models import Price
+from routing import stamps
+from routing.stamps import IN_FORCE
+from smallfirst.engine.compiled import read_snapshot
+
+# Every table that `text` reads, with the rows of it that count where that is not all of them.
+TABLES: dict[type[models.Model], str] = {
+    Environment: "",
+    PolicyHead: "",
+    Workflow: "",
+    Model: "",
+    ModelVersion: "",
+    Endpoint: "",
+    Provider: "",
+    Price: IN_FORCE,
+}
+
+
+def stamp(*, now: datetime) -> str:
+    """The stamp of all rows that snapshots are made of; one query."""
+    return stamps.read(TABLES, now=now)
+
+
+def text(environment: Environment, *, now: datetime) -> str:
+    """Return the snapshot of what is live in an environment: workflows whose policy is enforced, and the register.
+
+    Of an endpoint's secret only the reference stands in it. Raises SnapshotError where the engine could not read it:
+    such a snapshot must reach no gateway.
+    """
+    endpoints = list(Endpoint.objects.served_in(environment))
+    document = {
+        "workflows": [_workflow(head) for head in PolicyHead.objects.live_in(environment).filter(mode=Mode.ENFORCE)],
+        "models": [_model(version) for version in _current_versions()],
+        "endpoints": [_endpoint(endpoint) for endpoint in endpoints],
+        "prices": _prices(endpoints, now),
+    }
+    made = canonical.encode(document)
+    read_snapshot(made)
+    return made.decode()
+
+
+def _current_versions() -> list[ModelVersion]:
+    of_models_in_use = ModelVersion.objects.filter(is_current=True, model__in=Model.objects.in_use())
+    return list(of_models_in_use.select_related("model").order_by("model__name"))
+
+
+def _workflow(head: PolicyHead) -> dict[str, Any]:
+    workflow, version = head.workflow, head.version
+    return {
+        "id": str(workflow.pk),
+        "slug": workflow.slug,
+        "mode": str(head.mode),
+        "risk": str(workflow.risk),
+        "data_class": str(workflow.data_class),
+        "policy_version": {"id": str(version.pk), "number": version.number},
+        "policy": version.document,
+    }
+
+
+def _model(version: ModelVersion) -> dict[str, Any]:
+    model = version.model
+    return {
+        "id": str(model.pk),
+        "name": model.name,
+        "version": version.version,
+        "tier": str(model.tier),
+        "hosting": str(model.hosting),
+        "licence": model.licence,
+        "data_classes": version.data_classes,
+        "regions": version.regions,
+        "context_tokens": version.context_tokens,
+    }
+
+
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    return {
+        "id": str(endpoint.pk),
+        "model": endpoint.version.model.name,
+        "provider": endpoint.provider.slug,
+        "url": endpoint.url,
+        "upstream_model": endpoint.upstream_model,
+        "region": endpoint.region,
+        "hosting": str(endpoint.hosting),
+        "secret": endpoint.secret,
+        "logprobs": endpoint.logprobs,
+        "timeout_ms": endpoint.timeout_ms,
+        "order": endpoint.position,
+    }
+
+
+def _prices(endpoints: Sequence[Endpoint], now: datetime) -> list[dict[str, Any]]:
+    current: dict[UUID, Price] = prices.current(endpoints, now)
+    return [
+        {
+            "endpoint": str(endpoint.pk),
+            "currency": price.currency,
+            "input": _rate(price.input),
+            "output": _rate(price.output),
+            "cache_read": _rate(price.cache_read),
+            "cache_write": _rate(price.cache_write),
+        }
+        for endpoint in endpoints
+        if (price := current.get(endpoint.pk)) is not None
+    ]
+
+
+def _rate(amount: Decimal | None) -> str | None:
+    """A rate without the zeros that its column pads it with, so that equal rates are equal text."""
+    return None if amount is None else f"{amount.normalize():f}"
