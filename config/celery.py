@@ -32,7 +32,9 @@ if settings.BROKER_URL.startswith(("redis", "valkey")):
 app.autodiscover_tasks()
 
 # What happens by itself, and how often, in seconds. A message that nobody took by the next turn is dropped.
-EVERY: dict[str, float] = {}
+EVERY: dict[str, float] = {
+    "governance.tasks.expire_reviews": 5,
+}
 app.conf.beat_schedule = {
     task: {"task": task, "schedule": seconds, "options": {"expires": seconds}} for task, seconds in EVERY.items()
 }
