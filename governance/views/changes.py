@@ -170,7 +170,7 @@ def _edit(
     else:
         form = ThresholdForm(given, document=document, title=title)
     problems: list[Any] = []
-    if given and form.is_valid():
+    if given is not None and form.is_valid():
         try:
             made = submit(form.document(), form.cleaned_data["title"], form.cleaned_data["note"])
         except policies.InvalidPolicy as error:
@@ -181,7 +181,7 @@ def _edit(
             messages.success(request, f"{made} is {made.get_state_display().lower()}.")
             return redirect("change", pk=made.pk)
     context |= {"form": form, "problems": problems, "whole": whole}
-    return render(request, "governance/change_new.html", context, status=422 if given else 200)
+    return render(request, "governance/change_new.html", context, status=200 if given is None else 422)
 
 
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:

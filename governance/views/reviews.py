@@ -68,7 +68,7 @@ def review(request: HttpRequest, pk: UUID) -> HttpResponse:
 def review_next(request: HttpRequest) -> HttpResponse:
     """Take the most urgent case that nobody holds."""
     accounts.require(request.user, "reviews.take")
-    taken = reviews.claim_next(by=request.user, now=timezone.now())
+    taken = reviews.claim_next(by=accounts.signed_in(request.user), now=timezone.now())
     if taken is None:
         messages.info(request, "Nothing waits: every case is taken or done.")
         return redirect("reviews")
@@ -80,7 +80,9 @@ def review_claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take this case."""
     found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
     accounts.require(request.user, "reviews.take", found)
-    return _act(request, found, lambda: reviews.claim(review=found, by=request.user, now=timezone.now()))
+    return _act(
+        request, found, lambda: reviews.claim(review=found, by=accounts.signed_in(request.user), now=timezone.now())
+    )
 
 
 @require_POST
@@ -90,7 +92,9 @@ def review_release(request: HttpRequest, pk: UUID) -> HttpResponse:
     accounts.require(request.user, "reviews.take", found)
     token = _token(request)
     response = _act(
-        request, found, lambda: reviews.release(review=found, token=token, by=request.user, now=timezone.now())
+        request,
+        found,
+        lambda: reviews.release(review=found, token=token, by=accounts.signed_in(request.user), now=timezone.now()),
     )
     return response if messages.get_messages(request) else redirect("reviews")
 
@@ -104,7 +108,13 @@ def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not form.is_valid():
         return _page(request, found, form)
     try:
-        reviews.answer(review=found, token=_token(request), answer=form.answer(), by=request.user, now=timezone.now())
+        reviews.answer(
+            review=found,
+            token=_token(request),
+            answer=form.answer(),
+            by=accounts.signed_in(request.user),
+            now=timezone.now(),
+        )
     except reviews.InvalidAnswer as error:
         form.add_error(error.field if error.field in form.fields else None, str(error))
         return _page(request, found, form)
@@ -112,7 +122,9 @@ def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("review", pk=pk)
     messages.success(request, f"Answered “{found.title}”. The application gets it at its next poll.")
-    following = reviews.claim_next(by=request.user, now=timezone.now()) if "next" in request.POST else None
+    following = (
+        reviews.claim_next(by=accounts.signed_in(request.user), now=timezone.now()) if "next" in request.POST else None
+    )
     return redirect("review", pk=following.pk) if following else redirect("review", pk=pk)
 
 
@@ -137,9 +149,15 @@ def _done_today(request: HttpRequest) -> int:
 
 
 def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = None) -> HttpResponse:
-    mine = found.status == Review.Status.CLAIMED and found.claimed_by_id == request.user.pk
-    opened = reviews.read_body(review=found, by=request.user) if mine else None
     may_take = accounts.can(request.user, "reviews.take", found)
+    ended = found.status == Review.Status.ANSWERED
+    mine = found.status == Review.Status.CLAIMED and found.claimed_by_id == request.user.pk
+    user, opened, unreadable = accounts.signed_in(request.user), None, ""
+    try:
+        opened = reviews.read_body(review=found, by=user) if mine else None
+        said = reviews.read_answer(review=found, by=user) if ended and may_take else None
+    except reviews.Unreadable as error:
+        said, unreadable = None, str(error)
     context = {
         "review": found,
         "mine": mine,
@@ -151,9 +169,8 @@ def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = No
         "may_take": may_take and found.status in Review.WAITING and not mine,
         "expiry_words": case.expiry_words(found.on_expiry),
         "done_today": _done_today(request),
-        "answer": case.answer_words(reviews.read_answer(review=found, by=request.user))
-        if found.status == Review.Status.ANSWERED and may_take
-        else None,
+        "answer": case.answer_words(said) if ended and may_take and not unreadable else None,
+        "unreadable": unreadable,
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
     return render(request, "governance/review.html", context, status=422 if form else 200)
