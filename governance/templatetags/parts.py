@@ -195,9 +195,9 @@ def share_bar(amounts: Mapping[str, Decimal | int], label: str = "") -> SafeStri
 
 
 @register.inclusion_tag("_parts/answered_by.html")
-def answered_by() -> dict[str, object]:
+def answered_by(label: str = "Answered by") -> dict[str, object]:
     """`{% answered_by %}`: the legend of the tier colours, below a table or chart that uses them."""
-    return {"tiers": figures.TIERS}
+    return {"tiers": figures.TIERS, "label": label}
 
 
 @register.inclusion_tag("_parts/ladder.html")
@@ -281,9 +281,9 @@ def th(context: RequestContext, label: str, sort: str = "", *, num: bool = False
 
 
 @register.inclusion_tag("_parts/paginator.html", takes_context=True)
-def paginator(context: RequestContext, page: "Page[object]", noun: str = "rows") -> dict[str, object]:
+def paginator(context: RequestContext, page: "Page[object]", noun: str, one: str = "") -> dict[str, object]:
     """`{% paginator page "reviews" %}`: where one is in a long list and the way on; filter and sort stay."""
-    return {"page": page, "noun": noun, "request": context["request"]}
+    return {"page": page, "noun": noun, "one": one or noun.removesuffix("s"), "request": context["request"]}
 
 
 @register.inclusion_tag("_parts/field.html")

@@ -256,9 +256,18 @@ def test_paginator_keeps_the_filter() -> None:
     assert 'href="?q=a&amp;page=3"' in html
 
 
-def test_paginator_of_one_page_only_counts() -> None:
-    html = render("{% paginator page 'reviews' %}", page=Paginator(range(7), 25).page(1))
-    assert words(html) == "7 reviews"
+@pytest.mark.parametrize(
+    ("names", "rows", "shown"),
+    [
+        ("'reviews'", 7, "7 reviews"),
+        ("'reviews'", 1, "1 review"),
+        ("'entries' 'entry'", 1, "1 entry"),
+        ("'rows'", 0, "0 rows"),
+    ],
+)
+def test_paginator_of_one_page_only_counts(names: str, rows: int, shown: str) -> None:
+    html = render(f"{{% paginator page {names} %}}", page=Paginator(range(rows), 25).page(1))
+    assert words(html) == shown
     assert "<a" not in html
 
 
