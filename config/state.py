@@ -1,6 +1,5 @@
 """Where one installation keeps its files, and the addresses of the embedded services that live there."""
 
-import base64
 import hashlib
 import os
 import re
@@ -14,9 +13,7 @@ DATABASE = "smallfirst"
 APP_ROLE = "smallfirst_app"
 MIGRATOR_ROLE = "smallfirst_migrator"
 
-# 32 random bytes each, base64url without padding: Ed25519 and X25519 private halves.
-KEY_PAIRS = ("root.key", "signing.key", "review.key")
-# Opaque text.
+# Random text each. The key pairs beside them are made by routing.keys.
 SECRETS = ("django.key", "demo-models.key")
 
 # sun_path holds 104 bytes on macOS, 108 on Linux; the longest name below the directory is `.s.PGSQL.5432.lock`.
@@ -60,13 +57,12 @@ def make_private(directory: Path) -> Path:
     return directory
 
 
-def make_keys(directory: Path) -> None:
-    """Write every key that is missing, readable by its owner alone. Keys that exist stay as they are."""
+def make_secrets(directory: Path) -> None:
+    """Write every secret that is missing, readable by its owner alone. Those that exist stay as they are."""
     make_private(directory)
-    for name in (*KEY_PAIRS, *SECRETS):
+    for name in SECRETS:
         if not (directory / name).exists():
-            raw = secrets.token_bytes(32 if name in KEY_PAIRS else 48)
-            write_secret(directory / name, base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+            write_secret(directory / name, secrets.token_urlsafe(48))
 
 
 def write_secret(path: Path, text: str) -> None:

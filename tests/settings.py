@@ -2,9 +2,11 @@
 
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from config import state as places
+from routing import keys
 
 KEPT = ("SMALLFIRST_POSTGRES_BIN", "SMALLFIRST_VENV")
 for name in list(os.environ):
@@ -14,7 +16,8 @@ for name in list(os.environ):
 
 # Removed when the tests end (tests/conftest.py). Processes that a test starts find everything through these.
 _STATE = Path(tempfile.mkdtemp(prefix="smallfirst-tests-"))
-places.make_keys(_STATE / "keys")
+places.make_secrets(_STATE / "keys")
+keys.ensure(_STATE / "keys", now=datetime.now(UTC))
 os.environ |= {
     "SMALLFIRST_STATE": str(_STATE),
     "DATABASE_URL": places.database_url(_STATE, places.APP_ROLE, "smallfirst_test"),

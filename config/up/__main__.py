@@ -38,7 +38,7 @@ def main() -> int:
             lock = StateLock(installation.state, installation.pages_url)
             stack.callback(lock.release)
             check_ports(installation.ports)
-            places.make_keys(installation.keys)
+            places.make_secrets(installation.keys)
             run(installation, lock)
     except (AlreadyRunningError, UnusableError, services.ServiceUnavailableError, PermissionError) as error:
         print(error, file=sys.stderr)
@@ -146,26 +146,28 @@ def start(installation: Installation, supervisor: Supervisor) -> None:
         postgres.bootstrap()
 
     say("migrating the database")
-    supervisor.run(processes.step(control, "the migration", "migrate", "--no-input"))
-    supervisor.run(processes.step(control, "the first rows", "bootstrap"))
+    supervisor.run(processes.step(control, "the migration", "migrate", "--no-input", "--skip-checks"))
+    supervisor.wait_ready(static.name)
+    supervisor.forget(static.name)
+    # Its start takes as long as the two steps below, and it needs none of their rows to be ready.
+    web = processes.web(control, ports.web)
+    supervisor.start(web)
+    supervisor.run(processes.step(control, "the first rows", "bootstrap", "--skip-checks"))
     if installation.demo:
         say("loading the demo")
         urls = {
             "SMALLFIRST_DEMO_CLASSIFIERS_URL": f"http://127.0.0.1:{ports.classifiers}/v1",
             "SMALLFIRST_DEMO_SMOLLM2_URL": f"http://127.0.0.1:{ports.smollm2}/v1",
         }
-        supervisor.run(processes.step(control | urls, "loading the demo", "demo_seed"))
-    supervisor.wait_ready(static.name)
-    supervisor.forget(static.name)
+        supervisor.run(processes.step(control | urls, "loading the demo", "demo_seed", "--skip-checks"))
 
-    serving = [
-        processes.web(control, ports.web),
-        processes.worker(control),
-        processes.beat(control),
-        processes.gateway(installation.data_plane(), ports.gateway),
-    ]
+    tasks = [processes.worker(control), processes.beat(control)]
+    gateway = processes.gateway(installation.data_plane(), ports.gateway)
+    serving = [web, *tasks, gateway]
     say("starting " + ", ".join(process.title for process in serving))
-    supervisor.start(*serving)
+    supervisor.start(*tasks)
+    # By itself, so that it is stopped first: what it still has in hand goes to the web server.
+    supervisor.start(gateway)
     # The first start reads the models' texts and trains them.
     supervisor.wait_ready(*[process.name for process in [*serving, *models]], timeout=300)
     say("ready")
@@ -175,8 +177,7 @@ def demo_models(installation: Installation) -> list[Process]:
     """The demo's model servers; none without the demo."""
     if not installation.demo:
         return []
-    environment = {name: value for name, value in installation.data_plane().items() if "GATEWAY" not in name}
-    ports = installation.ports
+    environment, ports = installation.models(), installation.ports
     return [
         processes.demo_models(environment, "classifiers", ports.classifiers),
         processes.demo_models(environment, "smollm2", ports.smollm2),

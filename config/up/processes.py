@@ -1,6 +1,5 @@
 """The product's processes: their commands, environments, and how each is known to be ready."""
 
-import base64
 import http.client
 import os
 import sys
@@ -8,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from config import state as places
 from config.up.services import clean_environment
 from config.up.supervisor import Process
+from routing.keys import root_public_key
 
 ROOT = Path(__file__).parents[2]
 # What only the control plane may know; the data plane has no database.
@@ -78,26 +76,28 @@ class Installation:
         }
 
     def data_plane(self) -> dict[str, str]:
-        """What the gateway gets: the public half of the root key, and the secrets its endpoints refer to."""
+        """What the gateway gets: the public half of the root key, and the secrets its endpoints refer to.
+
+        Raises KeysMissingError before `manage.py bootstrap` has run.
+        """
         return {
-            **{name: value for name, value in self.common().items() if name not in CONTROL_ONLY},
+            **self._shared(),
             "SMALLFIRST_CONTROL_URL": f"http://127.0.0.1:{self.ports.web}",
             "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(self.state / "gateway.credential"),
             "SMALLFIRST_ROOT_KEY": root_public_key(self.keys),
             "SMALLFIRST_GATEWAY_STATE": str(self.state / "gateway"),
-            **self.models_key(),
+            **(self._models_key() if self.demo else {}),
         }
 
-    def models_key(self) -> dict[str, str]:
-        """The secret of the demo's model servers, as each side of it gets it."""
-        return {"SMALLFIRST_DEMO_MODELS_KEY": places.read_secret(self.keys / "demo-models.key")} if self.demo else {}
+    def models(self) -> dict[str, str]:
+        """What the demo's model servers get."""
+        return {**self._shared(), **self._models_key()}
 
+    def _shared(self) -> dict[str, str]:
+        return {name: value for name, value in self.common().items() if name not in CONTROL_ONLY}
 
-def root_public_key(keys: Path) -> str:
-    """The public half of the root key, base64url without padding: what gateways pin."""
-    seed = places.read_secret(keys / "root.key")
-    private = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(seed + "=" * (-len(seed) % 4)))
-    return base64.urlsafe_b64encode(private.public_key().public_bytes_raw()).rstrip(b"=").decode()
+    def _models_key(self) -> dict[str, str]:
+        return {"SMALLFIRST_DEMO_MODELS_KEY": places.read_secret(self.keys / "demo-models.key")}
 
 
 def step(environment: Mapping[str, str], title: str, *command: str) -> Process:

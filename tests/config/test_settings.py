@@ -21,7 +21,7 @@ print(json.dumps({name: value for name, value in vars(settings).items() if name.
 @pytest.fixture
 def production(tmp_path: Path) -> dict[str, str]:
     """What a production installation sets, and nothing else."""
-    places.make_keys(tmp_path / "keys")
+    places.make_secrets(tmp_path / "keys")
     return {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": "postgresql://smallfirst_app:s%20e@database.example:6432/money?sslmode=verify-full",
