@@ -46,13 +46,17 @@ class Record(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str:
         """The record's own id, or of a delivery the id of its review."""
-        named = msgspec.json.decode(self.data, type=_Named)
-        return named.id or named.review
+        if self.kind == "delivered":
+            return msgspec.json.decode(self.data, type=_OfReview).review
+        return msgspec.json.decode(self.data, type=_Own).id
 
 
-class _Named(msgspec.Struct):
-    id: str = ""
-    review: str = ""
+class _Own(msgspec.Struct):
+    id: str
+
+
+class _OfReview(msgspec.Struct):
+    review: str
 
 
 class Position(msgspec.Struct, frozen=True, order=True):

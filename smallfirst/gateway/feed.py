@@ -29,7 +29,7 @@ from smallfirst.seal import Purpose, SealError, open_envelope
 Age = Literal["none", "fresh", "stale", "expired"]
 
 # Longest pause between two polls while the control plane does not answer, seconds.
-LONGEST_PAUSE: Final = 15.0
+LONGEST_PAUSE: Final = 5.0
 # Periods without a word from the control plane after which a document is stale.
 STALE_PERIODS: Final = 5
 
@@ -142,7 +142,9 @@ class Feed:
         failures = 0
         while True:
             failures = 0 if await self._poll(held, read) else failures + 1
-            pause = min(held.seconds * 2 ** min(failures, 10), max(LONGEST_PAUSE, held.seconds))
+            # Who has nothing yet serves nothing: it keeps asking.
+            patience = 1 if held.value is None else 2 ** min(failures, 10)
+            pause = max(held.seconds, min(held.seconds * patience, LONGEST_PAUSE))
             # A spread of a fifth keeps many gateways from asking all at once.
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 (no secret)
 

@@ -1,0 +1,162 @@
+"""The process itself: what it imports, what it wants of its environment, and that it does real work on real models."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from django.conf import settings
+
+from tests.gateway.world import REVIEW, ROOT, SECRET, Control, Process, World, ask, new_id, opened, step, wait
+
+
+def test_the_gateway_knows_no_django() -> None:
+    """In a fresh interpreter where Django and the control plane's apps cannot be imported at all."""
+    program = """
+import importlib.abc, sys
+
+class Forbidden(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"django", "celery", "psycopg", "config", "governance", "ledger", "routing", "demo"}:
+            raise ImportError(f"{name} is not for the data plane")
+
+sys.meta_path.insert(0, Forbidden())
+import smallfirst.gateway.__main__
+import smallfirst.gateway.app
+print(sorted(name for name in sys.modules if name.split(".")[0] in {"django", "celery", "psycopg"}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, "set SMALLFIRST_CONTROL_URL"),
+        ({"SMALLFIRST_CONTROL_URL": "control"}, "SMALLFIRST_CONTROL_URL must begin with http:// or https://"),
+        ({"SMALLFIRST_GATEWAY_STATE_SECONDS": "often"}, "SMALLFIRST_GATEWAY_STATE_SECONDS must be a number of seconds"),
+        ({"SMALLFIRST_GATEWAY_WHEN_EXPIRED": "panic"}, "SMALLFIRST_GATEWAY_WHEN_EXPIRED must be serve or refuse"),
+    ],
+)
+def test_a_wrong_environment_is_named(environ: dict[str, str], message: str, tmp_path: Path) -> None:
+    whole = {
+        "SMALLFIRST_CONTROL_URL": "http://127.0.0.1:1",
+        "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(tmp_path / "credential"),
+        "SMALLFIRST_ROOT_KEY": "x",
+        "SMALLFIRST_GATEWAY_STATE": str(tmp_path / "state"),
+        "SMALLFIRST_GATEWAY_URL": "http://127.0.0.1:2",
+    }
+    given = {"PATH": os.environ["PATH"]} | (whole | environ if environ else {})
+    done = subprocess.run(
+        [sys.executable, "-m", "smallfirst.gateway", "--port", "1"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=given,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, f"smallfirst.gateway: {message}\n")
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_missing_credential_is_told(gateway: Process, world: World) -> None:
+    (gateway.state.parent / "gateway.credential").unlink()
+    wait(lambda: gateway.health()["state"]["problem"] == "no_credential")
+    assert gateway.post(world.tokens["open"], ask({})).status_code == 200
+
+
+def test_a_missing_provider_secret_is_an_attempt_that_cost_nothing(
+    gateway: Process, control: Control, world: World
+) -> None:
+    for endpoint in world.endpoints:
+        if endpoint["model"] == "small":
+            endpoint["secret"] = "env:NOBODY_SET_THIS"
+    world.bundle_serial = 2
+    control.publish(world)
+    wait(lambda: gateway.post(world.tokens["open"], ask({})).json()["model"] == "mid")
+    answer = gateway.post(world.tokens["open"], ask({}))
+    assert answer.headers["x-smallfirst-cost"] == "0.00012"
+    decision = answer.headers["x-smallfirst-decision"]
+    wait(lambda: decision in control.stored)
+    events = [event for event in control.of_kind("events") if event["decision"] == decision]
+    assert [(event["error"], event["input_tokens"], event["usage_quality"]) for event in events] == [
+        ("no_secret", 0, "exact"),
+        ("no_secret", 0, "exact"),
+        (None, 100, "exact"),
+    ]
+
+
+def test_a_secret_file_is_read(gateway: Process, control: Control, world: World, tmp_path: Path) -> None:
+    (tmp_path / "provider.key").write_text(f"{SECRET}\n")
+    world.endpoints[0]["secret"] = f"file:{tmp_path / 'provider.key'}"
+    world.bundle_serial = 2
+    control.publish(world)
+    wait(lambda: gateway.health()["bundle"]["serial"] == 2)
+    assert gateway.post(world.tokens["open"], ask({})).json()["model"] == "small"
+
+
+@pytest.fixture(scope="module")
+def classifiers(free_port: Callable[[], int]) -> Iterator[str]:
+    """The demo's three classifiers, running; their address."""
+    port = free_port()
+    environ = os.environ | {"SMALLFIRST_DEMO_MODELS_KEY": SECRET, "SMALLFIRST_STATE": str(settings.STATE)}
+    process = subprocess.Popen([sys.executable, "-m", "demo.classifiers", "--port", str(port)], env=environ, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 240
+        while True:
+            assert process.poll() is None, "the classifiers ended"
+            assert time.monotonic() < deadline, "the classifiers are not ready"
+            try:
+                if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
+                    break
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.processes
+def test_three_real_models_climb_to_a_person(
+    classifiers: str, control: Control, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    world = World(classifiers)
+    names = {"lexicon": "small", "tfidf": "small", "minilm": "mid"}
+    world.models = {name: world._model(name, tier) for name, tier in names.items()}
+    world.endpoints = [world._endpoint(name) for name in names]
+    for endpoint in world.endpoints:
+        endpoint["timeout_ms"] = 20_000
+    gate = {"keep_from": 0.999, "labels": ["positive", "negative", "neutral"], "stop_reasons": ["stop"]}
+    sure = step("sure", ladder=tuple(names), gate=gate | {"keep_from": 0.5}, review=REVIEW)
+    world.add("feedback", step(ladder=tuple(names), gate=gate, review=REVIEW), sure)
+    control.publish(world)
+    process = Process(control=control.url, root_key=world.signer.root_key, state=tmp_path / "gateway", port=free_port())
+    text = f"The lamp arrived on a {new_id()[:4]} Tuesday, it is a lamp, and I do not know what to say about it."
+    with process as gateway:
+        gateway.start()
+        token = world.tokens["feedback"]
+        answer = gateway.post(token, ask(text))
+        assert answer.json()["error"]["code"] == "review_required"
+        assert answer.headers["x-smallfirst-attempts"] == "3"
+        review = answer.headers["x-smallfirst-review"]
+        wait(lambda: review in control.stored)
+        shown = opened(world.signer, control.stored[review])
+        assert [one["model"] for one in shown["attempts"]] == list(names)
+        assert all(one["label"] in gate["labels"] for one in shown["attempts"])
+        assert all(0 < one["confidence"] < 0.999 for one in shown["attempts"])
+        events = [
+            event for event in control.of_kind("events") if event["decision"] == control.stored[review]["decision"]
+        ]
+        assert all(event["input_tokens"] > 0 and event["usage_quality"] == "exact" for event in events)
+
+        kept = gateway.client(token).chat.completions.create(
+            **ask("I love this lamp, it is wonderful and great!", metadata={"step": "sure"})
+        )
+        assert kept.choices[0].message.content == "positive"
+        assert kept.model == "lexicon"
