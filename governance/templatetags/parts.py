@@ -9,7 +9,7 @@ from django.core.paginator import Page
 from django.forms import BoundField
 from django.template.context import Context, RequestContext
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -294,13 +294,13 @@ def field(bound: BoundField) -> dict[str, object]:
 
 @register.simple_tag(takes_context=True)
 def nav_item(context: Context, name: str, label: str, icon: str, waiting: int | None = None) -> SafeString:
-    """An entry of the side navigation; a page that does not exist has no entry."""
-    try:
-        href = reverse(name)
-    except NoReverseMatch:
-        return SafeString("")
+    """An entry of the side navigation, only for those who may open its page; home is for everybody signed in."""
     request = context.get("request")
-    path = request.path if request else ""
+    person = getattr(request, "user", None)
+    at_home = name == "home" and person is not None and person.is_authenticated
+    if not at_home and name not in (context.get("may_see") or ()):
+        return SafeString("")
+    href, path = reverse(name), context["request"].path
     here = "page" if path == href else "true" if href != "/" and path.startswith(href) else ""
     return _render(
         "_parts/nav_item.html", {"href": href, "label": label, "icon": icon, "waiting": waiting, "here": here}

@@ -18,6 +18,7 @@ urlpatterns = [
     path("", _page, name="home"),
     path("reviews/", _page, name="reviews"),
     path("spend/", _page, name="spend"),
+    path("sign-in/", _page, name="sign_in"),
     path("sign-out/", _page, name="sign_out"),
 ]
 
@@ -42,6 +43,7 @@ def frame(address: str = "/", *, signed_in: bool = True, **values: object) -> st
     request = RequestFactory().get(address)
     if signed_in:
         request.user = SignedIn()  # type: ignore[assignment]
+        values = {"may_see": {"reviews", "spend"}} | values
     return render_to_string("404.html", values, request=request)
 
 
@@ -60,10 +62,15 @@ def test_frame_marks_this_page_and_the_section_of_a_page_below() -> None:
     assert re.findall(r'href="([^"]+)" aria-current="(\w+)"', frame("/")) == [("/", "page")]
 
 
-def test_frame_has_no_entry_for_a_page_that_does_not_exist() -> None:
-    html = frame()
-    assert ">Spend<" in html
-    assert ">Models<" not in html
+def test_frame_has_entries_only_for_pages_one_may_open() -> None:
+    assert re.findall(r'class="item" href="([^"]+)"', frame(may_see={"spend"})) == ["/", "/spend/"]
+    assert re.findall(r'class="item" href="([^"]+)"', frame(may_see=set())) == ["/"]
+
+
+def test_frame_shows_a_stranger_only_the_door() -> None:
+    html = frame(signed_in=False)
+    assert 'class="item"' not in html
+    assert 'href="/sign-in/"' in html
 
 
 def test_frame_counts_what_waits_and_hides_nothing_that_waits() -> None:
@@ -86,9 +93,15 @@ def test_sign_in_ties_its_errors_and_lists_no_one_outside_a_demo() -> None:
     assert 'data-value="reviewer@harbour-vale.example"' in html
 
 
-@pytest.mark.parametrize("name", ["400", "403", "404", "500"])
+@pytest.mark.parametrize("name", ["400", "403", "403_csrf", "404", "500"])
 def test_dead_end_says_what_to_do_next(name: str) -> None:
     html = render_to_string(f"{name}.html")
     assert len(re.findall(r"<h1\b", html)) == 1
     assert 'href="/"' in html
-    assert name in html
+    assert name[:3] in html
+
+
+def test_refusal_says_what_it_takes() -> None:
+    assert "the role auditor &amp; more" in render_to_string(
+        "403.html", {"exception": "It takes the role auditor & more."}
+    )
