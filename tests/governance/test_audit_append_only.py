@@ -1,0 +1,106 @@
+"""The log is only ever added to, and nothing governed is written past it: grants, triggers, commits."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.utils import timezone
+from psycopg import errors
+
+from config.up.services import Postgres
+from governance import audit
+from governance.models import ApiKey, AuditEvent, Change, Model, Team, User, Workflow
+from tests.cast import BOOTSTRAP, make_cast, make_change, make_key, make_person, make_team
+
+OF_THE_LOG = (
+    "UPDATE governance_auditevent SET summary = 'other'",
+    "DELETE FROM governance_auditevent",
+    "TRUNCATE governance_auditevent CASCADE",
+    "UPDATE governance_auditbody SET content = '{}'",
+    "DELETE FROM governance_auditbody",
+    "ALTER TABLE governance_auditevent DISABLE TRIGGER ALL",
+    "DROP TABLE governance_auditevent CASCADE",
+    "SET session_replication_role = replica",
+    "SET ROLE smallfirst_audit",
+)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("statement", OF_THE_LOG)
+def test_the_application_can_only_add_and_read(statement: str) -> None:
+    make_person("Someone")
+    before = list(AuditEvent.objects.values())
+    with pytest.raises(ProgrammingError), transaction.atomic(), connection.cursor() as sql:
+        sql.execute(statement)
+    assert list(AuditEvent.objects.values()) == before
+
+
+def test_neither_can_the_migrator_nor_the_owner_nor_a_superuser_in_replication_mode(
+    live_database: Any, postgres: Postgres
+) -> None:
+    make_person("Someone")
+    with psycopg.connect(live_database.migrator_url, autocommit=True) as migrator:
+        for statement in OF_THE_LOG[:6]:
+            with pytest.raises(errors.InsufficientPrivilege):
+                migrator.execute(statement)
+        migrator.execute("SET ROLE smallfirst_audit")
+        for statement in OF_THE_LOG[:5]:
+            with pytest.raises(errors.CheckViolation, match="never"):
+                migrator.execute(statement)
+    with postgres.connect(live_database.name) as admin:
+        admin.execute("SET session_replication_role = replica")
+        for statement in OF_THE_LOG[:5]:
+            with pytest.raises(errors.CheckViolation, match="never"):
+                admin.execute(statement)
+    assert AuditEvent.objects.count() == 1
+
+
+def test_no_governed_row_commits_without_an_entry(live_database: Any) -> None:
+    cast = make_cast()
+    change, (key, _token) = make_change(cast), make_key(cast)
+    writes: dict[str, Callable[[], object]] = {
+        "queryset update": lambda: Workflow.objects.filter(pk=cast.workflow.pk).update(purpose="Other"),
+        "save": lambda: Team(name="Silent", slug="silent").save(),
+        "bulk create": lambda: Team.objects.bulk_create([Team(name="A", slug="a"), Team(name="B", slug="b")]),
+        "revoke": lambda: ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now()),
+        "retire": lambda: Model.objects.filter(pk=cast.models[0].pk).update(state="retired"),
+        "withdraw": lambda: Change.objects.filter(pk=change.pk).update(state="withdrawn"),
+        "promote": lambda: User.objects.filter(pk=cast.stranger.pk).update(email="other@example.com"),
+        "grant": lambda: cast.stranger.grants.update(valid_until=timezone.now()),
+    }
+    for name, write in writes.items():
+        with pytest.raises(IntegrityError, match="without an audit event"):
+            write()
+        with pytest.raises(IntegrityError, match="without an audit event"), transaction.atomic():
+            write()
+        assert Workflow.objects.get().purpose == cast.workflow.purpose, name
+    assert not Team.objects.filter(slug__in=["silent", "a", "b"]).exists()
+    assert ApiKey.objects.get().revoked_at is None
+
+    with transaction.atomic():
+        writes["queryset update"]()
+        audit.record(action="workflows.edit", actor=BOOTSTRAP, object=cast.workflow, summary="By hand")
+    assert Workflow.objects.get().purpose == "Other"
+
+
+def test_signing_in_is_no_governed_write(live_database: Any) -> None:
+    person = make_person("Someone")
+    person.last_login = timezone.now()
+    person.save(update_fields=["last_login"])
+    person.save()
+    assert User.objects.get().last_login is not None
+
+
+def test_an_entry_of_another_transaction_does_not_do(live_database: Any) -> None:
+    team = make_team("Team")
+    with pytest.raises(IntegrityError, match="without an audit event"):
+        Team.objects.filter(pk=team.pk).update(name="Other")
+
+
+def test_an_entry_outside_a_transaction_is_a_mistake(live_database: Any) -> None:
+    team = make_team("Team")
+    with pytest.raises(RuntimeError, match="inside the transaction"):
+        audit.record(action="teams.try", actor=BOOTSTRAP, object=team, summary="Tried")
+    assert AuditEvent.objects.count() == 1
