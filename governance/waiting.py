@@ -1,6 +1,6 @@
 """What the frame knows of the person who looks: what waits on him, what he may open, and the zone of his times."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpRequest, HttpResponse
@@ -11,25 +11,29 @@ from governance.models import Change, Grant, Review, Role, User
 from governance.permissions import PERMISSIONS, VIEWS
 
 
-def counts(user: User) -> dict[str, int]:
-    """Return how many reviews this person may take and how many changes ask for his vote; two queries."""
-    reviews = Review.objects.takable_by(user).count()
-    changes = Change.objects.awaiting(user).count()
+def acts_of(user: User) -> frozenset[str]:
+    """Return the acts that this person's roles carry somewhere; one query."""
+    roles = Grant.objects.in_force().filter(user=user).values_list("role", flat=True).distinct()
+    return frozenset(act for role in roles for act in PERMISSIONS[Role(role)])
+
+
+def counts(user: User, acts: Collection[str]) -> dict[str, int]:
+    """Return how many reviews this person may take and how many changes ask for his vote; one query each."""
+    reviews = Review.objects.takable_by(user).count() if "reviews.take" in acts else 0
+    changes = Change.objects.awaiting(user).count() if "changes.vote" in acts else 0
     return {"reviews": reviews, "changes": changes, "home": reviews + changes}
 
 
-def may_see(user: User) -> frozenset[str]:
-    """Return the nouns whose pages this person may open somewhere, e.g. reviews and spend; one query."""
-    roles = Grant.objects.in_force().filter(user=user).values_list("role", flat=True).distinct()
-    return frozenset(act.removesuffix(".view") for role in roles for act in PERMISSIONS[Role(role)] & VIEWS)
-
-
 def waiting(request: HttpRequest) -> dict[str, object]:
-    """Context processor: `waiting` and `may_see`, read only if the page shows them."""
+    """Context processor: the counts `waiting` and the nouns one `may_see`, read only if the page shows them."""
     user = getattr(request, "user", None)
     if not isinstance(user, User) or not user.is_authenticated:
         return {}
-    return {"waiting": SimpleLazyObject(lambda: counts(user)), "may_see": SimpleLazyObject(lambda: may_see(user))}
+    acts = SimpleLazyObject(lambda: acts_of(user))
+    return {
+        "waiting": SimpleLazyObject(lambda: counts(user, acts)),
+        "may_see": SimpleLazyObject(lambda: {act.removesuffix(".view") for act in acts if act in VIEWS}),
+    }
 
 
 def in_viewers_zone(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -72,9 +73,9 @@ def test_money_without_a_price_says_so() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0.1, "1.20", True])
-def test_money_is_never_a_float(wrong: object) -> None:
+def test_money_is_never_a_float(wrong: Any) -> None:
     with pytest.raises(TypeError, match="Decimal"):
-        figures.money_words(wrong)  # type: ignore[arg-type]
+        figures.money_words(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["NaN", "Infinity"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -40,9 +41,9 @@ def _site() -> Iterator[None]:
 
 def frame(address: str = "/", *, signed_in: bool = True, **values: object) -> str:
     """The frame around the page that says there is no page."""
-    request = RequestFactory().get(address)
+    request: Any = RequestFactory().get(address)
     if signed_in:
-        request.user = SignedIn()  # type: ignore[assignment]
+        request.user = SignedIn()
         values = {"may_see": {"reviews", "spend"}} | values
     return render_to_string("404.html", values, request=request)
 

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from governance.models import User
 from tests import cast as casting
 
 pytestmark = pytest.mark.django_db
@@ -22,10 +23,10 @@ def cast() -> casting.Cast:
     return made
 
 
-def as_(person: object) -> Client:
+def as_(person: User) -> Client:
     """A browser in which this person is signed in."""
     client = Client()
-    client.force_login(person)  # type: ignore[arg-type]
+    client.force_login(person)
     return client
 
 
