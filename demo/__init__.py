@@ -1,0 +1,1 @@
+"""The demo: Harbour & Vale, a retailer, with real models that run on this machine."""

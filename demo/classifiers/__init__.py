@@ -1,0 +1,1 @@
+"""Three sentiment models of rising cost behind one OpenAI-compatible server: lexicon, tfidf and minilm."""
