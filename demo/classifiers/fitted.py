@@ -57,7 +57,7 @@ class Fitted:
             for part, linear in (("judgement", head.judgement), ("calibration", head.calibration)):
                 arrays[f"{name}-{part}-weights"], arrays[f"{name}-{part}-bias"] = linear.weights, linear.bias
         content = io.BytesIO()
-        np.savez(content, **arrays)
+        np.savez(content, **arrays)  # type: ignore[arg-type]
         texts.write_whole(file, content.getvalue())
 
     @classmethod
