@@ -1,0 +1,118 @@
+"""Every page in a real browser: it fits a narrow screen, breaks no policy, names each control, works by keyboard."""
+
+import re
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import Browser, Page, expect
+
+from governance.models import User
+from tests import cast as casting
+
+pytestmark = pytest.mark.browser
+
+# What a page must not have: [what, how many].
+FAULTS = """() => {
+  const shown = (element) => element.getClientRects().length > 0;
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  const named = (control) => control.labels?.length || control.ariaLabel || control.textContent.trim();
+  const inText = (link) => getComputedStyle(link).display === "inline";
+  const small = (box) => box.height < 24 || box.width < 24;
+  return Object.entries({
+    "wider than the screen": document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    "headings of the first level": all("h1").length - 1,
+    "controls without a name": all("input:not([type=hidden]), select, textarea, button, a[href]")
+      .filter((control) => shown(control) && !named(control)).length,
+    "drawings without words": all("svg").filter((svg) => !svg.ariaHidden && !svg.ariaLabel).length,
+    "targets too small to touch": all("button, .btn, .item, select, textarea, input:not([type=hidden])")
+      .filter((control) => shown(control) && !inText(control) && small(control.getBoundingClientRect()))
+      .filter((control) => !["checkbox", "radio"].includes(control.type)).length,
+    "ids used twice": all("[id]").length - new Set(all("[id]").map((element) => element.id)).size,
+  }).filter(([, count]) => count !== 0);
+}"""
+
+
+def sign_in(page: Page, site: str, person: User) -> None:
+    """Give the browser this person's session."""
+    client = Client()
+    client.force_login(person)
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site}])
+
+
+def narrow(browser: Browser) -> Page:
+    """A tab as wide as a small telephone, in the dark scheme, without motion."""
+    context = browser.new_context(
+        viewport={"width": 360, "height": 720}, color_scheme="dark", reduced_motion="reduce", has_touch=True
+    )
+    context.set_default_timeout(15_000)
+    return context.new_page()
+
+
+def test_every_page_fits_and_breaks_no_rule(live_site: str, browser: Browser) -> None:
+    cast = casting.make_cast()
+    casting.make_live(cast)
+    change = casting.make_change(cast, 0.6, by=cast.lead)
+    slug = cast.workflow.slug
+    pages = {
+        cast.owner: [
+            reverse("home"),
+            reverse("workflows"),
+            reverse("workflow", args=[slug]),
+            reverse("policy", args=[slug, 1]),
+            reverse("change_new", args=[slug]),
+            reverse("changes"),
+            reverse("change", args=[change.pk]),
+            reverse("spend"),
+            reverse("spend_attempts"),
+        ],
+        cast.reviewer: [reverse("reviews")],
+        cast.auditor: [reverse("audit")],
+    }
+    page = narrow(browser)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(f"{page.url}: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(f"{page.url}: {error}"))
+    found = {}
+    page.goto(live_site + reverse("sign_in"))
+    found[reverse("sign_in")] = page.evaluate(FAULTS)
+    for person, addresses in pages.items():
+        sign_in(page, live_site, person)
+        for address in addresses:
+            answer = page.goto(live_site + address)
+            assert answer
+            assert answer.status == 200, address
+            found[address] = page.evaluate(FAULTS)
+    assert {address: faults for address, faults in found.items() if faults} == {}
+    assert said == []
+    page.context.close()
+
+
+def test_the_narrow_menu_and_the_keys_work_without_a_mouse(live_site: str, browser: Browser) -> None:
+    cast = casting.make_cast()
+    page = narrow(browser)
+    sign_in(page, live_site, cast.owner)
+    page.goto(live_site)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    menu = page.get_by_role("button", name="Menu")
+    expect(page.get_by_role("link", name="Workflows")).to_be_hidden()
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Workflows")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+    expect(menu).to_have_attribute("aria-expanded", "false")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.keyboard.press("?")
+    keys = page.get_by_role("dialog", name="Keys")
+    expect(keys).to_be_visible()
+    keys.get_by_label("Single keys act on this computer").uncheck()
+    page.keyboard.press("Escape")
+    page.goto(live_site + reverse("workflows"))
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    expect(page.locator("h1")).to_have_text(re.compile("workflow"))
+    page.context.close()
