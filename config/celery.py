@@ -34,6 +34,8 @@ app.autodiscover_tasks()
 # What happens by itself, and how often, in seconds. A message that nobody took by the next turn is dropped.
 EVERY: dict[str, float] = {
     "governance.tasks.expire_reviews": 5,
+    "ledger.tasks.fold": 2,
+    "ledger.tasks.ensure_partitions": 3600,
 }
 app.conf.beat_schedule = {
     task: {"task": task, "schedule": seconds, "options": {"expires": seconds}} for task, seconds in EVERY.items()
