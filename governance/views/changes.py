@@ -187,6 +187,7 @@ def _edit(
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:
     revision = found.revision
     standing = changes.standing(found)
+    why_no_vote = changes.why_not_vote(found, request.user)
     before = policies.read(revision.base_version.document) if revision.base_version else None
     context = {
         "change": found,
@@ -197,11 +198,11 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "votes": standing.votes,
         "counted": standing.counted,
         "needed": standing.needed,
-        "why_no_vote": changes.why_not_vote(found, request.user),
+        "why_no_vote": why_no_vote,
         "would_activate": standing.counted + 1 >= standing.needed,
         "vote_form": form,
         "may": {
-            "vote": found.state in ("in_review", "approved") and not changes.why_not_vote(found, request.user),
+            "vote": not why_no_vote,
             "activate": found.state == "approved" and accounts.can(request.user, "changes.activate", found),
             "revise": found.state in Change.OPEN and accounts.can(request.user, "changes.propose", found),
             "withdraw": found.state in Change.OPEN and found.proposed_by_id == request.user.pk,
