@@ -94,11 +94,13 @@ class Site:
         """Record usage events as this gateway."""
         return usage.record(batch=raw(events), gateway=self.gateway, now=now or timezone.now())
 
-    def price(self, place: int = 0, valid_from: datetime | None = None, **rates: Decimal | None) -> Price:
+    def price(
+        self, place: int = 0, valid_from: datetime | None = None, currency: str = "USD", **rates: Decimal | None
+    ) -> Price:
         """Set an own price for an endpoint: USD 2, 8, 0.50 and 2.50 per million tokens unless said."""
         return prices.set_own_price(
             endpoint=self.endpoint(place),
-            currency="USD",
+            currency=currency,
             valid_from=valid_from or datetime(2026, 1, 1, tzinfo=UTC),
             by=self.cast.finance,
             **(RATES | rates),

@@ -13,7 +13,7 @@ from tests.conftest import LiveDatabase
 from tests.ledger.reports import BERLIN, make_site
 
 
-def place_of(event_id: object) -> str:
+def place_of(event_id: str) -> str:
     """The partition an event is in."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT tableoid::regclass::text FROM ledger_usageevent WHERE id = %s", [event_id])
@@ -50,7 +50,11 @@ def test_an_event_finds_the_partition_of_the_month_its_key_was_made_in() -> None
     site = make_site()
     partitions.ensure(first=date(2031, 11, 1), last=date(2031, 12, 1))
     last = datetime(2031, 11, 30, 23, 59, 59, 999_000, tzinfo=UTC)
-    events = [site.event(last), site.event(last + timedelta(milliseconds=1)), site.event(datetime(2090, 1, 1, tzinfo=UTC))]
+    events = [
+        site.event(last),
+        site.event(last + timedelta(milliseconds=1)),
+        site.event(datetime(2090, 1, 1, tzinfo=UTC)),
+    ]
 
     assert site.report(events).accepted == 3
 
@@ -91,7 +95,9 @@ def test_more_than_ten_years_are_refused() -> None:
 
 def test_not_even_their_owner_changes_rows_in_old_or_new_partitions(live_database: LiveDatabase) -> None:
     site = make_site()
-    site.report([site.event(), site.event(datetime(2031, 11, 5, tzinfo=UTC)), site.event(datetime(2090, 1, 1, tzinfo=UTC))])
+    site.report(
+        [site.event(), site.event(datetime(2031, 11, 5, tzinfo=UTC)), site.event(datetime(2090, 1, 1, tzinfo=UTC))]
+    )
     partitions.ensure(first=date(2031, 11, 1), last=date(2031, 11, 1))
 
     with psycopg.connect(live_database.migrator_url, autocommit=True) as owner:

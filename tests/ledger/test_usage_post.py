@@ -68,7 +68,9 @@ def test_a_packed_body_is_the_same_body() -> None:
 
 
 @pytest.mark.parametrize("to", ["usage", "decisions"])
-@pytest.mark.parametrize("credential", ["", "Bearer sfg_wrong", "Bearer ", "Basic c2ZnOg==", "Bearer sf_abc", "Bearer é"])
+@pytest.mark.parametrize(
+    "credential", ["", "Bearer sfg_wrong", "Bearer ", "Basic c2ZnOg==", "Bearer sf_abc", "Bearer é"]
+)
 def test_without_a_gateways_credential_nothing_is_taken(to: str, credential: str) -> None:
     site = make_site()
 

@@ -114,7 +114,12 @@ def test_faulty_records_are_named_and_the_others_stored() -> None:
 def test_a_record_without_a_readable_id_is_named_by_its_fault_alone() -> None:
     site = make_site()
     random_id = site.event(id="0188a1de-0000-4000-8000-000000000000")
-    batch = [msgspec.Raw(b"7"), msgspec.Raw(b'{"id": 7}'), msgspec.Raw(b'{"id": "%s"}' % (b"x" * 900)), *raw([random_id])]
+    batch = [
+        msgspec.Raw(b"7"),
+        msgspec.Raw(b'{"id": 7}'),
+        msgspec.Raw(b'{"id": "%s"}' % (b"x" * 900)),
+        *raw([random_id]),
+    ]
 
     receipt = usage.record(batch=batch, gateway=site.gateway, now=timezone.now())
 
