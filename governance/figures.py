@@ -247,6 +247,8 @@ class DrawnRung:
 
 
 LOWEST_BAR, HIGHEST_BAR = 40, 124
+# A person has a head and shoulders also where nobody was asked before.
+LOWEST_PERSON = 72
 
 
 def draw_ladder(rungs: Sequence[Rung]) -> list[DrawnRung]:
@@ -255,6 +257,8 @@ def draw_ladder(rungs: Sequence[Rung]) -> list[DrawnRung]:
     drawn = []
     for place, rung in enumerate(rungs):
         height = round(LOWEST_BAR + rise * place)
+        if rung.tier == "person":
+            height = max(height, LOWEST_PERSON)
         if rung.state == "person":
             full = 1.0
         elif rung.asked:

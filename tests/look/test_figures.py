@@ -195,6 +195,11 @@ def test_ladder_rises_and_fills_to_the_confidence() -> None:
     assert third.mark is None
 
 
+def test_person_alone_is_still_drawn_as_one() -> None:
+    [alone] = figures.draw_ladder([Rung("person", "Customer care", "person")])
+    assert alone.height == figures.LOWEST_PERSON
+
+
 def test_ladder_of_any_length_keeps_inside_its_drawing() -> None:
     for length in range(1, 12):
         drawn = figures.draw_ladder([Rung("small", "m", "climbed", confidence=7.0, threshold=-1.0)] * length)
