@@ -1,16 +1,17 @@
 """The two documents that a control plane signs for its gateways: the bundle and the state."""
 
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from smallfirst.engine.facts import Id
-from smallfirst.engine.policy import Clause, Condition, Name, Policy
+from smallfirst.engine.policy import Name
 
 FORMAT: Final = 1
+# Clauses beyond format 1 that this version obeys; a bundle that needs another one is refused.
+KNOWN_CLAUSES: Final[frozenset[str]] = frozenset()
 
 Moment = Annotated[datetime, Meta(tz=True)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -35,7 +36,7 @@ class BundleEnvironment(msgspec.Struct, frozen=True):
 class BundlePayload(Document, frozen=True, kw_only=True):
     """A bundle: the exact text of a snapshot, its SHA-256, and the public key that review bodies are sealed to.
 
-    `requires` names the clauses that a gateway must know to obey it (`required_clauses`).
+    `requires` names the clauses beyond format 1 that a gateway must know to obey it.
     """
 
     environment: BundleEnvironment
@@ -67,38 +68,3 @@ class StatePayload(Document, frozen=True, kw_only=True):
     environment: Id
     keys: tuple[StateKey, ...]
     stops: Stops = Stops()
-
-
-def required_clauses(policies: Iterable[Policy]) -> tuple[str, ...]:
-    """The clauses that these policies use, sorted: parts such as `guards.regions`, conditions such as `when.tag`."""
-    return tuple(sorted({name for policy in policies for name in _used(policy)}))
-
-
-def _known() -> Iterator[str]:
-    for part in Clause.__subclasses__():
-        if part in get_args(Condition):
-            yield _condition(part)
-        else:
-            yield from (f"{part.__name__.lower()}.{field}" for field in part.__struct_fields__)
-
-
-def _used(value: object) -> Iterator[str]:
-    if isinstance(value, Clause):
-        if type(value) in get_args(Condition):
-            yield _condition(type(value))
-            return
-        for field in msgspec.structs.fields(value):
-            given = getattr(value, field.name)
-            if field.required or given != field.default:
-                yield f"{type(value).__name__.lower()}.{field.name}"
-                yield from _used(given)
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from _used(one)
-
-
-def _condition(part: type[Clause]) -> str:
-    return f"when.{part.__struct_config__.tag}"
-
-
-KNOWN_CLAUSES: Final = frozenset(_known())

@@ -312,7 +312,7 @@ class Spool:
             await asyncio.sleep(seconds)
 
     def close(self) -> None:
-        """Sync and let go. A directory that the control plane has whole is removed; the next process adopts the others."""
+        """Sync and let go. What the control plane has whole is removed; the next process adopts the rest."""
         self.sync()
         os.close(self._file)
         with self._directory_lock():

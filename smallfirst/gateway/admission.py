@@ -7,8 +7,9 @@ import msgspec
 
 from smallfirst.documents import StateKey
 from smallfirst.engine.compiled import CompiledWorkflow
+from smallfirst.engine.facts import State
 from smallfirst.gateway.exchange import Exchange
-from smallfirst.gateway.feed import Bundle, Feed, GatewayState
+from smallfirst.gateway.feed import Bundle, Feed
 from smallfirst.gateway.settings import WhenExpired
 from smallfirst.gateway.wire import ApiError
 
@@ -16,12 +17,13 @@ RETRY_SECONDS = 5
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """A known key with what is in force at this moment; `workflow` is None while the bundle does not hold it yet."""
+    """A known key and what is in force `at` this moment; `workflow` is None while the bundle does not hold it."""
 
     key: StateKey
     bundle: Bundle
-    state: GatewayState
+    state: State
     workflow: CompiledWorkflow | None
+    at: datetime
 
 
 def admit(exchange: Exchange, feed: Feed, *, when_expired: WhenExpired) -> Admitted:
@@ -40,7 +42,8 @@ def admit(exchange: Exchange, feed: Feed, *, when_expired: WhenExpired) -> Admit
             "invalid_api_key",
             "Unknown or revoked API key. Send a key of this environment as `Authorization: Bearer sf_…`.",
         )
-    return Admitted(key, bundle, state, bundle.snapshot.workflows.get(key.workflow))
+    workflow = bundle.snapshot.workflows.get(key.workflow)
+    return Admitted(key, bundle, feed.engine_state(key.workflow, now), workflow, now)
 
 
 def _not_now(message: str) -> ApiError:

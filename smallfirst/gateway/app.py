@@ -175,12 +175,11 @@ def _models(admitted: Admitted) -> dict[str, object]:
     """OpenAI's list of models: `auto`, and those that this key's workflow may use at this moment."""
     names = {AUTO} if admitted.workflow else set()
     if admitted.workflow is not None:
-        state = admitted.state.engine_state(admitted.key.workflow, admitted.bundle.payload.issued_at)
         asked = [AUTO, *admitted.bundle.snapshot.models] if admitted.workflow.pin == "allow" else [AUTO]
         for step in admitted.workflow.steps:
             for model in asked:
                 facts = Facts(workflow=admitted.key.workflow, step=step, model=model)
-                planned = plan(facts, Signals(), state, admitted.bundle.snapshot)
+                planned = plan(facts, Signals(), admitted.state, admitted.bundle.snapshot)
                 names |= {rung.model for rung in planned.rungs} if isinstance(planned, Plan) else set()
     created = int(admitted.bundle.payload.issued_at.timestamp())
     return {

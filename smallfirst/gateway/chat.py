@@ -110,11 +110,11 @@ class Chat:
         self._request = request
         self._raw = raw
         self._id = decision_id
-        self._at = datetime.now(UTC)
+        self._at = admitted.at
         self._snapshot = admitted.bundle.snapshot
         self._facts = self._read_facts()
         self._signals = read_signals(request.messages)
-        self._state = admitted.state.engine_state(admitted.key.workflow, self._at)
+        self._state = admitted.state
         self._attempts: list[Attempt] = []
         self._told: list[AttemptSignals] = []
 
@@ -322,6 +322,7 @@ class Chat:
                     "text": text[:characters] if text is not None else None,
                     "label": attempt.label(plan.gate),
                     "confidence": attempt.completion.confidence if attempt.completion else None,
+                    "threshold": plan.rungs[attempt.rung].keep_from,
                     "cost": total_cost([attempt], self._snapshot.rates),
                 }
             )

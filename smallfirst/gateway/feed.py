@@ -19,7 +19,7 @@ from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
 
-from smallfirst.documents import FORMAT, KNOWN_CLAUSES, BundlePayload, Document, StateKey, StatePayload
+from smallfirst.documents import FORMAT, KNOWN_CLAUSES, BundlePayload, Document, StateKey, StatePayload, Stops
 from smallfirst.engine.compiled import Snapshot, SnapshotError, read_snapshot
 from smallfirst.engine.facts import State
 from smallfirst.gateway.control import ControlPlane, Unreachable
@@ -54,16 +54,6 @@ class GatewayState(msgspec.Struct, frozen=True):
 
     payload: StatePayload
     keys: dict[str, StateKey]
-
-    def engine_state(self, workflow: str, at: datetime) -> State:
-        """What the engine has to know of it for one request."""
-        stops = self.payload.stops
-        return State(
-            stopped_models=stops.models,
-            stopped_endpoints=stops.endpoints,
-            stopped_workflow=workflow in stops.workflows,
-            at=int(at.timestamp() * 1000),
-        )
 
 
 T = TypeVar("T", Bundle, GatewayState)
@@ -107,6 +97,16 @@ class Feed:
         self._root_key = root_key
         self.bundle: Held[Bundle] = Held("bundle", directory / "bundle.json", bundle_seconds)
         self.state: Held[GatewayState] = Held("state", directory / "state.json", state_seconds)
+        self._stops = Stops()
+
+    def engine_state(self, workflow: str, at: datetime) -> State:
+        """What the engine has to know of the state for one request."""
+        return State(
+            stopped_models=self._stops.models,
+            stopped_endpoints=self._stops.endpoints,
+            stopped_workflow=workflow in self._stops.workflows,
+            at=int(at.timestamp() * 1000),
+        )
 
     def start_from_disk(self) -> None:
         """Take what an earlier run of this gateway kept, verified as if it had just come."""
@@ -190,9 +190,22 @@ class Feed:
         if held.value is None or value.payload.serial != held.value.payload.serial:
             log("feed.taken", feed=held.purpose, serial=value.payload.serial, from_disk=not keep)
         held.value = value
+        self._stops = self._stops_in_bundle()
         if keep:
             self._keep(held, raw)
         return True
+
+    def _stops_in_bundle(self) -> Stops:
+        """The stops without what the bundle does not hold anyway: decisions record all that are told to the engine."""
+        if self.state.value is None or self.bundle.value is None:
+            return Stops()
+        stops, snapshot = self.state.value.payload.stops, self.bundle.value.snapshot
+        models = {model.id for model in snapshot.models.values()}
+        return Stops(
+            models=tuple(name for name in stops.models if name in models),
+            endpoints=tuple(name for name in stops.endpoints if name in snapshot.endpoints),
+            workflows=stops.workflows,
+        )
 
     def _read_bundle(self, raw: bytes) -> Bundle:
         payload = self._open(raw, "bundle", BundlePayload)

@@ -185,12 +185,13 @@ def test_unknown_fields_pass_and_ours_do_not(site: Site) -> None:
 
 
 def test_a_policys_limit_on_output_is_sent(site: Site) -> None:
-    for given, sent in (
+    cases: tuple[tuple[dict[str, Any], dict[str, int]], ...] = (
         ({}, {"max_completion_tokens": 50}),
         ({"max_tokens": 80}, {"max_tokens": 50}),
         ({"max_tokens": 20}, {"max_tokens": 20}),
         ({"max_completion_tokens": 80}, {"max_completion_tokens": 50}),
-    ):
+    )
+    for given, sent in cases:
         request = ask({"small": said("x")}, **given)
         assert site.process.post(site.token("short"), request).status_code == 200
         body = next(body for body in reversed(site.models.asked) if body["messages"] == request["messages"])

@@ -132,14 +132,12 @@ def test_several_answers_cannot_pass_one_gate(site: Site) -> None:
 
 
 def test_ten_megabytes_are_refused_and_the_client_reads_why(site: Site) -> None:
-    big = [{"role": "user", "content": "x" * 10_000_000}]
+    client = site.process.client(site.token("open"))
     with pytest.raises(openai.APIStatusError) as caught:
-        site.process.client(site.token("open")).chat.completions.create(model="auto", messages=big)
+        client.chat.completions.create(**ask("x" * 10_000_000))
     assert (caught.value.status_code, caught.value.code) == (413, "invalid_request")
     assert "8388608 bytes" in caught.value.message
-    eight = [{"role": "user", "content": "x" * 8_000_000}]
-    answer = site.process.client(site.token("open")).chat.completions.create(model="auto", messages=eight)
-    assert answer.model == "small"
+    assert client.chat.completions.create(**ask("x" * 8_000_000)).model == "small"
 
 
 def test_a_body_without_a_length_is_cut_off_at_the_limit(site: Site) -> None:

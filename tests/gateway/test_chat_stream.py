@@ -129,6 +129,7 @@ def test_a_stream_that_breaks_ends_with_an_error(site: Site, fault: dict[str, An
     (event,) = events_of(site, raw.headers["x-smallfirst-decision"], 1)
     assert (event["outcome"], event["error"], event["kept"]) == (outcome, error, False)
     assert (event["input_tokens"], event["usage_quality"]) == (None, "missing")
+    wait(lambda: raw.headers["x-smallfirst-decision"] in site.control.stored, "the decision did not come")
     assert site.control.stored[raw.headers["x-smallfirst-decision"]]["outcome"] == "failed"
 
 
@@ -170,6 +171,7 @@ def test_a_caller_who_leaves_stops_the_model_and_is_metered(site: Site, stream: 
     assert (event["outcome"], event["kept"], event["usage_quality"]) == ("aborted", False, "missing")
     assert event["latency_ms"] < 1300
     wait(lambda: len(site.models.cancelled) == before + 1, "the model went on")
+    wait(lambda: event["decision"] in site.control.stored, "the decision did not come")
     assert site.control.stored[event["decision"]]["outcome"] == "failed"
 
 

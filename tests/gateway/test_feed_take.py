@@ -9,15 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from smallfirst import seal
-from smallfirst.documents import KNOWN_CLAUSES, required_clauses
-from smallfirst.engine.policy import Policy
 from smallfirst.gateway.control import Answer, ControlPlane, Unreachable
 from smallfirst.gateway.feed import Feed
-from tests.gateway.world import Control, Process, World, ask, wait
+from tests.gateway.world import Control, Process, World, ask, new_id, wait
 
 
 class Offer(ControlPlane):
@@ -66,7 +63,7 @@ class Followed:
     def serials(self) -> tuple[int | None, int | None]:
         """The serials in use."""
         bundle, state = self.feed.bundle.value, self.feed.state.value
-        return (bundle and bundle.payload.serial, state and state.payload.serial)
+        return (bundle.payload.serial if bundle else None, state.payload.serial if state else None)
 
 
 @pytest.fixture
@@ -104,13 +101,12 @@ def test_an_older_serial_is_refused_also_after_a_restart(followed: Followed) -> 
 
 
 def test_a_refusal_ends_with_the_next_good_document(followed: Followed) -> None:
-    good, followed.offer.bundle = followed.offer.bundle, b"{}"
-    followed.poll()
-    assert followed.feed.bundle.refusal is not None
+    good = followed.offer.bundle
+    refused(followed, b"{}", "malformed")
     followed.offer.bundle = good
     followed.poll()
-    assert followed.feed.bundle.refusal is None
     assert followed.serials() == (5, 5)
+    assert [held.refusal for held in (followed.feed.bundle, followed.feed.state)] == [None, None]
 
 
 def refused(followed: Followed, document: bytes, cause: str) -> None:
@@ -214,23 +210,16 @@ def test_ages(followed: Followed) -> None:
     assert held.age(now) == "none"
 
 
-def test_every_clause_of_a_policy_is_known() -> None:
-    policy = msgspec.convert(
-        {
-            "format": 1,
-            "pin": "allow",
-            "guards": {"models": ["a"]},
-            "steps": [{"name": "*", "ladder": [{"model": "a"}], "gate": {"keep_from": 0.5}}],
-            "rules": [
-                {"name": "r", "when": [{"type": "tag", "name": "a", "is": ["b"]}], "then": {"review": True}},
-            ],
-        },
-        Policy,
-    )
-    clauses = required_clauses([policy])
-    assert {"guards.models", "gate.keep_from", "when.tag", "then.review"} <= set(clauses)
-    assert "gate.labels" not in clauses
-    assert set(clauses) <= KNOWN_CLAUSES
+def test_stops_of_what_the_bundle_does_not_hold_are_nobodys_business(followed: Followed) -> None:
+    """They would stand in every decision."""
+    small, workflow = followed.world.models["small"]["id"], followed.world.workflow("open")
+    followed.world.stops = {"models": [new_id(), small], "endpoints": [new_id()], "workflows": [workflow]}
+    followed.world.state_serial = 6
+    followed.offer.state = followed.world.state()
+    followed.poll()
+    state = followed.feed.engine_state(workflow, datetime.now(UTC))
+    assert (state.stopped_models, state.stopped_endpoints, state.stopped_workflow) == ((small,), (), True)
+    assert not followed.feed.engine_state(followed.world.workflow("gated"), datetime.now(UTC)).stopped_workflow
 
 
 def test_a_gateway_starts_and_serves_without_its_control_plane(

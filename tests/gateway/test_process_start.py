@@ -132,7 +132,8 @@ def test_three_real_models_climb_to_a_person(
     world.endpoints = [world._endpoint(name) for name in names]
     for endpoint in world.endpoints:
         endpoint["timeout_ms"] = 20_000
-    gate = {"keep_from": 0.999, "labels": ["positive", "negative", "neutral"], "stop_reasons": ["stop"]}
+    labels = ["positive", "negative", "neutral"]
+    gate = {"keep_from": 0.999, "labels": labels, "stop_reasons": ["stop"]}
     sure = step("sure", ladder=tuple(names), gate=gate | {"keep_from": 0.5}, review=REVIEW)
     world.add("feedback", step(ladder=tuple(names), gate=gate, review=REVIEW), sure)
     control.publish(world)
@@ -148,7 +149,7 @@ def test_three_real_models_climb_to_a_person(
         wait(lambda: review in control.stored)
         shown = opened(world.signer, control.stored[review])
         assert [one["model"] for one in shown["attempts"]] == list(names)
-        assert all(one["label"] in gate["labels"] for one in shown["attempts"])
+        assert all(one["label"] in labels for one in shown["attempts"])
         assert all(0 < one["confidence"] < 0.999 for one in shown["attempts"])
         events = [
             event for event in control.of_kind("events") if event["decision"] == control.stored[review]["decision"]

@@ -55,6 +55,7 @@ def test_doubt_of_every_model_opens_a_review(site: Site) -> None:
     assert (review["title"], review["role"], review["run"]) == ("Sentiment", "reviewer", "r-9")
     assert review["answer"]["options"] == ["positive", "negative", "mixed"]
     assert review["reason"]["code"] == "unsure"
+    wait(lambda: review["decision"] in site.control.stored, "the decision did not come")
     decision = site.control.stored[review["decision"]]
     assert (decision["outcome"], decision["review"], decision["kept_model"]) == ("person", told["id"], None)
     shown = opened(site.world.signer, review)
