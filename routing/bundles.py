@@ -1,10 +1,9 @@
 """Bundles: what gateways decide by, signed, with a serial that only rises."""
 
-import hashlib
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import transaction
 
@@ -14,11 +13,10 @@ from governance.models import Environment
 from routing import keys, snapshots, stamps
 from routing.keys import Keys
 from routing.models import Bundle, Snapshot
+from routing.snapshots import Content
+from smallfirst.documents import FORMAT, BundleEnvironment, BundlePayload
 from smallfirst.seal import sign_envelope
 
-FORMAT = 1
-# Clauses beyond format 1 that a gateway must know to obey a bundle; there are none so far.
-REQUIRES: tuple[str, ...] = ()
 LIFE = timedelta(days=7)
 REISSUE_AFTER = timedelta(days=1)
 ISSUER = Service("bundles")
@@ -45,16 +43,8 @@ def issue(environment: Environment, *, now: datetime) -> Bundle:
     # Serials rise because whoever issues for this environment waits here; foreign keys to it do not.
     environment = Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
     signing = _keys()
-    text, stamp = stamps.settled(lambda: snapshots.text(environment, now=now), lambda: _stamp(signing, now))
-    content = {
-        "format": FORMAT,
-        "environment": {"id": str(environment.pk), "name": environment.name},
-        "review_key": signing.review_public_key,
-        "requires": list(REQUIRES),
-        "digest": hashlib.sha256(text.encode()).hexdigest(),
-        "snapshot": text,
-    }
-    digest = canonical.digest([content["digest"], content["environment"], list(REQUIRES), _signed_by(signing)])
+    content, stamp = stamps.settled(lambda: snapshots.make(environment, now=now), lambda: _stamp(signing, now))
+    digest = canonical.digest([FORMAT, content.digest, *_signed_by(signing)])
     newest = Bundle.objects.newest(environment)
     if newest is not None and _holds(newest, now) and newest.digest == digest:
         if newest.stamp != stamp:
@@ -75,36 +65,45 @@ def next_serial(last: int | None, now: datetime) -> int:
 def _store(
     environment: Environment,
     newest: Bundle | None,
-    content: dict[str, Any],
+    content: Content,
     digest: str,
     stamp: str,
     signing: Keys,
     now: datetime,
 ) -> Bundle:
-    snapshot, _ = Snapshot.objects.get_or_create(digest=content["digest"], defaults={"text": content["snapshot"]})
-    serial = next_serial(newest.serial if newest else None, now)
-    times = {"issued_at": audit.moment(now), "expires_at": audit.moment(now + LIFE)}
-    payload = canonical.encode({**content, **times, "serial": serial}).decode()
+    snapshot, _ = Snapshot.objects.get_or_create(digest=content.digest, defaults={"text": content.text})
+    payload = BundlePayload(
+        serial=next_serial(newest.serial if newest else None, now),
+        issued_at=now,
+        expires_at=now + LIFE,
+        environment=BundleEnvironment(id=str(environment.pk), name=environment.name),
+        review_key=signing.review_public_key,
+        digest=content.digest,
+        snapshot=content.text,
+    )
     envelope = sign_envelope(
-        payload, purpose="bundle", certificate=signing.certificate, signing_secret=signing.signing_secret
+        msgspec.json.encode(payload).decode(),
+        purpose="bundle",
+        certificate=signing.certificate,
+        signing_secret=signing.signing_secret,
     )
     bundle = Bundle.objects.create(
         environment=environment,
-        serial=serial,
+        serial=payload.serial,
         snapshot=snapshot,
         digest=digest,
         stamp=stamp,
         envelope=envelope.decode(),
-        issued_at=now,
-        expires_at=now + LIFE,
+        issued_at=payload.issued_at,
+        expires_at=payload.expires_at,
     )
     audit.record(
         action="bundles.issue",
         actor=ISSUER,
         object=bundle,
-        summary=f"Issued bundle {serial} for {environment.name}",
+        summary=f"Issued bundle {bundle.serial} for {environment.name}",
         before={"serial": newest.serial, "snapshot": newest.snapshot_id} if newest else None,
-        after={"serial": serial, "snapshot": snapshot.digest},
+        after={"serial": bundle.serial, "snapshot": snapshot.digest},
     )
     return bundle
 
@@ -122,4 +121,4 @@ def _signed_by(signing: Keys) -> list[str]:
 
 
 def _stamp(signing: Keys, now: datetime) -> str:
-    return canonical.digest([FORMAT, list(REQUIRES), _signed_by(signing), snapshots.stamp(now=now)])
+    return canonical.digest([FORMAT, *_signed_by(signing), snapshots.stamp(now=now)])

@@ -1,6 +1,7 @@
 """The snapshot of an environment: its policies, models, endpoints and prices as one canonical JSON text."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,7 @@ from routing import stamps
 from routing.stamps import IN_FORCE
 from smallfirst.engine.compiled import read_snapshot
 
-# Every table that `text` reads, with the rows of it that count where that is not all of them.
+# Every table that `make` reads, with the rows of it that count where that is not all of them.
 TABLES: dict[type[models.Model], str] = {
     Environment: "",
     PolicyHead: "",
@@ -34,7 +35,15 @@ def stamp(*, now: datetime) -> str:
     return stamps.read(TABLES, now=now)
 
 
-def text(environment: Environment, *, now: datetime) -> str:
+@dataclass(frozen=True)
+class Content:
+    """A snapshot's exact text and its SHA-256 in hex."""
+
+    text: str
+    digest: str
+
+
+def make(environment: Environment, *, now: datetime) -> Content:
     """Return the snapshot of what is live in an environment: workflows whose policy is enforced, and the register.
 
     Of an endpoint's secret only the reference stands in it. Raises SnapshotError where the engine could not read it:
@@ -47,9 +56,8 @@ def text(environment: Environment, *, now: datetime) -> str:
         "endpoints": [_endpoint(endpoint) for endpoint in endpoints],
         "prices": _prices(endpoints, now),
     }
-    made = canonical.encode(document)
-    read_snapshot(made)
-    return made.decode()
+    text = canonical.encode(document)
+    return Content(text.decode(), read_snapshot(text).digest)
 
 
 def _current_versions() -> list[ModelVersion]:

@@ -4,21 +4,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import models, transaction
 
-from governance import audit, canonical
+from governance import canonical
 from governance.models import ApiKey, Endpoint, Environment, Model, Workflow
 from routing import keys, stamps
 from routing.bundles import next_serial
 from routing.keys import Keys
 from routing.models import StateFeed
+from smallfirst.documents import FORMAT, StateKey, StatePayload, Stops
 from smallfirst.seal import sign_envelope
 
-FORMAT = 1
 LIFE = timedelta(hours=1)
 REISSUE_AFTER = timedelta(seconds=30)
-# As many as a gateway reads. What was stopped longest ago left the bundles longest ago.
+# As many as a stored decision holds. What was stopped longest ago left the bundles longest ago.
 MOST_STOPS = 1000
 TABLES: dict[type[models.Model], str] = {ApiKey: "", Workflow: "", Model: "", Endpoint: ""}
 
@@ -43,52 +44,59 @@ def issue(environment: Environment, *, now: datetime) -> StateFeed:
     environment = Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
     signing = _keys()
     content, stamp = stamps.settled(lambda: _content(environment), lambda: _stamp(signing, now))
-    digest = canonical.digest([content, signing.certificate.text])
+    digest = canonical.digest([FORMAT, msgspec.to_builtins(content), signing.certificate.text])
     newest = StateFeed.objects.of(environment)
     if newest is not None and _holds(newest, now) and newest.digest == digest:
         if newest.stamp != stamp:
             newest.stamp = stamp
             newest.save(update_fields=["stamp"])
         return newest
-    serial = next_serial(newest.serial if newest else None, now)
-    times = {"issued_at": audit.moment(now), "expires_at": audit.moment(now + LIFE)}
-    payload = canonical.encode({**content, **times, "serial": serial}).decode()
+    keys_in_force, stops = content
+    payload = StatePayload(
+        serial=next_serial(newest.serial if newest else None, now),
+        issued_at=now,
+        expires_at=now + LIFE,
+        environment=str(environment.pk),
+        keys=keys_in_force,
+        stops=stops,
+    )
     envelope = sign_envelope(
-        payload, purpose="state", certificate=signing.certificate, signing_secret=signing.signing_secret
+        msgspec.json.encode(payload).decode(),
+        purpose="state",
+        certificate=signing.certificate,
+        signing_secret=signing.signing_secret,
     )
     state, _ = StateFeed.objects.update_or_create(
         environment=environment,
         defaults={
-            "serial": serial,
+            "serial": payload.serial,
             "digest": digest,
             "stamp": stamp,
             "envelope": envelope.decode(),
-            "issued_at": now,
-            "expires_at": now + LIFE,
+            "issued_at": payload.issued_at,
+            "expires_at": payload.expires_at,
         },
     )
     return state
 
 
-def _content(environment: Environment) -> dict[str, Any]:
+def _content(environment: Environment) -> tuple[tuple[StateKey, ...], Stops]:
     usable = ApiKey.objects.usable().filter(environment=environment).order_by("id")
-    return {
-        "format": FORMAT,
-        "environment": str(environment.pk),
-        "keys": [
-            {"id": str(key), "sha256": sha256, "workflow": str(workflow)}
+    return (
+        tuple(
+            StateKey(id=str(key), sha256=sha256, workflow=str(workflow))
             for key, sha256, workflow in usable.values_list("id", "sha256", "workflow_id")
-        ],
-        "stops": {
-            "models": _newest_ids(Model.objects.filter(state=Model.State.RETIRED)),
-            "endpoints": _newest_ids(Endpoint.objects.filter(environment=environment, active=False)),
-            "workflows": _newest_ids(Workflow.objects.exclude(retired_at=None)),
-        },
-    }
+        ),
+        Stops(
+            models=_newest_ids(Model.objects.filter(state=Model.State.RETIRED)),
+            endpoints=_newest_ids(Endpoint.objects.filter(environment=environment, active=False)),
+            workflows=_newest_ids(Workflow.objects.exclude(retired_at=None)),
+        ),
+    )
 
 
-def _newest_ids(rows: Any) -> list[str]:
-    return [str(key) for key in rows.order_by("-id").values_list("id", flat=True)[:MOST_STOPS]]
+def _newest_ids(rows: Any) -> tuple[str, ...]:
+    return tuple(str(key) for key in rows.order_by("-id").values_list("id", flat=True)[:MOST_STOPS])
 
 
 def _holds(state: StateFeed, now: datetime) -> bool:
