@@ -11,7 +11,6 @@ from governance.models import guards
 from governance.models.accounts import SHA256, User, in_scope
 from governance.models.ids import new_id
 
-
 if TYPE_CHECKING:
     _Whole = models.BigIntegerField[int, int]
 else:

@@ -1,6 +1,7 @@
 """Granting and revoking roles."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -68,11 +69,11 @@ def test_nobody_grants_himself_a_role() -> None:
         ({"role": "viewer", "valid_until": timezone.now() - timedelta(days=9)}, "valid_until: a grant ends after"),
     ],
 )
-def test_bad_input_is_named_and_nothing_written(given: dict[str, object], words: str) -> None:
+def test_bad_input_is_named_and_nothing_written(given: dict[str, Any], words: str) -> None:
     cast = make_cast()
     grants, events = Grant.objects.count(), AuditEvent.objects.count()
     with pytest.raises(InvalidInput, match=words):
-        accounts.grant(user=cast.owner, team=cast.team, by=cast.admin, **given)  # type: ignore[arg-type]
+        accounts.grant(user=cast.owner, team=cast.team, by=cast.admin, **given)
     assert (Grant.objects.count(), AuditEvent.objects.count()) == (grants, events)
 
 

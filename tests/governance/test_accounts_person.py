@@ -23,7 +23,7 @@ def test_an_administrator_adds_a_person_who_then_signs_in() -> None:
     assert not person.grants.exists()
     event = AuditEvent.objects.about(person).get()
     assert "ada@example.com" not in str(vars(event))
-    assert AuditBody.objects.get(event=event).content["email"] == "ada@example.com"
+    assert AuditBody.objects.get(event=event).content == {"email": "ada@example.com", "name": "Ada"}
 
 
 def test_without_a_password_nobody_signs_in() -> None:

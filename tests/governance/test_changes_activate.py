@@ -22,8 +22,13 @@ def test_an_approved_change_becomes_live() -> None:
     assert (stored.state, stored.applied_by) == ("applied", cast.lead)
     event = AuditEvent.objects.about(applied).get(action="changes.activate")
     assert event.before == {"version": None}
-    assert event.after["payload_digest"] == applied.revision.payload_digest
-    assert event.after["votes"] == [str(cast.owner.pk)]
+    assert event.after == {
+        "version": 1,
+        "digest": applied.revision.version.digest,
+        "mode": "enforce",
+        "payload_digest": applied.revision.payload_digest,
+        "votes": [str(cast.owner.pk)],
+    }
 
 
 def test_the_author_may_activate_what_others_approved() -> None:

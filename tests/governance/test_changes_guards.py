@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pgtrigger
 import pytest
 from django.db import IntegrityError, connection, transaction
 from psycopg import errors
@@ -12,7 +13,8 @@ from governance import registry
 from governance.models import Change, PolicyHead, Revision
 from tests.cast import approve, make_cast, make_change, make_live
 
-GUARD = next(each for each in PolicyHead._meta.triggers if each.name == "moves_by_votes").get_pgid(PolicyHead)
+((_model, guard),) = pgtrigger.registered("governance.PolicyHead:moves_by_votes")
+GUARD = guard.get_pgid(_model)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,8 @@ class World:
 
     def change(self) -> Change:
         """The change in hand. Raises Change.DoesNotExist before the first."""
+        if self.current is None:
+            raise Change.DoesNotExist
         return Change.objects.for_list().get(pk=self.current)
 
     def propose(self, name: str, value: int) -> None:
@@ -129,7 +131,7 @@ class World:
         return True
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(steps=STEPS)
 def _play(cast: Cast, moves: list[int], steps: list[tuple[str, str, Any]]) -> None:
     with transaction.atomic():
@@ -148,7 +150,7 @@ def _play(cast: Cast, moves: list[int], steps: list[tuple[str, str, Any]]) -> No
 def test_in_any_order_only_what_was_approved_becomes_live() -> None:
     moves: list[int] = []
     _play(make_cast(), moves)
-    assert sum(moves) >= 3, f"heads moved {sum(moves)} times: the test saw too little"
+    assert sum(moves) >= 5, f"heads moved {sum(moves)} times: the test saw too little"
 
 
 def test_the_check_itself_notices_content_nobody_approved() -> None:

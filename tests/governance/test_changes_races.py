@@ -41,7 +41,8 @@ def at_once(*acts: Callable[[], Change]) -> list[Outcome]:
 
 def while_held(first: Callable[[], Change], second: Callable[[], Change]) -> Outcome:
     """Let the second act begin while the first has done its work but not committed; what the second came to."""
-    done, outcomes = threading.Event(), []
+    done = threading.Event()
+    outcomes: list[Outcome] = []
 
     def run() -> None:
         done.wait(20)

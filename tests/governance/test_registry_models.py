@@ -54,7 +54,7 @@ def test_a_lead_registers_a_model_and_says_where_it_is_served() -> None:
     endpoint = registry.add_endpoint(by=cast.lead, **endpoint_facts(cast, version))
     assert endpoint.position == 1
     assert endpoint in Endpoint.objects.served_in(cast.production)
-    assert AuditEvent.objects.about(model).get().after["data_classes"] == ["public", "internal"]
+    assert (AuditEvent.objects.about(model).get().after or {})["data_classes"] == ["public", "internal"]
     assert AuditEvent.objects.about(endpoint).get().team == cast.team.pk
 
 
@@ -175,13 +175,9 @@ def test_a_model_that_a_live_policy_names_is_not_retired() -> None:
 
 def test_environments_and_providers_are_named_once_and_keep_their_rule() -> None:
     cast = make_cast()
-    for bad in (
-        {"name": "production", "votes_needed": 0, "position": 99},
-        {"name": "Not A Name", "votes_needed": 0, "position": 98},
-        {"name": "negative", "votes_needed": -1, "position": 97},
-    ):
+    for name, votes_needed in (("production", 0), ("Not A Name", 0), ("negative", -1)):
         with pytest.raises(InvalidInput):
-            registry.add_environment(by=cast.lead, **bad)  # type: ignore[arg-type]
+            registry.add_environment(name=name, votes_needed=votes_needed, position=99, by=cast.lead)
     with pytest.raises(InvalidInput):
         registry.add_provider(name="Again", slug="local", by=cast.lead)
     with pytest.raises(InvalidInput, match="kind"):

@@ -1,0 +1,325 @@
+"""Every verb leaves its entry: all public functions that act for someone (`by`) are found and played here."""
+
+import hashlib
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+import governance
+import ledger
+import routing
+from governance import accounts, audit, changes, gateways, registry, reviews, workflows
+from governance.models import AuditEvent, Endpoint, Review, ReviewBody, new_id
+from ledger import prices
+from smallfirst.seal import box_public_key, read_key_file, seal_box
+from tests.cast import (
+    BOOTSTRAP,
+    Cast,
+    approve,
+    make_cast,
+    make_change,
+    make_document,
+    make_key,
+    make_live,
+    make_person,
+)
+
+pytestmark = pytest.mark.django_db
+
+Act = Callable[[], object]
+# What acts for someone and still leaves no entry, with the reason.
+SILENT = {"reviews.renew": "a heartbeat: who has the case stands in the entry of the claim"}
+
+
+def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
+    """Every public function of the control plane's modules that takes `by` by keyword, as `<noun>.<verb>`."""
+    for package in (governance, ledger, routing):
+        for found in pkgutil.iter_modules(package.__path__):
+            if found.ispkg:
+                continue
+            module = importlib.import_module(f"{package.__name__}.{found.name}")
+            for name, function in vars(module).items():
+                if not inspect.isfunction(function) or function.__module__ != module.__name__ or name.startswith("_"):
+                    continue
+                by = inspect.signature(function).parameters.get("by")
+                if by is not None and by.kind is inspect.Parameter.KEYWORD_ONLY:
+                    yield f"{found.name}.{name}", function
+
+
+def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
+    """How each verb is played: the preparation, which returns the act itself."""
+    return _accounts(cast) | _registry(cast) | _workflows(cast) | _changes(cast) | _reviews(cast) | _ledger(cast)
+
+
+def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
+    place: dict[str, Any] = {"workflow": cast.workflow, "environment": cast.production}
+
+    def away() -> Act:
+        accounts.deactivate(person=cast.reviewer, reason="left", by=cast.admin)
+        return lambda: accounts.reactivate(person=cast.reviewer, reason="back", by=cast.admin)
+
+    def revoke_key() -> Act:
+        key, _token = make_key(cast)
+        return lambda: accounts.revoke_key(key=key, by=cast.owner)
+
+    def revoke_gateway() -> Act:
+        gateway, _token = gateways.register(name="Shop", environment=cast.production, by=cast.admin)
+        return lambda: gateways.revoke(gateway=gateway, by=cast.admin)
+
+    def grant() -> Act:
+        person = make_person("Newcomer")
+        return lambda: accounts.grant(user=person, role="viewer", by=cast.admin)
+
+    return {
+        "accounts.create_person": lambda: lambda: accounts.create_person(email="n@x.example", name="N", by=cast.admin),
+        "accounts.set_password": lambda: (
+            lambda: accounts.set_password(person=cast.owner, password="a-plain-long-sentence", by=cast.owner)
+        ),
+        "accounts.deactivate": lambda: lambda: accounts.deactivate(person=cast.owner, reason="left", by=cast.admin),
+        "accounts.reactivate": away,
+        "accounts.create_team": lambda: lambda: accounts.create_team(name="New", slug="new", by=cast.admin),
+        "accounts.grant": grant,
+        "accounts.revoke": lambda: lambda: accounts.revoke(grant=cast.owner.grants.get(), by=cast.admin),
+        "accounts.create_key": lambda: lambda: accounts.create_key(name="Shop", by=cast.integrator, **place),
+        "accounts.revoke_key": revoke_key,
+        "gateways.register": lambda: lambda: gateways.register(name="Shop", environment=cast.production, by=cast.admin),
+        "gateways.revoke": revoke_gateway,
+    }
+
+
+def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
+    endpoint = Endpoint.objects.filter(version__model=cast.models[0]).get()
+    version: dict[str, Any] = {
+        "version": "2",
+        "context_tokens": 10,
+        "data_classes": ["public"],
+        "regions": ["eu"],
+        "by": cast.lead,
+    }
+    facts: dict[str, Any] = {
+        "title": "N",
+        "tier": "mid",
+        "purpose": "P",
+        "supplier": "S",
+        "licence": "MIT",
+        "hosting": "self",
+    }
+    served: dict[str, Any] = {
+        "provider": endpoint.provider,
+        "environment": cast.production,
+        "url": "https://models.example.com/v1",
+    }
+    return {
+        "registry.add_environment": lambda: (
+            lambda: registry.add_environment(name="staging", votes_needed=1, position=999, by=cast.lead)
+        ),
+        "registry.add_provider": lambda: lambda: registry.add_provider(name="New", slug="new", by=cast.lead),
+        "registry.register_model": lambda: (
+            lambda: registry.register_model(name="new", owner=cast.owner, team=cast.team, **facts, **version)
+        ),
+        "registry.add_version": lambda: lambda: registry.add_version(model=cast.models[0], **version),
+        "registry.add_endpoint": lambda: (
+            lambda: registry.add_endpoint(
+                version=endpoint.version, upstream_model="x", region="eu", hosting="self", by=cast.lead, **served
+            )
+        ),
+        "registry.move_endpoint": lambda: (
+            lambda: registry.move_endpoint(endpoint=endpoint, url="https://other.example.com/v1", by=cast.lead)
+        ),
+        "registry.close_endpoint": lambda: lambda: registry.close_endpoint(endpoint=endpoint, reason="", by=cast.lead),
+        "registry.retire": lambda: lambda: registry.retire(model=cast.models[0], reason="old", by=cast.lead),
+    }
+
+
+def _workflows(cast: Cast) -> dict[str, Callable[[], Act]]:
+    held = cast.workflow
+    facts: dict[str, Any] = {
+        "purpose": "P",
+        "team": cast.team,
+        "owner": cast.owner,
+        "risk": "high",
+        "data_class": "public",
+    }
+    edited: dict[str, Any] = {"name": "Other", "purpose": "P", "owner": cast.lead, "deputy": None, "cost_centre": None}
+    return {
+        "workflows.create": lambda: lambda: workflows.create(slug="new", name="New", by=cast.lead, **facts),
+        "workflows.edit": lambda: lambda: workflows.edit(workflow=held, retention_days=1, by=cast.owner, **edited),
+        "workflows.add_step": lambda: lambda: workflows.add_step(workflow=held, name="x", purpose="P", by=cast.owner),
+        "workflows.retire": lambda: lambda: workflows.retire(workflow=held, reason="closed", by=cast.owner),
+    }
+
+
+def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
+    def revise() -> Act:
+        change = make_change(cast)
+        return lambda: changes.revise(change=change, document=make_document(0.5), by=cast.integrator)
+
+    def vote() -> Act:
+        change = make_change(cast)
+        return lambda: approve(change, cast.owner)
+
+    def activate() -> Act:
+        change = approve(make_change(cast), cast.owner)
+        return lambda: changes.activate(change=change, by=cast.lead)
+
+    def withdraw() -> Act:
+        change = make_change(cast)
+        return lambda: changes.withdraw(change=change, by=cast.integrator)
+
+    return {
+        "changes.propose": lambda: lambda: make_change(cast),
+        "changes.revise": revise,
+        "changes.vote": vote,
+        "changes.activate": activate,
+        "changes.withdraw": withdraw,
+    }
+
+
+def _reviews(cast: Cast) -> dict[str, Callable[[], Act]]:
+    now = timezone.now()
+
+    def taken() -> dict[str, Any]:
+        held = reviews.claim(review=_open_review(cast), by=cast.reviewer, now=now)
+        return {"review": held, "token": held.claim_token, "by": cast.reviewer, "now": now}
+
+    def claim() -> Act:
+        review = _open_review(cast)
+        return lambda: reviews.claim(review=review, by=cast.reviewer, now=now)
+
+    def claim_next() -> Act:
+        _open_review(cast)
+        return lambda: reviews.claim_next(by=cast.reviewer, now=now)
+
+    def release() -> Act:
+        held = taken()
+        return lambda: reviews.release(**held)
+
+    def answer() -> Act:
+        held = taken()
+        return lambda: reviews.answer(answer={"label": "positive"}, **held)
+
+    def cancel() -> Act:
+        review = _open_review(cast)
+        return lambda: reviews.cancel(review=review, reason="asked twice", by=cast.lead, now=now)
+
+    def erase() -> Act:
+        review = reviews.cancel(review=_open_review(cast), reason="asked twice", by=cast.lead, now=now)
+        return lambda: reviews.erase(review=review, reason="asked for", by=cast.lead, now=now)
+
+    def read_body() -> Act:
+        review = taken()["review"]
+        return lambda: reviews.read_body(review=review, by=cast.reviewer)
+
+    def read_answer() -> Act:
+        held = reviews.answer(answer={"label": "positive"}, **taken())
+        other = make_person("Second reviewer", "reviewer", cast.team)
+        return lambda: reviews.read_answer(review=held, by=other)
+
+    return {
+        "reviews.claim": claim,
+        "reviews.claim_next": claim_next,
+        "reviews.release": release,
+        "reviews.answer": answer,
+        "reviews.cancel": cancel,
+        "reviews.erase": erase,
+        "reviews.read_body": read_body,
+        "reviews.read_answer": read_answer,
+    }
+
+
+def _ledger(cast: Cast) -> dict[str, Callable[[], Act]]:
+    rates = dict.fromkeys(("input", "output", "cache_read", "cache_write"), Decimal("0.1"))
+    price: dict[str, Any] = {
+        "endpoint": Endpoint.objects.all()[0],
+        "currency": "USD",
+        "valid_from": timezone.now(),
+        **rates,
+    }
+
+    def known_models() -> Act:
+        provider = registry.add_provider(name="OpenAI", slug="openai", by=cast.lead)
+        registry.add_endpoint(
+            version=cast.models[0].versions.get(),
+            provider=provider,
+            environment=cast.production,
+            url="https://api.example.com/v1",
+            upstream_model="o3",
+            region="eu",
+            hosting="hosted",
+            by=cast.lead,
+        )
+        return lambda: prices.seed_list_prices(now=timezone.now(), by=BOOTSTRAP)
+
+    return {
+        "prices.set_own_price": lambda: lambda: prices.set_own_price(by=cast.finance, **price),
+        "prices.seed_list_prices": known_models,
+    }
+
+
+def _open_review(cast: Cast) -> Review:
+    """A case as a gateway would have opened it."""
+    key, _token = make_key(cast)
+    now = timezone.now()
+    with transaction.atomic():
+        review = Review.objects.create(
+            id=new_id(),
+            decision=new_id(),
+            workflow=cast.workflow,
+            environment=cast.production,
+            key=key,
+            step="sentiment",
+            request_digest=hashlib.sha256(key.pk.bytes).hexdigest(),
+            reason_code="unsure",
+            reason_text="No model was sure",
+            title="Feedback",
+            role="reviewer",
+            respond_by=now + timedelta(minutes=15),
+            expires_at=now + timedelta(hours=1),
+            on_expiry={"action": "refuse", "answer": None},
+            answer={"type": "label", "options": ["positive", "negative"], "schema": None},
+            opened_at=now,
+        )
+        public = box_public_key(read_key_file(settings.KEYS / "review.key"))
+        ReviewBody.objects.create(review=review, sealed=seal_box(public, b'{"messages":[]}', review.pk.bytes))
+        audit.record(action="reviews.open", actor=BOOTSTRAP, object=review, summary="Opened a case")
+    return review
+
+
+@pytest.mark.parametrize("verb", sorted({name for name, _function in verbs()} - SILENT.keys()))
+def test_a_verb_leaves_its_entry(verb: str) -> None:
+    cast = make_cast()
+    found = scenes(cast)
+    assert verb in found, f"{verb} acts for someone: play it here, so that its entry is seen"
+    act = found[verb]()
+    before = set(AuditEvent.objects.values_list("pk", flat=True))
+    act()
+    written = AuditEvent.objects.exclude(pk__in=before)
+    noun = verb.split(".")[0]
+    assert written.filter(action__startswith=f"{noun}.").exists(), f"{verb} wrote no entry"
+    for event in written:
+        assert event.entry_hash == audit.entry_hash(event)
+        assert event.summary
+        assert event.actor_name in {str(BOOTSTRAP), *(str(each) for each in cast.people.values()), "Second reviewer"}
+
+
+def test_the_scenes_are_of_verbs_that_exist() -> None:
+    names = {name for name, _function in verbs()}
+    assert set(scenes(make_cast())) <= names
+    assert SILENT.keys() <= names
+    assert len(names) > 30
+
+
+def test_consequences_have_entries_of_their_own() -> None:
+    cast = make_cast()
+    slow = make_change(cast, 0.7)
+    make_live(cast, 0.8)
+    assert AuditEvent.objects.about(slow).filter(action="changes.go_stale").count() == 1
