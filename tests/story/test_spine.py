@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -13,11 +14,12 @@ from pathlib import Path
 import httpx2
 import openai
 import pytest
-from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM
 from django.conf import settings
 from playwright.sync_api import Browser, Page, expect
 
 from config import state as places
+from demo.classifiers import fitting
+from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -45,9 +47,9 @@ class Site:
 def site(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """`up`, with the models' texts and trained figures that other tests of this session left in their state."""
     state = tmp_path_factory.mktemp("story")
-    models = settings.STATE / "models"
-    models.mkdir(exist_ok=True)
-    (state / "models").symlink_to(models)
+    # Fitted once a session: they would be the same again.
+    fitting.prepare(settings.STATE / "models", lambda _said: None)
+    shutil.copytree(settings.STATE / "models", state / "models")
     pages, gateway = free_port(), free_port()
     command = [sys.executable, "-m", "config.up", "--port", str(pages), "--gateway-port", str(gateway)]
     kept = {"PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
