@@ -1,6 +1,7 @@
 """Whether this process lives, and whether it can do its work."""
 
 from http import HTTPStatus
+from typing import Any
 
 import redis
 import structlog
@@ -49,7 +50,8 @@ def _broker() -> bool:
     try:
         with Connection(settings.BROKER_URL, connect_timeout=2, transport_options={"socket_timeout": 2}) as broker:
             broker.ensure_connection(max_retries=1, timeout=2, errback=None)
-            broker.default_channel.client.ping()
+            channel: Any = broker.default_channel
+            channel.client.ping()
     except (OSError, OperationalError, redis.RedisError):
         return False
     return True

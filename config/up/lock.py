@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def is_alive(pid: object) -> bool:
     """Whether a process runs; one that was killed and not yet collected by its parent does not."""
     if not isinstance(pid, int):
         return False
-    if sys.platform == "linux":
+    if os.uname().sysname == "Linux":
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         except FileNotFoundError:

@@ -145,7 +145,14 @@ class Postgres:
         self._hand_over(draft)
         # The builtin provider sorts alike on every system; version 16 does not have it yet.
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else []
-        command = [*self.prefix, self.binaries / "initdb", "--pgdata", draft, "--username=postgres", "--encoding=UTF8"]
+        command: list[str | Path] = [
+            *self.prefix,
+            self.binaries / "initdb",
+            "--pgdata",
+            draft,
+            "--username=postgres",
+            "--encoding=UTF8",
+        ]
         command += ["--locale=C", *locale, "--auth-local=trust", "--auth-host=reject", "--no-instructions"]
         command += [] if sync else ["--no-sync"]
         done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)

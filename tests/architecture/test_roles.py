@@ -104,7 +104,7 @@ def stage(db: None) -> Stage:
     review = make_review(cast)
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
-    arguments = {
+    arguments: dict[str, list[Any]] = {
         "workflow": [slug],
         "policy": [slug, head.version.number],
         "change_new": [slug],

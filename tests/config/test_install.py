@@ -79,8 +79,9 @@ class Checkout:
     def version(self) -> str:
         """What the environment holds."""
         python = self.environment / "bin" / "python"
-        command = [python, "-c", "import tiny; print(tiny.VERSION)"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        command: list[str | Path] = [python, "-c", "import tiny; print(tiny.VERSION)"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_binaries_named_in_the_environment_come_first(monkeypatch: pytest.Monkey
 
 def test_system_server_must_be_new_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without the package a server on PATH is taken from version 16 on."""
-    monkeypatch.setattr(services.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     monkeypatch.setattr(services, "SYSTEM_SERVERS", tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     (tmp_path / "initdb").touch()
