@@ -1,6 +1,7 @@
 """The audit log: one entry for each governed act, written in the transaction of the act itself."""
 
 import hashlib
+import ipaddress
 import secrets
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from governance.models import AuditBody, AuditEvent, User
 
 SCHEMA = 1
 SALT_BYTES = 32
+REQUEST_ID_LENGTH = 120
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,26 @@ _circumstances: ContextVar[Circumstances] = ContextVar("circumstances", default=
 
 @contextmanager
 def during(*, request_id: str | None = None, ip: str | None = None, auth_method: str | None = None) -> Iterator[None]:
-    """Let the entries written inside say how the act reached us. For the edge: a middleware, a command, a task."""
-    token = _circumstances.set(Circumstances(request_id, ip, auth_method))
+    """Let the entries written inside say how the act reached us. For the edge: a middleware, a command, a task.
+
+    What comes from outside is cut to what an entry can hold; an address that is none counts as not known.
+    """
+    readable = "".join(filter(str.isprintable, request_id or ""))[:REQUEST_ID_LENGTH]
+    token = _circumstances.set(Circumstances(readable or None, _address(ip), auth_method))
     try:
         yield
     finally:
         _circumstances.reset(token)
+
+
+def _address(ip: str | None) -> str | None:
+    """One way to write an address: short, without a zone, and an IPv4 address in IPv6 clothes as IPv4."""
+    try:
+        found = ipaddress.ip_address((ip or "").partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)
 
 
 def record(

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('actor_name', models.CharField(max_length=120)),
                 ('on_behalf_of', models.CharField(max_length=80, null=True)),
                 ('auth_method', models.CharField(max_length=40, null=True)),
-                ('ip', models.GenericIPAddressField(null=True)),
+                ('ip', models.CharField(max_length=45, null=True)),
                 ('request_id', models.CharField(max_length=120, null=True)),
                 ('action', models.CharField(max_length=60)),
                 ('object_type', models.CharField(max_length=60)),

@@ -78,6 +78,27 @@ def test_the_hash_is_that_of_the_stored_row_by_two_implementations() -> None:
         assert event.entry_hash == hashlib.sha256(second_canonical_bytes(event)).hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("::1.2.3.4", "::102:304"),
+        ("", None),
+        ("unix:", None),
+        (None, None),
+    ],
+)
+def test_an_address_is_hashed_as_it_is_stored(given: str | None, stored: str | None) -> None:
+    with audit.during(ip=given, request_id="\x01" + "r" * 300):
+        event = write()
+    row = AuditEvent.objects.get(pk=event.pk)
+    assert audit.entry_hash(row) == event.entry_hash
+    assert row.ip == stored
+    assert row.request_id == "r" * 120
+
+
 def test_a_golden_entry_keeps_its_bytes_for_ever() -> None:
     event = AuditEvent(
         id=UUID("01890a5d-ac96-774b-bcce-b302099a8057"),
