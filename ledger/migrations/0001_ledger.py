@@ -141,7 +141,7 @@ class Migration(migrations.Migration):
                         ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
                         ('recorded_at', models.DateTimeField(default=django.utils.timezone.now)),
                         ('state', models.TextField(choices=[('priced', 'Priced'), ('unpriced', 'Not priced')])),
-                        ('unpriced', models.TextField(choices=[('no_price', 'no price for this endpoint at that time'), ('no_rate', 'the price has no rate for a kind of token that was used'), ('no_tokens', 'the provider reported no token counts')], null=True)),
+                        ('unpriced', models.TextField(choices=[('no_price', 'no price at that time'), ('no_rate', 'no rate for some of its tokens'), ('no_tokens', 'no token counts')], null=True)),
                         ('currency', models.TextField(null=True)),
                         ('input_amount', models.DecimalField(decimal_places=10, max_digits=20, null=True)),
                         ('output_amount', models.DecimalField(decimal_places=10, max_digits=20, null=True)),

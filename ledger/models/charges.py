@@ -32,9 +32,9 @@ class Charge(models.Model):
     class Missing(models.TextChoices):
         """Why a cost is not known."""
 
-        NO_PRICE = "no_price", "no price for this endpoint at that time"
-        NO_RATE = "no_rate", "the price has no rate for a kind of token that was used"
-        NO_TOKENS = "no_tokens", "the provider reported no token counts"
+        NO_PRICE = "no_price", "no price at that time"
+        NO_RATE = "no_rate", "no rate for some of its tokens"
+        NO_TOKENS = "no_tokens", "no token counts"
 
     id = models.UUIDField(primary_key=True, editable=False)
     recorded_at = models.DateTimeField(default=timezone.now)

@@ -28,19 +28,10 @@ class LedgerFilter(forms.Form):
     workflow = forms.ChoiceField(label="Workflow", required=False)
     step = forms.CharField(label="Step", required=False, max_length=200)
     model = forms.ChoiceField(label="Model", required=False)
-    outcome = forms.ChoiceField(
-        label="Outcome", required=False, choices=[("", "All outcomes"), *UsageEvent.Outcome.choices]
-    )
 
     def __init__(self, data: dict[str, Any], *, today: date, workflows: Iterable[Workflow]) -> None:
-        usual = {
-            "since": today.replace(day=1).isoformat(),
-            "until": today.isoformat(),
-            "by": By.WORKFLOW,
-            "show": Show.ALL,
-        }
-        said = {name: value for name, value in data.items() if value}
-        super().__init__(usual | said, initial=usual)
+        usual = {"since": today.replace(day=1), "until": today, "by": By.WORKFLOW.value, "show": Show.ALL.value}
+        super().__init__(usual | {name: value for name, value in data.items() if value}, initial=usual)
         slugs = [("", "All workflows"), *((each.slug, each.name) for each in workflows)]
         names = [("", "All models"), *Model.objects.order_by("title").values_list("name", "title")]
         self.fields["workflow"] = forms.ChoiceField(label="Workflow", required=False, choices=slugs)
@@ -60,7 +51,9 @@ class LedgerFilter(forms.Form):
     def selection(self) -> Selection:
         """What was chosen. For a valid form."""
         said = self.cleaned_data
-        return Selection(said["since"], said["until"], said["workflow"], said["step"], said["model"], said["outcome"])
+        return Selection(
+            said["since"], said["until"], said["workflow"], said["step"], said["model"], said.get("outcome", "")
+        )
 
 
 class SpendFilter(LedgerFilter):
@@ -72,6 +65,9 @@ class SpendFilter(LedgerFilter):
 class AttemptFilter(LedgerFilter):
     """Which attempts are listed."""
 
+    outcome = forms.ChoiceField(
+        label="Outcome", required=False, choices=[("", "All outcomes"), *UsageEvent.Outcome.choices]
+    )
     show = forms.ChoiceField(label="Show", choices=Show.choices)
 
 

@@ -46,7 +46,7 @@ def spend(request: HttpRequest) -> HttpResponse:
     today, workflows = chosen.today(), chosen.visible_workflows(request)
     form = SpendFilter(request.GET.dict(), today=today, workflows=workflows)
     if not form.is_valid():
-        return render(request, "ledger/spend.html", {"filter_form": form, "headline": "Which spend?"}, status=400)
+        return render(request, "ledger/spend.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400)
     selection, by = form.selection(), By(form.cleaned_data["by"])
     rows, total = sums.rows(sums.lines(request.user, selection, by))
     rows = in_order(rows, request.GET.get("sort", ""), by)
@@ -63,7 +63,7 @@ def spend(request: HttpRequest) -> HttpResponse:
         "currency": currency,
         "spend_head": f"Spend, {currency}" if currency else "Spend",
         "headline": headline(total, workflow, selection, today),
-        "nothing": f"Nothing was spent in {chosen.period_words(selection, today)}",
+        "nothing": f"No attempt was counted in {chosen.period_words(selection, today)}",
         "selection": selection,
         "queued": sums.queued(),
         "queue_counted": sums.QUEUE_COUNTED,
@@ -122,7 +122,7 @@ def shown(row: Row, selection: Selection, by: By) -> Shown:
     narrowed = _narrowed(row.names, by)
     return Shown(
         label=row.names[0] if row.names else "",
-        detail=row.names[1] if by is By.STEP and row.names else "",
+        detail=row.names[1] if by is By.STEP and row.names and not selection.workflow else "",
         sums=row,
         finer=address(selection, **narrowed, by=FINER[by]),
         attempts=address(selection, **narrowed),
@@ -150,13 +150,14 @@ def headline(total: Row, what: str, selection: Selection, today: date) -> str:
     """The sentence that matters: what it cost, and what is not in that."""
     period = chosen.period_words(selection, today)
     so_far = " so far" if selection.first <= today <= selection.last and selection.first != today else ""
-    attempts = f"{figures.group_thousands(total.unpriced)} {'attempt' if total.unpriced == 1 else 'attempts'}"
+    unpriced = figures.group_thousands(total.unpriced)
     if not total.attempts:
         return f"{what} cost nothing in {period}{so_far}"
     if not total.amounts:
-        return f"{what} made {attempts} in {period}{so_far}, none of them priced"
+        return f"What {what} cost in {period} is not known: none of {unpriced} attempts has a price"
     amounts = " and ".join(
         f"{currency}{figures.NBSP}{figures.money_words(amount)}" for currency, amount in total.amounts.items()
     )
-    missing = f", and {attempts} more without a price" if total.unpriced else ""
+    one = total.unpriced == 1
+    missing = f"; {unpriced} more {'attempt has' if one else 'attempts have'} no price" if total.unpriced else ""
     return f"{what} cost {amounts} in {period}{so_far}{missing}"
