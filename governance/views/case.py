@@ -67,7 +67,7 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
         "context": body.get("context") or [],
         "messages": sorted(messages, key=lambda each: each["role"] == "system"),
         "attempts": [each | {"css": each.get("tier", "")} for each in body.get("attempts", [])],
-        "url": body.get("url"),
+        "url": _link(body.get("url")),
     }
 
 
@@ -102,6 +102,11 @@ def answer_words(answer: Mapping[str, Any] | None) -> str:
         if name in answer:
             return str(answer[name])
     return json.dumps(answer.get("fields", answer), indent=2, ensure_ascii=False)
+
+
+def _link(address: Any) -> str | None:
+    """An address that a browser opens as a page; what an application sent may be any scheme."""
+    return address if isinstance(address, str) and address.startswith(("https://", "http://")) else None
 
 
 def _text(content: Any) -> str:

@@ -164,6 +164,7 @@ def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = No
         "case": case.shown(opened) if opened else None,
         "body_erased": found.body.erased_at is not None,
         "rungs": case.rungs(found, opened),
+        "form_error": next((text for errors in form.errors.values() for text in errors), "") if form else "",
         "form": form or case.AnswerForm(shape=found.answer),
         "options": case.options(found.answer),
         "may_take": may_take and found.status in Review.WAITING and not mine,
