@@ -144,10 +144,8 @@ def test_serves_until_ctrl_c(up: Up, ports: tuple[int, int], state: Path) -> Non
     ("part", "title"),
     [
         ("bin/postgres -D", "PostgreSQL"),
-        ("valkey-server", "Valkey"),
         ("-m granian", "the web server"),
         ("config.celery --quiet worker", "the worker"),
-        ("config.celery --quiet beat", "the schedule"),
         ("-m smallfirst.gateway", "the gateway"),
     ],
 )
