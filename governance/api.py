@@ -66,6 +66,6 @@ class ReviewView(APIView):
     permission_classes = [IsGateway]
 
     def get(self, request: Request, pk: UUID) -> Response:
-        """GET → {"id", "status", "respond_by", "expires_at", "outcome"}; outcome is null until it has ended."""
+        """GET → how it stands: see `review_records.standing`; outcome is null until it has ended."""
         here = Review.objects.filter(environment=asking(request).environment_id).select_related("body")
         return Response(review_records.standing(get_object_or_404(here, pk=pk)), headers={"Cache-Control": "no-store"})

@@ -69,6 +69,11 @@ def standing(review: Review) -> dict[str, Any]:
         outcome = _outcome(review, "expiry", _safe_default(review))
     return {
         "id": str(review.pk),
+        # Whose it is, for a gateway that did not open it.
+        "workflow": str(review.workflow_id),
+        "key": str(review.key_id),
+        "decision": str(review.decision),
+        "opened_at": review.opened_at,
         "status": str(status),
         "respond_by": review.respond_by,
         "expires_at": review.expires_at,

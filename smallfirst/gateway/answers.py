@@ -74,9 +74,11 @@ def answer_text(answer: object) -> str:
     if isinstance(answer, str):
         return answer
     if isinstance(answer, dict):
-        for name in ("label", "text", "answer", "fields"):
-            if name in answer:
-                return answer_text(answer[name])
+        for name in ("label", "text"):
+            if isinstance(answer.get(name), str):
+                return str(answer[name])
+        if "fields" in answer:
+            return msgspec.json.encode(answer["fields"]).decode()
     return msgspec.json.encode(answer).decode()
 
 

@@ -145,10 +145,9 @@ class Gateway:
 
     async def _tell_review(self, exchange: Exchange, admitted: Admitted, name: str) -> None:
         """How a review of this key's workflow stands."""
-        case = self._reviews.get(name.lower())
+        case = await self._reviews.find(name.lower())
         if case is None or case.opened.workflow != admitted.key.workflow:
-            raise invalid("This key's workflow has no such review here.", "review", status=404)
-        await self._reviews.refresh(case)
+            raise invalid("This key's workflow has no such review.", "review", status=404)
         if case.ended:
             deliver(case, self._spool)
         exchange.headers |= {"decision": case.opened.decision, "review": case.opened.id}

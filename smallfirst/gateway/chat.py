@@ -24,7 +24,7 @@ from smallfirst.gateway.reviews import Case, Opened, Reviews, request_digest
 from smallfirst.gateway.stream import DONE, Relay, failure, retold
 from smallfirst.gateway.upstream import AttemptFailed, Completion, Upstream, forwarded, milliseconds
 from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
-from smallfirst.records import Delivered, OpenReview, WhyReview, review_id
+from smallfirst.records import Delivered, OpenReview, WhyReview, moment_text, review_id
 from smallfirst.signals import read as read_signals
 from smallfirst.spool import Kind, Spool
 
@@ -60,9 +60,9 @@ async def answer_from_review(exchange: Exchange, request: ChatRequest, case: Cas
     """Answer a request that was sent before and went to a person: with his answer, or by saying that it still waits."""
     await services.reviews.refresh(case)
     opened = case.opened
-    exchange.headers |= {
-        "decision": opened.decision, "policy": str(opened.policy), "attempts": "0", "review": opened.id,
-    }  # fmt: skip
+    exchange.headers |= {"decision": opened.decision, "attempts": "0", "review": opened.id}
+    if opened.policy is not None:
+        exchange.headers["policy"] = str(opened.policy)
     if not case.ended:
         raise answers.review_required(opened, public_url=services.public_url, why="A person is deciding on this.")
     deliver(case, services.spool)
@@ -380,7 +380,7 @@ class Chat:
             planned,
             self._told,
             id=self._id,
-            at=self._at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            at=moment_text(self._at),
             environment=environment,
             key=key,
             facts=self._facts,

@@ -1,4 +1,4 @@
-"""Reviews that this gateway opened: which request is waiting for a person, and what the control plane says came of it.
+"""Reviews of this gateway's requests: which are waiting for a person, and what the control plane says came of them.
 
     reviews/<id>.json   ids and times of one review; what was asked and what was answered is never kept here
 
@@ -33,17 +33,17 @@ REMEMBERED: Final = timedelta(days=7)
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
-class Opened(msgspec.Struct, frozen=True):
-    """A review as this gateway opened it."""
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A review as it was opened; `policy` is the version's number, which only the gateway that opened it knows."""
 
     id: str
     key: str
     workflow: str
     decision: str
-    policy: int
     opened_at: datetime
     respond_by: datetime
     expires_at: datetime
+    policy: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -55,13 +55,10 @@ class Outcome(msgspec.Struct, frozen=True):
     answer: Any = None
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(Opened, frozen=True, kw_only=True):
     """What the control plane says of a review."""
 
-    id: str
     status: Status
-    respond_by: datetime
-    expires_at: datetime
     outcome: Outcome | None = None
 
 
@@ -126,31 +123,30 @@ class Reviews:
             self._by_key[case.opened.key] -= 1
         (self._directory / f"{review}.json").unlink(missing_ok=True)
 
+    async def find(self, review: str) -> Case | None:
+        """The review of this id as it stands, also when another gateway opened it; None when nobody knows it."""
+        case = self._cases.get(review)
+        if case is not None:
+            await self.refresh(case)
+            return case
+        standing = await self._ask(review)
+        if standing is None:
+            return None
+        case = self._cases.get(review) or self._remember(standing)
+        case.status, case.outcome = standing.status, standing.outcome
+        return case
+
     async def refresh(self, case: Case) -> None:
         """Ask the control plane how a review stands; what was known stays when it does not answer."""
         async with case.lock:
             if case.ended or time.monotonic() - case.asked < ASK_AGAIN:
                 return
             case.asked = time.monotonic()
-            try:
-                answer = await self._control.get(f"/api/v1/reviews/{case.opened.id}", seconds=ASK_SECONDS)
-                if answer.status == 404:
-                    return  # still in the spool
-                if answer.status != 200:
-                    raise Unreachable(f"http_{answer.status}")
-                standing = msgspec.json.decode(answer.body, type=Standing)
-            except Unreachable as error:
-                log("review.unreachable", level=logging.DEBUG, review=case.opened.id, cause=error.cause)
-                return
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                log("review.unreadable_answer", level=logging.ERROR, review=case.opened.id)
-                return
-            if standing.status in ("answered", "expired") and standing.outcome is None:
-                log("review.without_outcome", level=logging.ERROR, review=case.opened.id)
-                return
-            case.status, case.outcome = standing.status, standing.outcome
-            if standing.status not in WAITING:
-                log("review.ended", review=case.opened.id, status=standing.status)
+            standing = await self._ask(case.opened.id)
+            if standing is not None:
+                case.status, case.outcome = standing.status, standing.outcome
+                if standing.status not in WAITING:
+                    log("review.ended", review=case.opened.id, status=standing.status)
 
     async def follow(self, seconds: float) -> None:
         """Ask about open reviews in turn until cancelled, so that outcomes are here before they are asked for."""
@@ -160,6 +156,26 @@ class Reviews:
                 await self.refresh(case)
             self._forget_old(datetime.now(UTC))
             await asyncio.sleep(seconds)
+
+    async def _ask(self, review: str) -> Standing | None:
+        """How a review stands; None while the control plane does not know it, or does not answer as agreed."""
+        try:
+            answer = await self._control.get(f"/api/v1/reviews/{review}", seconds=ASK_SECONDS)
+            if answer.status == 404:
+                return None  # unknown to all, or still in the spool
+            if answer.status != 200:
+                raise Unreachable(f"http_{answer.status}")
+            standing = msgspec.json.decode(answer.body, type=Standing)
+        except Unreachable as error:
+            log("review.unreachable", level=logging.DEBUG, review=review, cause=error.cause)
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            log("review.unreadable_answer", level=logging.ERROR, review=review)
+            return None
+        if standing.status in ("answered", "expired") and standing.outcome is None:
+            log("review.without_outcome", level=logging.ERROR, review=review)
+            return None
+        return standing
 
     def _forget_old(self, now: datetime) -> None:
         old = [name for name, case in self._cases.items() if case.opened.expires_at + REMEMBERED < now]

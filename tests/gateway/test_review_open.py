@@ -172,6 +172,43 @@ def test_another_workflows_key_sees_nothing(site: Site) -> None:
     assert other["id"] != review["id"]
 
 
+def test_any_gateway_tells_of_a_review_and_then_asks_no_model_for_it(
+    site: Site, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    token, request = site.token("reviewed"), ask(UNSURE)
+    review = review_of(site.process.post(token, request))
+    wait(lambda: review["id"] in site.control.standings, "the review did not come")
+    process = Process(
+        control=site.control.url,
+        root_key=site.world.signer.root_key,
+        state=tmp_path / "gateway",
+        port=free_port(),
+    )
+    with process as other:
+        other.start()
+        path = f"/v1/reviews/{review['id']}"
+        assert other.get(site.token("gated"), path).status_code == 404
+        told = other.get(token, path)
+        assert (told.status_code, told.json()["status"]) == (200, "open")
+        asked = len(site.models.asked)
+        assert review_of(other.post(token, request))["id"] == review["id"]
+        site.control.end_review(review["id"], "answered", by="person", action="answer", answer={"label": "negative"})
+        wait(lambda: other.post(token, request).status_code == 200, "the outcome did not come")
+        assert other.get(token, path).json()["outcome"]["answer"] == {"label": "negative"}
+        assert len(site.models.asked) == asked
+        wait(lambda: site.control.delivered.count(review["id"]) == 1, "nobody said that it was delivered")
+
+
+def test_fields_are_told_as_json(site: Site) -> None:
+    token, request = site.token("reviewed"), ask(UNSURE)
+    review = review_of(site.process.post(token, request))
+    wait(lambda: review["id"] in site.control.standings, "the review did not come")
+    fields = {"label": "x", "amount": 12.5}
+    site.control.end_review(review["id"], "answered", by="person", action="answer", answer={"fields": fields})
+    wait(lambda: site.process.post(token, request).status_code == 200, "the outcome did not come")
+    assert json.loads(site.process.post(token, request).json()["choices"][0]["message"]["content"]) == fields
+
+
 def test_what_no_person_could_be_shown_is_refused_before_it_costs(site: Site) -> None:
     asked = len(site.models.asked)
     answer = site.process.post(site.token("reviewed"), ask("x" * 1_100_000))

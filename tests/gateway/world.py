@@ -27,6 +27,7 @@ import uuid_utils
 from aiohttp import web
 
 from smallfirst import seal
+from smallfirst.records import RefusedRecord, read_decisions, read_reviews, read_usage
 
 ROOT = Path(__file__).parents[2]
 CREDENTIAL = "sfg_test-credential"
@@ -237,6 +238,10 @@ class Served:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self.check()
+
+    def check(self) -> None:
+        """Say what was wrong with what came, when the test is over."""
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -265,12 +270,17 @@ class Control(Served):
         self.stored: dict[str, dict[str, Any]] = {}
         self.kinds: dict[str, str] = {}
         self.repeated = 0
+        self.faults: list[RefusedRecord] = []
         self.refuse: set[str] = set()
         self.choke_on: str | None = None
         self.lose_receipts = 0
         self.standings: dict[str, dict[str, Any]] = {}
         self.delivered: list[str] = []
         self.bundle_polls = 0
+
+    def check(self) -> None:
+        """Every record was one that the control plane can read."""
+        assert self.faults == []
 
     def publish(self, world: World) -> None:
         """Offer the world as it is now."""
@@ -319,6 +329,7 @@ class Control(Served):
         self._check(request)
         accepted, repeated, refused = 0, 0, []
         batch = await request.json()
+        self.faults += faults_of(request.path, await request.read())
         if any(row.get("step") == self.choke_on for rows in batch.values() for row in rows if self.choke_on):
             raise web.HTTPBadRequest
         for kind, rows in batch.items():
@@ -334,8 +345,9 @@ class Control(Served):
                     self.stored[row["id"]], self.kinds[row["id"]] = row, kind
                     accepted += 1
                     if kind == "reviews":
-                        times = {"respond_by": row["respond_by"], "expires_at": row["expires_at"]}
-                        self.standings[row["id"]] = {"id": row["id"], "status": "open", "outcome": None, **times}
+                        names = ("id", "workflow", "key", "decision", "opened_at", "respond_by", "expires_at")
+                        told = {name: row[name] for name in names}
+                        self.standings[row["id"]] = told | {"status": "open", "outcome": None}
         self.repeated += repeated
         if self.lose_receipts:
             self.lose_receipts -= 1
@@ -348,6 +360,16 @@ class Control(Served):
         if standing is None:
             raise web.HTTPNotFound
         return web.json_response(standing)
+
+
+def faults_of(path: str, body: bytes) -> list[RefusedRecord]:
+    """What the control plane's own reader finds wrong with a batch."""
+    if path.endswith("decisions"):
+        return list(read_decisions(body).refused)
+    if path.endswith("usage"):
+        return list(read_usage(body).refused)
+    opened_ones, delivered = read_reviews(body)
+    return [*opened_ones.refused, *delivered.refused]
 
 
 class Models(Served):
