@@ -59,12 +59,17 @@ class Up:
         return self.process.returncode, out + err
 
     def processes(self) -> dict[int, str]:
-        """Every process of this state: pid to command line. The supervisor's environment marks them all."""
+        """Every process of this state: pid to command line.
+
+        The environment marks them. The servers write their titles over it, but work inside the state directory.
+        """
         mark = f"SMALLFIRST_STATE={self.state}".encode()
         found = {}
         for directory in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (directory / "environ").read_bytes().split(b"\0") and is_alive(int(directory.name)):
+                marked = mark in (directory / "environ").read_bytes().split(b"\0")
+                inside = (directory / "cwd").readlink().is_relative_to(self.state)
+                if (marked or inside) and is_alive(int(directory.name)):
                     found[int(directory.name)] = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
