@@ -1,11 +1,13 @@
-"""What is refused before any view sees it."""
+"""What happens to every request: what is refused before a view sees it, and what the audit log learns of the rest."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from config import api
+from governance import audit
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -23,5 +25,25 @@ def limit_body(get_response: GetResponse) -> GetResponse:
         if length.isdecimal() and int(length) <= limit:
             return get_response(request)
         return api.error(413, "body_too_large", f"The body may hold {limit} bytes; send smaller batches.")
+
+    return middleware
+
+
+def in_circumstances(get_response: GetResponse) -> GetResponse:
+    """Let audit entries say by which request an act came, from where, and how its sender was known.
+
+    The number is ours, never the sender's, and goes back as `x-request-id`. The address is the peer's; behind a proxy
+    that is the proxy.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        number = str(uuid4())
+        method = (
+            "session" if request.user.is_authenticated else "token" if "HTTP_AUTHORIZATION" in request.META else None
+        )
+        with audit.during(request_id=number, ip=request.META.get("REMOTE_ADDR") or None, auth_method=method):
+            response = get_response(request)
+        response.headers["x-request-id"] = number
+        return response
 
     return middleware

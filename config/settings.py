@@ -124,6 +124,7 @@ MIDDLEWARE = [
     # A view that forgets its permission asks at least for a sign-in.
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "config.middleware.in_circumstances",
     "governance.waiting.in_viewers_zone",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",

@@ -11,10 +11,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from governance import accounts, changes, policies
+from governance.errors import InvalidInput
 from governance.models import Change, Environment, PolicyHead, Workflow
 from governance.views import drawing
 from governance.views.policy_forms import DocumentForm, PolicyForm, ThresholdForm
 
+# What a verb says no with; NotPermitted is not among them, it is a page of its own.
+REFUSALS = (changes.ChangeError, policies.InvalidPolicy, InvalidInput)
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 
 
@@ -115,7 +118,7 @@ def change_vote(request: HttpRequest, pk: UUID) -> HttpResponse:
         return _page(request, found, form, status=422)
     try:
         voted = changes.vote(change=found, by=user, then_activate=True, **form.cleaned_data)
-    except changes.ChangeError as error:
+    except REFUSALS as error:
         messages.error(request, str(error))
         return redirect("change", pk=pk)
     said = (
@@ -144,7 +147,7 @@ def _act(request: HttpRequest, pk: UUID, act: str, verb: Any, said: str) -> Http
     accounts.require(request.user, act, found)
     try:
         verb(change=found, by=request.user)
-    except changes.ChangeError as error:
+    except REFUSALS as error:
         messages.error(request, str(error))
     else:
         messages.success(request, said)
@@ -175,7 +178,7 @@ def _edit(
             made = submit(form.document(), form.cleaned_data["title"], form.cleaned_data["note"])
         except policies.InvalidPolicy as error:
             problems = list(error.problems)
-        except changes.ChangeError as error:
+        except REFUSALS as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, f"{made} is {made.get_state_display().lower()}.")
