@@ -32,8 +32,8 @@ def open_many(*, batch: Batch[OpenReview], gateway: Gateway) -> Receipt:
         if fault is None:
             try:
                 opened += _open(record, workflows[record.key], gateway)
-            except DataError as error:
-                # A text that JSON can hold and PostgreSQL cannot; said once, it must not be sent for ever.
+            except (DataError, RecursionError) as error:
+                # What JSON can hold and PostgreSQL cannot; said once, it must not be sent for ever.
                 fault = "", f"cannot be stored: {error}"
         if fault is not None:
             refused.append(RefusedRecord(id=record.id, field=fault[0], message=fault[1]))

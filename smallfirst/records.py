@@ -195,7 +195,7 @@ def _envelope(body: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         problem = shape_problem("", error)
         raise BatchError(problem.path, f"{problem.message}; {problem.fix}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BatchError("", f"not JSON: {error}") from error
 
 
@@ -210,7 +210,7 @@ def _read_all(raws: Sequence[msgspec.Raw], kind: type[T], fault: Callable[[T], t
         except msgspec.ValidationError as error:
             problem = shape_problem("", error)
             refused.append(RefusedRecord(id=_id_of(raw), field=problem.path, message=problem.message))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             refused.append(RefusedRecord(id=_id_of(raw), field="", message=f"not JSON: {error}"))
         else:
             found = fault(record)
@@ -224,7 +224,7 @@ def _read_all(raws: Sequence[msgspec.Raw], kind: type[T], fault: Callable[[T], t
 def _id_of(raw: msgspec.Raw) -> str | None:
     try:
         named = msgspec.json.decode(raw, type=_Named)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return named.id or named.review
 

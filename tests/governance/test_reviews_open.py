@@ -158,8 +158,7 @@ def test_a_key_speaks_for_its_own_workflow_only() -> None:
 
 def test_text_that_no_table_takes_is_refused_and_blocks_nothing() -> None:
     desk = make_desk()
-    schema = {"type": "object", "title": "a\x00b"}
-    faulty = desk.record(answer={"type": "fields", "schema": schema})
+    faulty = desk.record(answer={"type": "fields", "schema": {"title": "a\x00b"}})
 
     receipt = desk.send(faulty, desk.record())
 
