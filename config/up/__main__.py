@@ -200,7 +200,7 @@ def block(installation: Installation) -> str:
             *(f"    {line}" for line in (state / "demo-people").read_text().splitlines()),
             "",
             "  Ask the gateway something its models are not sure about:",
-            *(f"    {line}" for line in (state / "demo-curl").read_text().splitlines()),
+            *(f"    {line}" for line in places.read_secret(state / "demo-curl").splitlines()),
         ]
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
 
