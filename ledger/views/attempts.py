@@ -34,7 +34,9 @@ def attempts(request: HttpRequest) -> HttpResponse:
     today = chosen.today()
     form = AttemptFilter(request.GET.dict(), today=today, workflows=chosen.visible_workflows(request))
     if not form.is_valid():
-        return render(request, "ledger/attempts.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400)
+        return render(
+            request, "ledger/attempts.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400
+        )
     selection, show = form.selection(), Show(form.cleaned_data["show"])
     events, count = spend.attempts(request.user, selection, show, zone=chosen.reporting_zone())
     if request.GET.get("sort") == "when":

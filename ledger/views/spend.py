@@ -46,7 +46,9 @@ def spend(request: HttpRequest) -> HttpResponse:
     today, workflows = chosen.today(), chosen.visible_workflows(request)
     form = SpendFilter(request.GET.dict(), today=today, workflows=workflows)
     if not form.is_valid():
-        return render(request, "ledger/spend.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400)
+        return render(
+            request, "ledger/spend.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400
+        )
     selection, by = form.selection(), By(form.cleaned_data["by"])
     rows, total = sums.rows(sums.lines(request.user, selection, by))
     rows = in_order(rows, request.GET.get("sort", ""), by)
