@@ -10,7 +10,7 @@ from governance import changes
 from governance.models import AuditEvent
 from routing import bundles, snapshots, states
 from routing.models import Bundle, Snapshot, StateFeed
-from tests.at_once import at_once
+from tests.at_once import at_once, while_held
 from tests.cast import approve, make_cast, make_change, make_key, make_live
 from tests.conftest import LiveDatabase
 
@@ -38,6 +38,20 @@ def test_many_who_find_an_old_state_sign_one(live_database: LiveDatabase) -> Non
 
     assert set(signed) == {StateFeed.objects.get().serial}
     assert StateFeed.objects.get().serial > first.serial
+
+
+def test_who_waited_with_an_older_clock_gets_the_newer_state(live_database: LiveDatabase) -> None:
+    cast, now = make_cast(), timezone.now()
+    states.issue(cast.production, now=now)
+    later = now + timedelta(minutes=2)
+
+    result, waited = while_held(
+        lambda: states.issue(cast.production, now=later),
+        lambda: states.issue(cast.production, now=later - timedelta(seconds=1)).serial,
+    )
+
+    assert waited
+    assert result == StateFeed.objects.get().serial == int(later.timestamp())
 
 
 def test_who_waited_for_another_issues_the_next_serial(live_database: LiveDatabase) -> None:
