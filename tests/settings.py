@@ -20,6 +20,7 @@ places.make_secrets(_STATE / "keys")
 keys.ensure(_STATE / "keys", now=datetime.now(UTC))
 os.environ |= {
     "SMALLFIRST_STATE": str(_STATE),
+    "SMALLFIRST_DEMO": "1",
     "DATABASE_URL": places.database_url(_STATE, places.APP_ROLE, "smallfirst_test"),
     "MIGRATION_DATABASE_URL": places.database_url(_STATE, places.MIGRATOR_ROLE, "smallfirst_test"),
     "BROKER_URL": places.broker_url(_STATE),

@@ -23,7 +23,8 @@ LOCKS = {
     "development": ROOT / "requirements-development.lock",
 }
 OLDEST_PYTHON = (3, 11)
-TELL_EVERY = 3.0
+# Seconds between two lines of progress, and between two equal ones.
+TELL_EVERY, TELL_SAME_EVERY = 3.0, 15.0
 STARTED = time.monotonic()
 
 
@@ -151,17 +152,23 @@ def fill(python: Path, requirements: Path, uv: str | None, lock: int) -> None:
         pip = [str(python), "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", str(python)]
         command = [*pip, "install", "--no-deps", "--require-hashes", "--progress-bar", "off"]
         command += ["--disable-pip-version-check", "--no-input"]
+        # Most modules are never imported; the others are compiled when they are.
+        command += ["--no-compile"]
     command += ["-r", str(requirements)]
     say(f"installing {requirements.name} with {'uv' if uv else 'pip'}")
     log = python.parents[1] / "smallfirst" / "install.log"
-    told = time.monotonic()
+    told, text = time.monotonic(), ""
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, pass_fds=[lock])
         while process.poll() is None:
             time.sleep(0.1)
-            if time.monotonic() - told > TELL_EVERY:
-                told = time.monotonic()
-                say(f"  {progress(log.read_text(errors='replace').splitlines())}")
+            waited = time.monotonic() - told
+            if waited < TELL_EVERY:
+                continue
+            now = progress(log.read_text(errors="replace").splitlines())
+            if now != text or waited > TELL_SAME_EVERY:
+                told, text = time.monotonic(), now
+                say(f"  {text}")
     if process.returncode:
         tail = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
         raise InstallError(f"The installation failed:\n{tail}\nNothing is lost: mend the cause and start again.")

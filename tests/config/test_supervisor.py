@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ print("stopped", flush=True)
 """
 
 
-def python(name: str, code: str, **more: object) -> Process:
+def python(name: str, code: str, **more: Any) -> Process:
     """A process that runs a piece of Python."""
-    return Process(name, f"the {name}", [sys.executable, "-c", code], os.environ, **more)  # type: ignore[arg-type]
+    return Process(name, f"the {name}", [sys.executable, "-c", code], os.environ, **more)
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 8) -> bool:
