@@ -112,7 +112,7 @@ class Gateway:
                 await exchange.refuse(error)
             except Exception as error:  # noqa: BLE001 (one bad request must not be told in a server's own words)
                 log_failure("request.failed", error, path=exchange.path, decision=exchange.headers.get("decision"))
-                if not exchange.started:
+                if not exchange.finished:
                     await exchange.refuse(ApiError(500, "internal_error", "Something is wrong in the gateway."))
         except asyncio.CancelledError:
             if not exchange.left:

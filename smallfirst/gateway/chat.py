@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, assert_never
+from typing import Any, Final, NoReturn, assert_never
 from uuid import UUID
 
 import msgspec
@@ -21,7 +23,7 @@ from smallfirst.gateway.attempts import Attempt, new_attempt, total_cost
 from smallfirst.gateway.exchange import Exchange
 from smallfirst.gateway.logs import log
 from smallfirst.gateway.reviews import Case, Opened, Reviews, request_digest
-from smallfirst.gateway.stream import DONE, Relay, failure, retold
+from smallfirst.gateway.stream import DONE, Relay, retold
 from smallfirst.gateway.upstream import AttemptFailed, Completion, Upstream, forwarded, milliseconds
 from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
 from smallfirst.records import Delivered, OpenReview, WhyReview, moment_text, review_id
@@ -82,8 +84,24 @@ async def answer_from_review(exchange: Exchange, request: ChatRequest, case: Cas
 def deliver(case: Case, spool: Spool) -> None:
     """Record, once in the life of this process, that an outcome is being told to its application."""
     if not case.delivered:
-        spool.write([("delivered", Delivered(review=case.opened.id, at=datetime.now(UTC)))])
+        with recording(case.opened.decision):
+            spool.write([("delivered", Delivered(review=case.opened.id, at=datetime.now(UTC)))])
         case.delivered = True
+
+
+@contextmanager
+def recording(decision: str) -> Iterator[None]:
+    """Refuse to answer when the disk does not take the record of it."""
+    try:
+        yield
+    except OSError as error:
+        log("spool.failed", level=logging.CRITICAL, decision=decision, error=error.errno)
+        raise ApiError(
+            503,
+            "no_model_available",
+            "This gateway cannot record what it does, so it does not answer. Try another, or again in a moment.",
+            retry_after=RETRY_SECONDS,
+        ) from None
 
 
 async def _retell(exchange: Exchange, completion: dict[str, Any], *, include_usage: bool) -> None:
@@ -146,7 +164,7 @@ class Chat:
             case Person():
                 raise self._ask_person(planned, move)
             case Fail():
-                await self._fail(planned, move)
+                self._fail(planned, move)
             case _:
                 assert_never(move)
 
@@ -255,18 +273,18 @@ class Chat:
             # Built first: what cannot be shown to a person must not be recorded as waiting for one.
             record = self._review(plan, move, review, digest)
             self._record(plan, review=record)
-            case = self._services.reviews.open(
-                Opened(
-                    id=review,
-                    key=record.key,
-                    workflow=record.workflow,
-                    decision=self._id,
-                    policy=plan.policy_version.number,
-                    opened_at=record.opened_at,
-                    respond_by=record.respond_by,
-                    expires_at=record.expires_at,
-                )
+            opened = Opened(
+                id=review,
+                key=record.key,
+                workflow=record.workflow,
+                decision=self._id,
+                policy=plan.policy_version.number,
+                opened_at=record.opened_at,
+                respond_by=record.respond_by,
+                expires_at=record.expires_at,
             )
+            with recording(self._id):
+                case = self._services.reviews.open(opened)
             log("review.opened", review=review, decision=self._id, reason=move.reason.code)
         else:
             # The same request came twice at once, and the other was first.
@@ -334,8 +352,8 @@ class Chat:
             "context": asked.context if asked else (),
         }
 
-    async def _fail(self, plan: Plan, move: Fail) -> None:
-        """Say that no model answered; in the middle of a stream as its last event."""
+    def _fail(self, plan: Plan, move: Fail) -> NoReturn:
+        """Say that no model answered; raises an ApiError, in the middle of a stream for its last event."""
         self._record(plan)
         last = self._attempts[-1]
         if move.reason.code == "request_refused":
@@ -348,11 +366,11 @@ class Chat:
                 "No model answered. Try again in a moment.",
                 retry_after=max((one.retry_after or 0 for one in self._attempts), default=0) or RETRY_SECONDS,
             )
-        if not self._exchange.started:
+        if self._exchange.started:
+            error.message = "The answer broke off. What came so far is not the whole answer."
+        else:
             self._count_headers()
-            raise error
-        error.message = "The answer broke off. What came so far is not the whole answer."
-        await self._exchange.end_stream(failure(error))
+        raise error
 
     def _served_headers(self, attempt: Attempt) -> None:
         self._exchange.headers |= {"model": attempt.endpoint.model, "tier": attempt.tier}
@@ -401,16 +419,8 @@ class Chat:
         records.append(("decision", Raw(decide.encode(decision))))
         if review is not None:
             records.append(("review", review))
-        try:
+        with recording(self._id):
             self._services.spool.write(records)
-        except OSError as error:
-            log("spool.full", level=logging.CRITICAL, decision=self._id, error=error.errno)
-            raise ApiError(
-                503,
-                "no_model_available",
-                "This gateway cannot record what it does, so it does not answer. Try another, or again in a moment.",
-                retry_after=RETRY_SECONDS,
-            ) from None
 
 
 def _refused(refusal: Refusal) -> ApiError:

@@ -14,6 +14,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream; charset=utf-8"
+BODY_SECONDS: Final = 60.0
 # A caller that is told "too large" while it still writes would see a broken connection instead of the answer,
 # so a little more is read and thrown away.
 LINGER_BYTES: Final = 32 * 1024 * 1024
@@ -45,10 +46,17 @@ class Exchange:
         return ""
 
     async def read_body(self) -> bytes:
-        """The whole body; raise an ApiError 413 as soon as it is, or says it is, over the limit."""
+        """The whole body; raise an ApiError: 413 once it is or says it is over the limit, 408 when it dawdles."""
         declared = self.header(b"content-length")
         if declared.isdigit() and int(declared) > BODY_BYTES:
             raise _too_large()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                return await self._read_pieces()
+        except TimeoutError:
+            raise invalid(f"The body did not come within {BODY_SECONDS:.0f} seconds.", status=408) from None
+
+    async def _read_pieces(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
         while True:
@@ -101,8 +109,11 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body})
 
     async def refuse(self, error: ApiError) -> None:
-        """Answer with an error in OpenAI's shape."""
-        await self.reply(error.status, error.body(), retry_after=error.retry_after)
+        """Answer with an error in OpenAI's shape; a stream that has begun ends with it, and with no `[DONE]`."""
+        if self.started:
+            await self.end_stream(b"data: " + error.body() + b"\n\n")
+        else:
+            await self.reply(error.status, error.body(), retry_after=error.retry_after)
 
     async def start_stream(self) -> None:
         """Begin an answer of server-sent events."""

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from smallfirst.gateway.upstream import MISSING, AttemptFailed, Usage, model_name, read_usage
-from smallfirst.gateway.wire import ApiError, encode
+from smallfirst.gateway.wire import encode
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -25,11 +25,6 @@ _finishes_decoder = msgspec.json.Decoder(list[_Finish])
 def event(data: bytes) -> bytes:
     """One server-sent event."""
     return b"data: " + data + b"\n\n"
-
-
-def failure(error: ApiError) -> bytes:
-    """The event that ends a stream which broke; no `[DONE]` follows it."""
-    return event(error.body())
 
 
 class Relay:

@@ -100,16 +100,19 @@ def test_a_secret_file_is_read(gateway: Process, control: Control, world: World,
 
 
 @pytest.fixture(scope="module")
-def classifiers(free_port: Callable[[], int]) -> Iterator[str]:
+def classifiers(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The demo's three classifiers, running; their address."""
     port = free_port()
     environ = os.environ | {"SMALLFIRST_DEMO_MODELS_KEY": SECRET, "SMALLFIRST_STATE": str(settings.STATE)}
-    process = subprocess.Popen([sys.executable, "-m", "demo.classifiers", "--port", str(port)], env=environ, cwd=ROOT)
+    log = tmp_path_factory.mktemp("classifiers") / "log"
+    command = [sys.executable, "-m", "demo.classifiers", "--port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environ, cwd=ROOT, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + 240
         while True:
-            assert process.poll() is None, "the classifiers ended"
-            assert time.monotonic() < deadline, "the classifiers are not ready"
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             try:
                 if httpx2.get(f"http://127.0.0.1:{port}/health").status_code == 200:
                     break

@@ -1,6 +1,7 @@
 """Everything recorded reaches the control plane once, also when it is away, slow, forgetful or picky."""
 
 import json
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +36,7 @@ def test_what_happened_while_the_control_plane_was_away_comes_when_it_is_back(
     assert gateway.health()["spool"]["waiting_bytes"] > 0
     assert not decisions(control)
     control.down = False
-    wait(lambda: decisions(control) == told, seconds=30)
+    wait(lambda: decisions(control) == told and len(attempts(control)) >= len(told), seconds=30)
     assert sorted(attempts(control)) == sorted(told)
     wait(lambda: gateway.health()["spool"]["waiting_bytes"] == 0)
     assert gateway.health()["upload"]["problem"] is None
@@ -63,7 +64,7 @@ def test_one_unreadable_record_is_found_among_many(gateway: Process, control: Co
     answers = [gateway.post(world.tokens["open"], ask({}, metadata={"step": step})) for step in steps]
     told = [answer.headers["x-smallfirst-decision"] for answer in answers]
     control.down = False
-    wait(lambda: decisions(control) == set(told) - {told[6]})
+    wait(lambda: decisions(control) == set(told) - {told[6]}, seconds=40)
     wait(lambda: gateway.health()["spool"]["waiting_bytes"] == 0)
     assert sorted(attempts(control)) == sorted(set(told) - {told[6]})
     assert gateway.health()["spool"]["refused_records"] == 2
@@ -106,6 +107,31 @@ def test_term_with_the_control_plane_away_leaves_it_for_the_next_run(
     gateway.start()
     wait(lambda: decisions(control) == {answer.headers["x-smallfirst-decision"]})
     wait(lambda: gateway.health()["spool"]["waiting_bytes"] == 0)
+
+
+def test_what_cannot_be_recorded_is_not_answered(gateway: Process, control: Control, world: World) -> None:
+    """A file size limit stands in for a full disk; the spool is the only file that grows."""
+    control.down = True
+    token = world.tokens["open"]
+    for _ in range(20):
+        assert gateway.post(token, ask({})).status_code == 200
+    (segment,) = (gateway.state / "spool").glob("*/1.log")
+    assert gateway.process is not None
+    whole = segment.stat().st_size
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (whole + 700, resource.RLIM_INFINITY))
+    plain = gateway.post(token, ask({}))
+    assert (plain.status_code, plain.json()["error"]["code"]) == (503, "no_model_available")
+    stream = gateway.post(token, ask({}, stream=True))
+    assert "cannot record" in stream.text
+    assert "[DONE]" not in stream.text
+    review = gateway.post(world.tokens["mute"], ask({}))
+    assert review.status_code == 503
+    assert segment.stat().st_size == whole
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert gateway.post(token, ask({})).status_code == 200
+    control.down = False
+    wait(lambda: gateway.health()["spool"]["waiting_bytes"] == 0, seconds=30)
+    assert len(decisions(control)) == len(attempts(control)) == 21
 
 
 def records_on_disk(state: Path) -> list[dict[str, Any]]:
@@ -194,5 +220,5 @@ def test_fifty_clients_get_their_own_answers(gateway: Process, control: Control,
 
     with ThreadPoolExecutor(50) as pool:
         assert [wrong for found in pool.map(talk, range(50)) for wrong in found] == []
-    wait(lambda: len(decisions(control)) == 300)
+    wait(lambda: len(decisions(control)) == 300 and len(attempts(control)) >= 300)
     assert sorted(attempts(control)) == sorted(decisions(control))
