@@ -36,6 +36,15 @@ def check(answer: Mapping[str, Any], *, shape: Mapping[str, Any]) -> dict[str, A
             return {"fields": _fields(answer["fields"], shape["schema"])}
 
 
+def schema_fault(schema: Mapping[str, Any] | None) -> str:
+    """What is wrong with a JSON schema of fields, or an empty text."""
+    try:
+        _rules(schema)
+    except ValueError as error:
+        return str(getattr(error, "message", error))
+    return ""
+
+
 _NAMES = {"label": "label", "text": "text", "fields": "fields"}
 
 
@@ -68,16 +77,18 @@ def _fields(said: Any, schema: Mapping[str, Any] | None) -> dict[str, Any]:
         raise InvalidAnswer(f"fields: {error}; write large or exact numbers as text", field="fields") from error
     if size > MOST_BYTES:
         raise InvalidAnswer(f"fields: write at most {MOST_BYTES:,} bytes, not {size:,}", field="fields")
-    try:
-        # The application wrote the schema: it must not make this server fetch anything.
-        rules = jsonschema_rs.validator_for(dict(schema or {}), offline=True, pattern_options=PATTERNS)
-    except ValueError as error:
-        fault = getattr(error, "message", str(error))
+    broken = schema_fault(schema)
+    if broken:
         raise InvalidAnswer(
-            f"fields: the schema of this case is itself wrong ({fault}); ask the governance lead to cancel the case",
+            f"fields: the schema of this case is itself wrong ({broken}); ask the governance lead to cancel the case",
             field="fields",
-        ) from error
-    for fault in rules.iter_errors(said):
+        )
+    for fault in _rules(schema).iter_errors(said):
         field = ".".join(["fields", *map(str, fault.instance_path)])
         raise InvalidAnswer(f"{field}: {fault.message}", field=field)
     return said
+
+
+def _rules(schema: Mapping[str, Any] | None) -> jsonschema_rs.Validator:
+    # An application may have written the schema: it must not make this server fetch anything.
+    return jsonschema_rs.validator_for(dict(schema or {}), offline=True, pattern_options=PATTERNS)

@@ -1,14 +1,15 @@
 """Policy documents: reading them, checking them against the register, and the digest that names their content."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from governance import canonical
+from governance import answers, canonical
 from governance.errors import GovernanceError
 from governance.models import Endpoint, Environment, Model, Workflow
+from governance.permissions import roles_with
 from smallfirst import engine
 from smallfirst.engine import Policy, Problem
 
@@ -45,10 +46,26 @@ def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Envir
         data_class=msgspec.convert(workflow.data_class, engine.policy.DataClass),
         risk=msgspec.convert(workflow.risk, engine.policy.Risk),
     )
+    problems = [*problems, *_review_problems(policy)]
     if problems:
         raise InvalidPolicy(problems)
     full: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
     return full
+
+
+def _review_problems(policy: Policy) -> Iterator[Problem]:
+    """What would leave a case without anybody who may take it, or who could answer it."""
+    takers = [str(role) for role in roles_with("reviews.take")]
+    for index, step in enumerate(policy.steps):
+        if step.review is None:
+            continue
+        path = f"steps[{index}].review"
+        if step.review.role not in takers:
+            message = f"nobody takes reviews as '{step.review.role}'"
+            yield Problem(f"{path}.role", message, f"use {' or '.join(takers)}")
+        fault = answers.schema_fault(step.review.answer.schema)
+        if fault:
+            yield Problem(f"{path}.answer.schema", f"this is no JSON schema ({fault})", "correct it")
 
 
 def _refuse_unstorable(document: Mapping[str, Any]) -> None:
