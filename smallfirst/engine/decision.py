@@ -9,12 +9,9 @@ from msgspec import Meta
 from smallfirst.engine.facts import AttemptSignals, Facts, Id, Input, Signals, State
 from smallfirst.engine.policy import Difficulty, Gate, Limits, Name, Review, Tier
 
-# Why a candidate is not in the ladder. The first group is the guards' doing, the second passes by itself.
-GUARD_CLAUSES = (
-    "models", "licence", "hosting", "region", "data_class", "no_logprobs", "context", "unbounded_cost", "price_unknown",
-    "cost",
-)  # fmt: skip
-STATE_CLAUSES = ("unregistered", "no_endpoint", "stopped", "breaker_open")
+# Clauses that leave a candidate out for now; all others, bar the second line, are the guards' doing.
+STATE_CLAUSES = ("stopped", "breaker_open")
+MISSING_CLAUSES = ("unregistered", "no_endpoint")
 
 Outcome = Literal["kept", "person", "failed", "refused"]
 RefusalCode = Literal["not_allowed", "no_model_available", "unknown_model"]

@@ -26,7 +26,7 @@ def explain(decision: Decision, snapshot: Snapshot) -> list[Reason]:
     reasons += [Reason("rule", f"Rule '{name}' fired.", {"rule": name}) for name in planned.rules]
     reasons += [_left_out(one) for one in planned.left_out]
     if isinstance(planned, Refusal):
-        reasons.append(Reason(planned.code, f"Refused: {planned.text}.", {"clause": planned.clause}))
+        reasons.append(Reason(planned.code, f"Refused: {planned.text.rstrip('.')}.", {"clause": planned.clause}))
         return reasons
     if decision.facts.model != AUTO:
         reasons.append(_pinned(decision, snapshot.workflows[decision.workflow]))

@@ -9,6 +9,7 @@ import msgspec
 from smallfirst.engine.compiled import Candidate, CompiledRule, CompiledStep, CompiledWorkflow, Snapshot, keep_from_of
 from smallfirst.engine.compiled import candidate as candidate_of
 from smallfirst.engine.decision import (
+    MISSING_CLAUSES,
     STATE_CLAUSES,
     LeftOut,
     Output,
@@ -240,14 +241,17 @@ def _priced(endpoint: Endpoint, case: Case, ceiling: Decimal) -> PlannedEndpoint
 
 
 def _nothing_left(case: Case, left_out: tuple[LeftOut, ...]) -> Refusal:
-    """Refuse for want of a rung: for now when a candidate may come back by itself, else by the first guard."""
-    first = next((one for one in left_out if one.clause in STATE_CLAUSES), None)
-    if first is not None:
-        return _refusal(case, "no_model_available", first.clause, f"{first.model}: {first.text}", left_out)
+    """Refuse for want of a rung: for now when one may come back, else by the first guard, else for lack of any."""
     if not left_out:
         return _refusal(case, "not_allowed", "ladder", "the policy names no model for this step")
-    text = "; ".join(f"{one.model}: {one.text}" for one in left_out)
-    return _refusal(case, "not_allowed", left_out[0].clause, text, left_out)
+    for one in left_out:
+        if one.clause in STATE_CLAUSES:
+            return _refusal(case, "no_model_available", one.clause, f"{one.model}: {one.text}", left_out)
+    text = "; ".join([f"{one.model}: {one.text}" for one in left_out])
+    for one in left_out:
+        if one.clause not in MISSING_CLAUSES:
+            return _refusal(case, "not_allowed", one.clause, text, left_out)
+    return _refusal(case, "no_model_available", left_out[0].clause, text, left_out)
 
 
 def _planned(

@@ -1,5 +1,7 @@
 """A decision's reasons, read as a reviewer or an integrator reads them."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -26,8 +28,8 @@ from tests.engine.made import (
 FIRST = "Policy version 3 of feedback decided, for step 'sentiment'."
 
 
-def told(snapshot: Snapshot, *attempts: AttemptSignals, **inputs: object) -> list[str]:
-    return [reason.sentence for reason in engine.explain(concluded(snapshot, attempts, **inputs), snapshot)]  # type: ignore[arg-type]
+def told(snapshot: Snapshot, *attempts: AttemptSignals, **inputs: Any) -> list[str]:
+    return [reason.sentence for reason in engine.explain(concluded(snapshot, attempts, **inputs), snapshot)]
 
 
 def test_a_climb_is_told_in_the_order_in_which_it_happened() -> None:
@@ -74,13 +76,10 @@ def test_a_reason_carries_its_code_and_figures() -> None:
 def test_a_person_is_told_why_he_is_asked() -> None:
     step = make_step(review=make_review(), ladder=(Rung(model="lexicon"), Rung(model="minilm")))
     snapshot = make_snapshot(make_policy(step))
-    unsure = (
-        attempted(0, LEXICON, confidence=0.7999),
-        attempted(1, MINILM, "error"),
-        attempted(1, MINILM_SPARE, "error"),
-    )
+    unsure = attempted(0, LEXICON, confidence=0.7999)
+    failed = attempted(1, MINILM, "error"), attempted(1, MINILM_SPARE, "error")
 
-    assert told(snapshot, *unsure, review=REVIEW)[1:] == [
+    assert told(snapshot, unsure, *failed, review=REVIEW)[1:] == [
         "lexicon answered with confidence 0.7999, under 0.8000: climbed.",
         "minilm failed: its next endpoint was asked.",
         "minilm failed: a person was asked.",
