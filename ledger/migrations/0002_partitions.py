@@ -46,7 +46,8 @@ BEGIN
             month := month + interval '1 month';
             CONTINUE WHEN to_regclass(part) IS NOT NULL;
 
-            EXECUTE format('LOCK TABLE %I, %I IN ACCESS EXCLUSIVE MODE', parent, rest);
+            -- The other partitions stay open to readers of their rows.
+            EXECUTE format('LOCK TABLE ONLY %I, ONLY %I IN ACCESS EXCLUSIVE MODE', parent, rest);
             EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE id >= %L AND id < %L)', rest, low, high) INTO strays;
             IF strays THEN
                 -- No row of the table may be deleted, so the partition leaves it, is emptied, and comes back.

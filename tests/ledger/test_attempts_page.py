@@ -102,12 +102,18 @@ def test_the_file_says_all_that_is_known(site: Site) -> None:
 
 
 def test_what_is_not_folded_is_not_listed_yet(site: Site) -> None:
-    site.report([site.event(NOON)], NOON)
+    newest = site.event(NOON + timedelta(hours=1))
+    site.report([newest], NOON + timedelta(hours=1))
     client = signed_in(site.cast.finance)
 
-    assert len(client.get("/spend/attempts/", NOVEMBER).context["page"]) == 3
+    def listed() -> list[str]:
+        return [str(event.id) for event in client.get("/spend/attempts/", NOVEMBER).context["page"]]
+
+    before = listed()
+    assert len(before) == len(file(client.get("/spend/attempts/export.csv", NOVEMBER))) == 3
+    assert newest["id"] not in before
     rollups.fold(zone=BERLIN)
-    assert len(client.get("/spend/attempts/", NOVEMBER).context["page"]) == 4
+    assert listed() == [newest["id"], *before]
 
 
 def test_a_wrong_clock_and_unknown_tokens_are_said(site: Site) -> None:

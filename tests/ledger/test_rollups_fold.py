@@ -190,6 +190,16 @@ def test_the_largest_amounts_fit_and_stop_nothing() -> None:
 
 
 @pytest.mark.django_db
+def test_the_last_attempt_is_the_newest_not_the_one_that_came_last() -> None:
+    site = make_site()
+    for moment in (NOON, NOON - timedelta(hours=2)):
+        site.report([site.event(moment)], NOON)
+        rollups.fold(zone=BERLIN)
+
+    assert Rollup.objects.get().last_at == NOON
+
+
+@pytest.mark.django_db
 def test_a_fold_takes_what_it_is_told_and_the_rest_waits() -> None:
     site = make_site()
     site.report([site.event(NOON) for _ in range(7)], NOON)
