@@ -179,8 +179,9 @@ def progress(said: list[str]) -> str:
     fetched = [line for line in said if line.startswith("Collecting ")]
     if any(line.startswith("Installing collected packages") for line in said):
         return f"{len(fetched)} packages fetched, unpacking them"
-    if fetched:
-        return f"{len(fetched)} packages fetched"
+    kept = [line for line in said if line.startswith("Requirement already satisfied")]
+    if fetched or kept:
+        return f"{len(fetched)} packages fetched" + (f", {len(kept)} there already" if kept else "")
     return said[-1].strip() if said else "asking the package index"
 
 
