@@ -55,7 +55,11 @@ def main() -> int:
     # Blocked before the server starts its threads, so that the signal waits for this one.
     stops = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
-    server = xllamacpp.Server(parameters(host=arguments.host, port=arguments.port, key=key))
+    try:
+        server = xllamacpp.Server(parameters(host=arguments.host, port=arguments.port, key=key))
+    except RuntimeError as error:
+        print(f"No server on {arguments.host}:{arguments.port}; the port may be taken. llama.cpp says: {error}")
+        return 1
     print(f"{MODEL} listens on {server.listening_address}", flush=True)
     signal.sigwait(stops)
     del server

@@ -50,10 +50,7 @@ def serve(host: str, port: int, key: str) -> int:
     )
     server = uvicorn.Server(settings)
     server.run()
-    if preparation.failure:
-        print(preparation.failure, file=sys.stderr)
-        return 1
-    return 0
+    return 1 if preparation.failed else 0
 
 
 if __name__ == "__main__":

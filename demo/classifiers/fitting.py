@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from config import state
 from demo import texts
@@ -76,9 +77,11 @@ def fit(directory: Path, sentences: list[texts.Sentence], say: Say) -> fitted.Fi
         "minilm": _embeddings(directory, sentences, say),
     }
     heads = {}
-    for name, seen in features.items():
-        say(f"fitting {name}")
-        heads[name] = fit_head(seen, sentences, STRENGTH[name])
+    # Several threads of linear algebra wait for each other by spinning: on a busy machine that takes ten times as long.
+    with threadpool_limits(limits=1):
+        for name, seen in features.items():
+            say(f"fitting {name}")
+            heads[name] = fit_head(seen, sentences, STRENGTH[name])
     return fitted.Fitted(vocabulary, heads)
 
 

@@ -30,14 +30,14 @@ T = TypeVar("T")
 class Preparation:
     """Gets the models ready in a thread, with a process of its own for fitting when their numbers are missing.
 
-    `models` is None until then; `progress` is a line for people; `failure` says why it will never be ready.
+    `models` is None until then. `progress` is a line for people, in the log too; once `failed`, it says why.
     """
 
     def __init__(self, directory: Path, on_failure: Callable[[], None]) -> None:
         self.directory = directory
         self.models: Classifiers | None = None
         self.progress = "loading"
-        self.failure: str | None = None
+        self.failed = False
         self._on_failure = on_failure
         self._closing = threading.Event()
         self._fitting: subprocess.Popen[str] | None = None
@@ -58,10 +58,12 @@ class Preparation:
             models = Classifiers.load(self.directory)
             if models is None and self._fit():
                 models = Classifiers.load(self.directory)
+                if models is None:
+                    self._say(f"The models in {self.directory} cannot be read; remove it and start again.")
             self.models = models
         finally:
             if self.models is None and not self._closing.is_set():
-                self.failure = self.failure or f"The models in {self.directory} cannot be read; remove it, start again."
+                self.failed = True
                 self._on_failure()
 
     def _fit(self) -> bool:
@@ -74,13 +76,15 @@ class Preparation:
             if self._closing.is_set():
                 process.kill()
             for line in process.stdout or ():
-                self.progress = line.strip()
-                print(self.progress, file=sys.stderr, flush=True)
-        if process.returncode == texts.UNAVAILABLE:
-            self.failure = self.progress
-        elif process.returncode:
-            self.failure = f"Fitting the models ended with code {process.returncode} after: {self.progress}"
+                self._say(line.strip())
+        # One that could not fetch the texts has said why.
+        if process.returncode not in (0, texts.UNAVAILABLE) and not self._closing.is_set():
+            self._say(f"Fitting the models ended with code {process.returncode} after: {self.progress}")
         return process.returncode == 0
+
+    def _say(self, text: str) -> None:
+        self.progress = text
+        print(text, file=sys.stderr, flush=True)
 
 
 class Application:

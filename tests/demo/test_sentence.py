@@ -1,26 +1,12 @@
 """The demo's story rests on what its real models say to real sentences."""
 
-from pathlib import Path
-
 import pytest
-from django.conf import settings
 
 from demo import texts
-from demo.classifiers import fitting
 from demo.classifiers.models import Classifiers
 from demo.sentence import DEMO_LABEL, DEMO_SENTENCE, KEEP_FROM, LOWERED_KEEP_FROM, OTHER_SENTENCES
 
 LADDER = ("lexicon", "tfidf", "minilm")
-
-
-@pytest.fixture(scope="module")
-def classifiers() -> Classifiers:
-    """The real models, fitted to the real texts; both are kept for the session."""
-    directory: Path = settings.STATE / "models"
-    fitting.prepare(directory, lambda _said: None)
-    loaded = Classifiers.load(directory)
-    assert loaded
-    return loaded
 
 
 def end(classifiers: Classifiers, sentence: str, keep_from: float) -> tuple[str, str | None]:
@@ -45,11 +31,3 @@ def test_other_sentences_end_where_they_say(
     classifiers: Classifiers, sentence: str, model: str, label: str | None
 ) -> None:
     assert end(classifiers, sentence, KEEP_FROM) == (model, label)
-
-
-def test_probabilities_are_probabilities(classifiers: Classifiers) -> None:
-    for model in LADDER:
-        for sentence in (DEMO_SENTENCE, "", "😀 ∑ " * 50, "A"):
-            reading = classifiers.classify(model, sentence)
-            assert 1 / 3 - 1e-9 <= reading.confidence <= 1
-            assert reading.tokens >= 0
