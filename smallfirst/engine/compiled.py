@@ -99,7 +99,7 @@ def read_snapshot(text: bytes) -> Snapshot:
     """Return the snapshot of an exact text, whose SHA-256 is its digest. Raises SnapshotError."""
     try:
         document = msgspec.json.decode(text, type=SnapshotDocument)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SnapshotError(f"not a snapshot: {error}") from error
     return compile_snapshot(document, digest=sha256(text).hexdigest())
 
@@ -188,15 +188,17 @@ def _compile_step(step: Step, policy: Policy, sources: Sequence[Source], snapsho
         candidates=tuple(
             candidate(rung.model, keep_from_of(step, rung.model), sources, snapshot) for rung in step.ladder
         ),
-        rules=tuple(_compile_rule(rule) for rule in policy.rules if can_fire(rule, step.name)),
+        rules=tuple(_compile_rule(rule) for rule in policy.rules if can_fire(rule, step.name, policy)),
     )
 
 
-def can_fire(rule: Rule, step: str) -> bool:
-    """Say whether a rule can ever fire in a step; ``*`` takes requests of any name."""
-    if step == ANY_STEP:
-        return True
-    return all(step in condition.is_ for condition in rule.when if isinstance(condition, StepIs))
+def can_fire(rule: Rule, step: str, policy: Policy) -> bool:
+    """Say whether a rule can ever fire in a step; ``*`` takes the requests of every name without a part of its own."""
+    named = [condition.is_ for condition in rule.when if isinstance(condition, StepIs)]
+    if step != ANY_STEP:
+        return all(step in names for names in named)
+    taken = {one.name for one in policy.steps} - {ANY_STEP}
+    return not any(taken.issuperset(names) for names in named)
 
 
 def _compile_rule(rule: Rule) -> CompiledRule:

@@ -62,7 +62,7 @@ def read_policy(document: bytes | Mapping[str, Any]) -> Policy:
     if isinstance(document, bytes):
         try:
             document = msgspec.json.decode(document)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise PolicyError([Problem("", f"not JSON: {error}", "send one JSON object")]) from error
     try:
         return msgspec.convert(document, Policy)

@@ -1,6 +1,7 @@
 """Everything in a policy document that makes no sense, each with its place and what to do about it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -93,7 +94,7 @@ def _steps_problems(policy: Policy, models: Mapping[str, Model]) -> Iterator[Pro
             yield from _start_problems(f"{path}.start", step)
         if step.review is not None:
             yield from _review_problems(f"{path}.review", step.review)
-            yield from _doubt_problems(f"{path}.review.when", step, step.review, policy.rules)
+            yield from _doubt_problems(f"{path}.review.when", step, step.review, policy)
 
 
 def _ladder_problems(path: str, step: Step, models: Mapping[str, Model]) -> Iterator[Problem]:
@@ -167,9 +168,12 @@ def _review_problems(path: str, review: Review) -> Iterator[Problem]:
         yield Problem(f"{path}.on_expiry.answer", message, f"use {listed(form.options, 'or')}")
 
 
-def _doubt_problems(path: str, step: Step, review: Review, rules: Sequence[Rule]) -> Iterator[Problem]:
+def _doubt_problems(path: str, step: Step, review: Review, policy: Policy) -> Iterator[Problem]:
     """A review of unsure answers that never comes: nothing makes an answer of this step unsure."""
-    raised = any(can_fire(rule, step.name) and (rule.then.review or rule.then.keep_from is not None) for rule in rules)
+    raised = any(
+        can_fire(rule, step.name, policy) and (rule.then.review or rule.then.keep_from is not None)
+        for rule in policy.rules
+    )
     if review.when == "unsure" and step.gate is None and not raised:
         yield Problem(path, "without a gate no answer is ever unsure", "add a gate, or review always")
 
@@ -193,7 +197,7 @@ def _rules_problems(policy: Policy, models: Mapping[str, Model]) -> Iterator[Pro
         if then.refuse is not None and not rule.when:
             yield Problem(f"{path}.when", "the rule refuses every request", "add a condition")
         for step in policy.steps:
-            if then.review and step.review is None and can_fire(rule, step.name):
+            if then.review and step.review is None and can_fire(rule, step.name, policy):
                 message = f"step '{step.name}' does not say how a person is asked"
                 yield Problem(f"{path}.then.review", message, f"give step '{step.name}' a review")
 
@@ -220,7 +224,9 @@ def _condition_problems(
 def _bounds_problems(path: str, least: float | None, most: float | None) -> Iterator[Problem]:
     if least is None and most is None:
         yield Problem(path, "the condition has no bound", "give at_least, at_most or both")
-    if least is not None and most is not None and least > most:
+    elif not all(math.isfinite(bound) for bound in (least, most) if bound is not None):
+        yield Problem(path, "a bound is not a finite number", "correct the bounds")
+    elif least is not None and most is not None and least > most:
         yield Problem(f"{path}.at_most", f"nothing is at least {least} and at most {most}", "correct the bounds")
 
 
@@ -268,7 +274,7 @@ def _service_problems(
             continue
         always = Rule(name=rule.name, then=Then(guards=rule.then.guards))
         for step in policy.steps:
-            if not can_fire(rule, step.name):
+            if not can_fire(rule, step.name, policy):
                 continue
             refused = refusal(msgspec.structs.replace(policy, rules=(always,)), step)
             if refused is not None:

@@ -14,7 +14,7 @@ from smallfirst.engine.snapshot import Registry
 from tests.engine import strategies as some
 from tests.engine.made import REVIEW, WORKFLOW, concluded, make_document, make_snapshot
 
-often = settings(max_examples=100, deadline=None, derandomize=True, database=None)
+often = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 
 Request = tuple[Facts, Signals, State]
 requests = st.tuples(some.facts, some.signals, some.calm)

@@ -6,11 +6,7 @@ import msgspec
 import pytest
 
 from smallfirst.engine import Signals
-from smallfirst.engine.policy import (
-    Guards,
-    Limits,
-    Rung,
-)
+from smallfirst.engine.policy import Guards, Limits, Rung
 from smallfirst.engine.snapshot import Price
 from tests.engine.made import (
     LEXICON,
@@ -25,8 +21,6 @@ from tests.engine.made import (
     planned,
     refused,
 )
-
-HARD = Signals(characters=5000, sentences=9, questions=3)
 
 
 def test_a_cost_ceiling_holds_the_dearest_attempt_against_it() -> None:
