@@ -254,5 +254,5 @@ def _verified(public_key: str, signature: str, message: bytes) -> bool:
 def _decode(raw: bytes, kind: type[T], noun: str) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SealError("malformed", f"not {noun}: {error}") from error

@@ -187,8 +187,10 @@ class Feed:
             held.refusal, held.refused_digest = error, digest
             return False
         held.refusal = held.refused_digest = None
-        if held.value is None or value.payload.serial != held.value.payload.serial:
-            log("feed.taken", feed=held.purpose, serial=value.payload.serial, from_disk=not keep)
+        # A state is signed anew all the time; only one that says something else is news.
+        news = held.value is None or _content(value) != _content(held.value)
+        level = logging.INFO if news else logging.DEBUG
+        log("feed.taken", level=level, feed=held.purpose, serial=value.payload.serial, from_disk=not keep)
         held.value = value
         self._stops = self._stops_in_bundle()
         if keep:
@@ -269,3 +271,10 @@ class Feed:
         except OSError as error:
             # In use all the same: an old document on disk is worse than a new one only in memory.
             log("feed.not_kept", level=logging.ERROR, feed=held.purpose, error=type(error).__name__)
+
+
+def _content(document: Bundle | GatewayState) -> object:
+    """What a document says, without when it was said."""
+    if isinstance(document, Bundle):
+        return document.payload.digest
+    return document.payload.keys, document.payload.stops

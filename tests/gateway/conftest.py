@@ -70,6 +70,7 @@ def furnished(world: World) -> World:
     world.add("pinning", step(), pin="allow")
     world.add("refusing", step(), pin="refuse")
     world.add("mute", step(ladder=("mute",), gate=GATE, review=REVIEW))
+    world.add("patient", step(ladder=("patient",), limits={"deadline_ms": 60_000}))
     world.add("free", step(ladder=("free",)))
     world.add("short", step(ladder=("small", "mid"), limits={"max_output_tokens": 50, "deadline_ms": 1000}))
     world.add(

@@ -192,6 +192,6 @@ def test_keys_see_the_models_of_their_own_workflow(site: Site) -> None:
     names = [model.id for model in site.process.client(site.token("free")).models.list()]
     assert names == ["auto", "free"]
     allowed = {model.id for model in site.process.client(site.token("pinning")).models.list()}
-    assert allowed == {"auto", "small", "mid", "big", "mute", "free"}
+    assert allowed == {"auto", "small", "mid", "big", "mute", "patient", "free"}
     with pytest.raises(openai.AuthenticationError):
         site.process.client("sf_nobody").models.list()

@@ -3,7 +3,6 @@
 import json
 import resource
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx2
 import pytest
 
 from smallfirst.spool import frames
-from tests.gateway.world import Control, Process, World, ask, wait
+from tests.gateway.world import Control, Models, Process, World, ask, wait
 
 
 def decisions(control: Control) -> set[str]:
@@ -84,10 +83,13 @@ def test_a_refused_record_holds_nobody_up(gateway: Process, control: Control, wo
     assert gateway.health()["spool"]["waiting_bytes"] == 0
 
 
-def test_term_finishes_what_is_running_and_uploads_it(gateway: Process, control: Control, world: World) -> None:
+def test_term_finishes_what_is_running_and_uploads_it(
+    gateway: Process, control: Control, world: World, models: Models
+) -> None:
+    asked = len(models.asked)
     with ThreadPoolExecutor() as pool:
-        slow = pool.submit(gateway.post, world.tokens["open"], ask({"small": {"text": "done", "delay": 1.0}}))
-        time.sleep(0.4)
+        slow = pool.submit(gateway.post, world.tokens["patient"], ask({"patient": {"text": "done", "delay": 2}}))
+        wait(lambda: len(models.asked) > asked)
         assert gateway.stop() in (0, -15)
         answer = slow.result()
     assert answer.json()["choices"][0]["message"]["content"] == "done"
@@ -211,8 +213,8 @@ def test_fifty_clients_get_their_own_answers(gateway: Process, control: Control,
                 text = f"{number}-{turn}"
                 answer = client.post(
                     f"{gateway.url}/v1/chat/completions",
-                    json=ask({"small": {"text": text}}, stream=turn % 2 == 0),
-                    headers={"Authorization": f"Bearer {world.tokens['open']}"},
+                    json=ask({"patient": {"text": text}}, stream=turn % 2 == 0),
+                    headers={"Authorization": f"Bearer {world.tokens['patient']}"},
                 )
                 if text not in answer.text or answer.status_code != 200:
                     wrong.append(answer.text)

@@ -99,6 +99,8 @@ class World:
         self.endpoints.append(self._endpoint("small", upstream="small-2", order=2))
         self.endpoints.append(self._endpoint("mute", upstream="mute", logprobs=False))
         self.models["mute"] = self._model("mute", "mid")
+        self.models["patient"] = self._model("patient", "small")
+        self.endpoints.append(self._endpoint("patient", timeout_ms=60_000))
         self.models["free"] = self._model("free", "small")
         self.endpoints.append(self._endpoint("free"))
         self.unpriced = {"free"}
@@ -198,7 +200,13 @@ class World:
         }
 
     def _endpoint(
-        self, model: str, *, upstream: str | None = None, order: int = 1, logprobs: bool = True
+        self,
+        model: str,
+        *,
+        upstream: str | None = None,
+        order: int = 1,
+        logprobs: bool = True,
+        timeout_ms: int = 1500,
     ) -> dict[str, Any]:
         return {
             "id": new_id(),
@@ -210,7 +218,7 @@ class World:
             "hosting": "self",
             "secret": "env:TEST_MODELS_KEY",
             "logprobs": logprobs,
-            "timeout_ms": 1500,
+            "timeout_ms": timeout_ms,
             "order": order,
         }
 
