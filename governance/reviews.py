@@ -1,6 +1,6 @@
 """Reviews: a person takes a case, sees what is sealed, and decides; or time decides. Each ends exactly once, here.
 
-Every verb locks the review's row first and writes its body under that lock. Nobody holds two reviews locked.
+Every verb locks the review's row, and no other, and writes its body under that lock.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from governance.accounts import NotPermitted, require
 from governance.answers import InvalidAnswer as InvalidAnswer
 from governance.audit import Service
 from governance.errors import GovernanceError, clean
-from governance.models import AuditEvent, Review, ReviewBody, User
+from governance.models import AuditEvent, Review, User
 from smallfirst.seal import SealError, box_public_key, open_box, read_key_file, seal_box
 
 Status = Review.Status
@@ -129,9 +129,8 @@ def answer(*, review: Review, token: UUID | None, answer: Mapping[str, Any], by:
     _require_lease(held, token, by)
     said = answers.check(answer, shape=held.answer)
     sealed = seal_box(box_public_key(_key()), canonical.encode(said), _answer_context(held))
-    body = ReviewBody.objects.select_for_update().get(pk=held.pk)
-    body.answer = sealed
-    body.save(update_fields=["answer"])
+    held.body.answer = sealed
+    held.body.save(update_fields=["answer"])
     before = {"status": held.status}
     _end(held, Status.ANSWERED, Review.Outcome.ANSWER, by, now)
     audit.record(
@@ -192,7 +191,7 @@ def erase(*, review: Review, reason: str, by: User, now: datetime) -> Review:
     reason = _reason(reason)
     if held.status in Review.WAITING:
         raise StillWaiting("This case still waits for a person: cancel it first, then erase it.")
-    body = ReviewBody.objects.select_for_update().get(pk=held.pk)
+    body = held.body
     if body.erased_at is not None:
         raise BodyErased("What this case said is erased already.")
     body.sealed, body.answer, body.erased_at = None, None, now

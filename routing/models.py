@@ -1,7 +1,5 @@
 """What gateways were sent: snapshots by digest, signed bundles by serial, and the state feed of each environment."""
 
-from typing import Self
-
 import pgtrigger
 from django.db import models
 from django.utils import timezone
@@ -96,10 +94,6 @@ class StateFeedQuerySet(models.QuerySet["StateFeed"]):
     def of(self, environment: Environment) -> "StateFeed | None":
         """Return the environment's, its envelope not yet read from the database."""
         return self.filter(environment=environment).defer("envelope").first()
-
-    def with_envelope(self) -> Self:
-        """Envelope included."""
-        return self.defer(None)
 
 
 class StateFeed(models.Model):

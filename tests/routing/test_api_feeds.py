@@ -8,6 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from governance import accounts, changes, gateways
 from governance.models import Gateway
+from routing import stamps
 from routing.models import Bundle, StateFeed
 from tests.cast import BOOTSTRAP, Cast, approve, make_cast, make_change, make_environment, make_key, make_live
 
@@ -88,6 +89,20 @@ def test_a_gateway_gets_its_own_environment_only(site: Site, client: Client) -> 
     assert Bundle.objects.get().environment == staging
     assert '"staging"' in answer.json()["payload"]
     assert str(site.cast.workflow.id) not in answer.json()["payload"]
+
+
+@BOTH
+def test_what_cannot_be_read_whole_is_not_issued(
+    site: Site, client: Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that never hold still: the gateway goes on with what it has and asks again."""
+    monkeypatch.setattr(stamps, "TRIES", 0)
+
+    answer = client.get(path, headers={"Authorization": site.bearer})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "try_again")
+    assert not Bundle.objects.exists()
+    assert not StateFeed.objects.exists()
 
 
 @BOTH
