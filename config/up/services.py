@@ -101,8 +101,9 @@ def unprivileged_prefix() -> tuple[str, ...]:
 
 
 NAMESPACE = ("unshare", "--user", "--map-user=1000", "--")
+# Without no_setuid_fixup the kernel's access(2), by which initdb looks for its neighbours, would forget the capability.
 NOBODY = (
-    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--securebits=+no_setuid_fixup"),
     *("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"),
 )
 

@@ -1,6 +1,7 @@
 """The gateway's own feed against the real web process: what was approved and revoked is there at the next poll."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def polled(site: str, credential: str, directory: Path) -> Feed:
             await feed.poll()
             return feed
 
-    return asyncio.run(run())
+    # In a thread of its own: the browser of other tests keeps an event loop in this one.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(asyncio.run, run()).result()
 
 
 def test_a_gateway_follows_what_people_decide(live_database: LiveDatabase, live_site: str, tmp_path: Path) -> None:
