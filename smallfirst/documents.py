@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from smallfirst.engine.facts import Id
+from smallfirst.engine.facts import Id, KeyPurpose
 from smallfirst.engine.policy import Name
 
 FORMAT: Final = 1
@@ -47,11 +47,12 @@ class BundlePayload(Document, frozen=True, kw_only=True):
 
 
 class StateKey(msgspec.Struct, frozen=True):
-    """An application's key, which acts for one workflow. Only the token's hash travels."""
+    """A key, which acts for one workflow and serves one purpose. Only the token's hash travels."""
 
     id: Id
     sha256: Sha256
     workflow: Id
+    purpose: KeyPurpose = "application"
 
 
 class Stops(msgspec.Struct, frozen=True):

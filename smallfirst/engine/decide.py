@@ -136,8 +136,16 @@ def conclude(
 
 
 def encode(decision: Decision) -> bytes:
-    """Return the one byte form of a decision: JSON without spaces, every object's names in order."""
-    return _ENCODER.encode(decision)
+    """Return the one byte form of a decision: JSON without spaces, every object's names in order.
+
+    A field that came after the first release stands only where it says something, so that older decisions keep their
+    bytes.
+    """
+    if decision.facts.purpose != "application":
+        return _ENCODER.encode(decision)
+    facts = msgspec.structs.asdict(decision.facts)
+    del facts["purpose"]
+    return _ENCODER.encode(msgspec.structs.asdict(decision) | {"facts": facts})
 
 
 def replay(decision: Decision, snapshot: Snapshot) -> Decision:

@@ -55,6 +55,9 @@ def _left_out(one: LeftOut) -> Reason:
 
 def _pinned(decision: Decision, workflow: CompiledWorkflow) -> Reason:
     model = decision.facts.model
+    if decision.facts.purpose == "evaluation":
+        sentence = f"{model} was asked alone, to be measured: no gate looked at its answer, and no person."
+        return Reason("pin", sentence, {"model": model})
     if workflow.pin == "allow":
         return Reason("pin", f"{model} was asked for by name, which the policy allows.", {"model": model})
     return Reason("pin", f"{model} was asked for by name; the policy chose instead.", {"model": model})

@@ -11,6 +11,7 @@ Id = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[8
 Ids = Annotated[tuple[Id, ...], Meta(max_length=1000)]
 Tag = tuple[Name, Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00]*\Z")]]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+KeyPurpose = Literal["application", "trial", "evaluation"]
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -21,7 +22,8 @@ class Facts(Input, frozen=True, kw_only=True):
     """What the caller says about one request. ``workflow`` is an id; class and risk may only raise the declared ones.
 
     ``step`` is ``*`` when the request names none, ``model`` is ``auto`` when the policy chooses. ``tags`` are sorted by
-    name, each name once.
+    name, each name once. ``purpose`` is what the key is for, never the caller's to say: an ``application`` at work, the
+    ``trial`` of a person, which is decided alike, or an ``evaluation``, which measures one model of the ladder.
     """
 
     workflow: Id
@@ -35,6 +37,7 @@ class Facts(Input, frozen=True, kw_only=True):
     stream: bool = False
     max_output_tokens: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
     wants_logprobs: bool = False
+    purpose: KeyPurpose = "application"
 
 
 class Signals(Input, frozen=True, kw_only=True):

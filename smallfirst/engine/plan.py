@@ -84,15 +84,12 @@ def plan(facts: Facts, signals: Signals, state: State, snapshot: Snapshot) -> Pl
         text = f"the policy has no step '{facts.step}'"
         return Refusal(workflow.policy_version, facts.step, (), difficulty, "not_allowed", "step", text)
     case = _case(facts, signals, state, snapshot, workflow, step, difficulty)
-    refusal = _refused_outright(case)
+    refusal = _refused_outright(case) or _pin_refused(case, step)
     if refusal is not None:
         return refusal
-    asked = step.candidates
-    if facts.model != AUTO and workflow.pin == "allow":
-        asked = (candidate_of(facts.model, keep_from_of(step.step, facts.model), workflow.sources, snapshot),)
     rungs: list[PlannedRung] = []
     left_out: list[LeftOut] = []
-    for wanted in asked:
+    for wanted in _asked(case, step):
         placed = wanted if isinstance(wanted, LeftOut) else _place(wanted, case)
         if isinstance(placed, LeftOut):
             left_out.append(placed)
@@ -100,6 +97,8 @@ def plan(facts: Facts, signals: Signals, state: State, snapshot: Snapshot) -> Pl
             rungs.append(placed)
     if not rungs:
         return _nothing_left(case, tuple(left_out))
+    if facts.purpose == "evaluation":
+        return _measured(case, step, rungs[0])
     return _planned(case, step, tuple(rungs), tuple(left_out))
 
 
@@ -148,7 +147,7 @@ def _case(
 
 def _refused_outright(case: Case) -> Refusal | None:
     """Say what refuses the request whatever its candidates are; None when nothing does."""
-    facts, workflow = case.facts, case.workflow
+    facts = case.facts
     if facts.model != AUTO and facts.model not in case.snapshot.models:
         text = f"no model is called '{facts.model}'; '{AUTO}' lets the policy choose"
         return _refusal(case, "unknown_model", "model", text)
@@ -159,10 +158,34 @@ def _refused_outright(case: Case) -> Refusal | None:
     for rule in case.fired:
         if rule.then.refuse is not None:
             return _refusal(case, "not_allowed", "rule", rule.then.refuse)
-    if facts.model != AUTO and workflow.pin == "refuse":
-        text = f"this workflow's policy chooses the model: ask for '{AUTO}' instead of '{facts.model}'"
+    return None
+
+
+def _pin_refused(case: Case, step: CompiledStep) -> Refusal | None:
+    """Say why the model that the request names, or that it names none, is refused; None when it is not."""
+    named = case.facts.model
+    if case.facts.purpose == "evaluation":
+        if named == AUTO:
+            text = f"an evaluation measures one model: name one of the ladder instead of '{AUTO}'"
+            return _refusal(case, "not_allowed", "pin", text)
+        if all(rung.model != named for rung in step.step.ladder):
+            text = f"'{named}' is no rung of step '{step.step.name}', and an evaluation measures only those"
+            return _refusal(case, "not_allowed", "pin", text)
+    elif named != AUTO and case.workflow.pin == "refuse":
+        text = f"this workflow's policy chooses the model: ask for '{AUTO}' instead of '{named}'"
         return _refusal(case, "not_allowed", "pin", text)
     return None
+
+
+def _asked(case: Case, step: CompiledStep) -> Sequence[Candidate | LeftOut]:
+    """Return the models that the request may be asked of: those of the ladder, or the one that it names."""
+    named, workflow = case.facts.model, case.workflow
+    if case.facts.purpose == "evaluation":
+        rungs = zip(step.step.ladder, step.candidates, strict=True)
+        return [candidate for rung, candidate in rungs if rung.model == named][:1]
+    if named != AUTO and workflow.pin == "allow":
+        return (candidate_of(named, keep_from_of(step.step, named), workflow.sources, case.snapshot),)
+    return step.candidates
 
 
 def _place(candidate: Candidate, case: Case) -> PlannedRung | LeftOut:
@@ -295,6 +318,25 @@ def _planned(
         review=review,
         review_rule=review_rule,
         limits=_limits(case, policy.limits),
+        max_cost=case.max_cost,
+    )
+
+
+def _measured(case: Case, step: CompiledStep, rung: PlannedRung) -> Plan:
+    """Put the plan of an evaluation together: one model, whose answer is kept whatever it is, and nobody else."""
+    return Plan(
+        policy_version=case.workflow.policy_version,
+        step=step.step.name,
+        rules=tuple([rule.name for rule in case.fired]),
+        triage=case.triage,
+        rungs=(PlannedRung(rung.model, rung.tier, rung.endpoints, None),),
+        left_out=(),
+        start=0,
+        start_rule=None,
+        gate=None,
+        review=None,
+        review_rule=None,
+        limits=_limits(case, step.step.limits),
         max_cost=case.max_cost,
     )
 

@@ -172,12 +172,13 @@ def _allow(method: str, allowed: str) -> None:
 
 def _models(admitted: Admitted) -> dict[str, object]:
     """OpenAI's list of models: `auto`, and those that this key's workflow may use at this moment."""
-    names = {AUTO} if admitted.workflow else set()
+    purpose = admitted.key.purpose
+    names = {AUTO} if admitted.workflow and purpose != "evaluation" else set()
     if admitted.workflow is not None:
-        asked = [AUTO, *admitted.bundle.snapshot.models] if admitted.workflow.pin == "allow" else [AUTO]
+        named = admitted.workflow.pin == "allow" or purpose == "evaluation"
         for step in admitted.workflow.steps:
-            for model in asked:
-                facts = Facts(workflow=admitted.key.workflow, step=step, model=model)
+            for model in [AUTO, *admitted.bundle.snapshot.models] if named else [AUTO]:
+                facts = Facts(workflow=admitted.key.workflow, step=step, model=model, purpose=purpose)
                 planned = plan(facts, Signals(), admitted.state, admitted.bundle.snapshot)
                 names |= {rung.model for rung in planned.rungs} if isinstance(planned, Plan) else set()
     created = int(admitted.bundle.payload.issued_at.timestamp())

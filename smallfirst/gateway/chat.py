@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NoReturn, assert_never
 from uuid import UUID
 
@@ -172,6 +173,7 @@ class Chat:
         workflow = self._admitted.workflow
         return self._request.facts(
             workflow=self._admitted.key.workflow,
+            purpose=self._admitted.key.purpose,
             data_class=workflow.data_class if workflow else 0,
             risk=workflow.risk if workflow else 0,
         )
@@ -239,7 +241,9 @@ class Chat:
             attempt.stop_reason = relay.finish_reason
 
     def _needs_logprobs(self, plan: Plan, attempt: Attempt) -> bool:
-        return plan.gate is not None and plan.rungs[attempt.rung].keep_from is not None and attempt.endpoint.logprobs
+        """Whether the gate, or whoever measures what it would see, looks at the confidence of this answer."""
+        gated = plan.gate is not None and plan.rungs[attempt.rung].keep_from is not None
+        return attempt.endpoint.logprobs and (gated or self._facts.purpose == "evaluation")
 
     async def _keep(self, plan: Plan, rung: int) -> None:
         """Send the answer that the engine keeps; of a stream, the end."""
@@ -249,6 +253,8 @@ class Chat:
             await self._exchange.end_stream(DONE)
             return
         self._served_headers(attempt)
+        if attempt.completion.confidence is not None:
+            self._exchange.headers["confidence"] = f"{Decimal(repr(attempt.completion.confidence)):f}"
         body = self._rewritten(attempt.completion, attempt.endpoint.model)
         if self._request.stream:
             await _retell(self._exchange, msgspec.json.decode(body), include_usage=self._request.include_usage)

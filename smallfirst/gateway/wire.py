@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from smallfirst.engine.facts import Facts
+from smallfirst.engine.facts import Facts, KeyPurpose
 from smallfirst.engine.policy import (
     ANY_STEP,
     DATA_CLASS_RANK,
@@ -187,8 +187,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """The bound on output tokens that the caller set."""
         return self.body.max_completion_tokens or self.body.max_tokens
 
-    def facts(self, *, workflow: str, data_class: int, risk: int) -> Facts:
-        """The engine's facts; `data_class` and `risk` are the ranks that the workflow declares."""
+    def facts(self, *, workflow: str, purpose: KeyPurpose, data_class: int, risk: int) -> Facts:
+        """The engine's facts; `purpose` is the key's, `data_class` and `risk` are the workflow's declared ranks."""
         said_class, said_risk = self.metadata.data_class, self.metadata.risk
         return Facts(
             workflow=workflow,
@@ -202,6 +202,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
             stream=self.stream,
             max_output_tokens=self.max_output_tokens,
             wants_logprobs=bool(self.body.logprobs),
+            purpose=purpose,
         )
 
 

@@ -119,9 +119,14 @@ class World:
                 "policy": {"format": 1, "pin": pin, "steps": list(steps), **parts},
             }
         )
+        self.tokens[slug] = self.add_key(slug)
+        return self.tokens[slug]
+
+    def add_key(self, slug: str, **parts: str) -> str:
+        """A further key for a workflow; returns its token."""
         token = f"sf_{slug}_{uuid_utils.uuid4().hex}"
-        self.keys.append({"id": new_id(), "sha256": sha256(token.encode()).hexdigest(), "workflow": workflow})
-        self.tokens[slug] = token
+        digest = sha256(token.encode()).hexdigest()
+        self.keys.append({"id": new_id(), "sha256": digest, "workflow": self.workflow(slug), **parts})
         return token
 
     def workflow(self, slug: str) -> str:
@@ -129,7 +134,7 @@ class World:
         return str(next(row["id"] for row in self.workflows if row["slug"] == slug))
 
     def key(self, slug: str) -> str:
-        """The id of a workflow's key."""
+        """The id of a workflow's first key."""
         return str(next(row["id"] for row in self.keys if row["workflow"] == self.workflow(slug)))
 
     def snapshot(self) -> str:
