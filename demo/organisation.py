@@ -213,6 +213,7 @@ def _make(*, password: str, servers: Servers, now: datetime) -> None:
         workflow=feedback,
         environment=production,
         document=policy(),
+        mode="enforce",
         title="The first policy: three models try, a person decides what they cannot",
         note="Small models first; nothing leaves our own machines.",
         by=people["lead"],

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from governance import audit
+from governance import audit, boxes
 from governance.audit import Actor, Service
 from governance.errors import GovernanceError, InvalidInput, store
 from governance.models import ApiKey, Environment, Grant, Team, User, Workflow
@@ -31,6 +31,7 @@ __all__ = [
     "create_team",
     "deactivate",
     "grant",
+    "own_key",
     "reactivate",
     "require",
     "revoke",
@@ -40,6 +41,8 @@ __all__ = [
     "token_sha256",
 ]
 
+# Keys that the control plane itself uses, and the act that lets a person do what they are for.
+OWN_USE = {ApiKey.Purpose.TRIAL: "requests.try", ApiKey.Purpose.EVALUATION: "evaluations.run"}
 PREFIX_LETTERS = string.ascii_letters + string.digits
 
 
@@ -256,27 +259,61 @@ def create_key(*, workflow: Workflow, environment: Environment, name: str, by: A
     Raises NotPermitted, and InvalidInput for a retired workflow or an empty name.
     """
     require(by, "accounts.create_key", workflow, environment=environment)
+    return _make_key(workflow, environment, name, ApiKey.Purpose.APPLICATION, by)
+
+
+def _make_key(
+    workflow: Workflow, environment: Environment, name: str, purpose: ApiKey.Purpose, by: Actor
+) -> tuple[ApiKey, str]:
+    if environment.recorded:
+        raise InvalidInput(
+            f"environment: {environment.name} holds recordings, nothing is served there", field="environment"
+        )
     if workflow.retired_at is not None:
         raise InvalidInput("workflow: this workflow is retired; choose one in use", field="workflow")
     prefix = "".join(secrets.choice(PREFIX_LETTERS) for _ in range(8))
     token = f"sf_{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey(
         name=name,
+        purpose=purpose,
         workflow=workflow,
         environment=environment,
         prefix=prefix,
         sha256=token_sha256(token),
         created_by=by if isinstance(by, User) else None,
     )
+    if purpose != ApiKey.Purpose.APPLICATION:
+        key.sealed_token = boxes.close(token.encode(), key.pk.bytes)
     store(key)
     audit.record(
         action="accounts.create_key",
         actor=by,
         object=key,
         summary=f"Made the API key {key.name} for {workflow.name} in {environment.name}",
-        after={"prefix": prefix, "workflow": workflow.slug, "environment": environment.name},
+        after={
+            "prefix": prefix,
+            "purpose": str(purpose),
+            "workflow": workflow.slug,
+            "environment": environment.name,
+        },
     )
     return key, token
+
+
+@transaction.atomic
+def own_key(*, workflow: Workflow, environment: Environment, purpose: ApiKey.Purpose, by: Actor) -> tuple[ApiKey, str]:
+    """Return the key that the control plane itself uses for a purpose (`trial`, `evaluation`), made if there is none.
+
+    The token comes along; it is kept sealed. Raises NotPermitted, InvalidInput for a retired workflow or an environment
+    of recordings, KeyError for another purpose, and SealError where the review key is another than then.
+    """
+    require(by, OWN_USE[purpose], workflow, environment=environment)
+    # Two who try at once would both make one.
+    Workflow.objects.select_for_update(no_key=True).get(pk=workflow.pk)
+    held = ApiKey.objects.usable().filter(workflow=workflow, environment=environment, purpose=purpose).first()
+    if held is not None and held.sealed_token is not None:
+        return held, boxes.open(held.sealed_token, held.pk.bytes).decode()
+    return _make_key(workflow, environment, purpose.label, purpose, by)
 
 
 @transaction.atomic

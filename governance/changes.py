@@ -5,13 +5,11 @@ revisions are written under the change's lock. See docs/decisions/0002-lock-orde
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.utils import timezone
 
 from governance import audit, canonical, policies
@@ -21,21 +19,20 @@ from governance.models import (
     Change,
     Contributor,
     Environment,
-    Grant,
     Mode,
     PolicyHead,
     PolicyVersion,
+    Ratification,
     Revision,
     User,
     Vote,
     Workflow,
     new_id,
 )
-from governance.permissions import roles_with
+from governance.votes import VOTABLE, Standing, had_hand, others_may_vote, standing
 
 State = Change.State
 Choice = Vote.Choice
-VOTABLE = (State.IN_REVIEW, State.APPROVED)
 
 
 class ChangeError(GovernanceError):
@@ -70,50 +67,30 @@ class ReasonMissing(ChangeError):
     """A vote against says why."""
 
 
-@dataclass(frozen=True)
-class CastVote:
-    """A person's newest vote on the current revision, and why it does not count, if so."""
-
-    vote: Vote
-    why_not: str
-
-    @property
-    def counts(self) -> bool:
-        """Whether it counts."""
-        return not self.why_not
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where the votes on the current revision stand: approvals that count, how many it takes, and objections."""
-
-    votes: tuple[CastVote, ...]
-    counted: int
-    needed: int
-    against: int
-
-    @property
-    def enough(self) -> bool:
-        """Whether it may become live."""
-        return self.counted >= self.needed and self.against == 0
-
-
 @transaction.atomic
 def propose(
-    *, workflow: Workflow, environment: Environment, document: Mapping[str, Any], title: str, note: str, by: User
+    *,
+    workflow: Workflow,
+    environment: Environment,
+    document: Mapping[str, Any],
+    title: str,
+    note: str,
+    by: User,
+    mode: str | None = None,
 ) -> Change:
     """Propose a policy document for a workflow in an environment; to roll back, propose an older version's document.
 
-    Where nobody's vote is needed the change is approved at once. Raises NotPermitted, policies.InvalidPolicy,
-    NothingChanges, and ChangeError for a retired workflow or a title that is missing.
+    `mode` is `observe` or `enforce`; None keeps what is live, and observes where nothing is. Where nobody's vote is
+    needed the change is approved at once. Raises NotPermitted, policies.InvalidPolicy, NothingChanges, and ChangeError
+    for a retired workflow, an unknown mode or a title that is missing.
     """
     workflow, head = _lock_place(workflow.pk, environment.pk)
     require(by, "changes.propose", workflow, environment=environment)
     if workflow.retired_at is not None:
         raise ChangeError(f"{workflow.name} is retired; nothing new is proposed for it.")
     full = policies.check(document, workflow=workflow, environment=environment)
-    if head is not None and policies.digest(full) == head.version.digest:
-        raise NothingChanges(f"This is what version {head.version.number} says, which is live already.")
+    mode = _mode(mode, head.mode if head else Mode.OBSERVE)
+    _refuse_live(head, full, mode)
     change = Change(
         workflow=workflow,
         environment=environment,
@@ -126,7 +103,7 @@ def propose(
         store(change, unchecked=["revision", "number"])
     except InvalidInput as error:
         raise ChangeError(str(error), field=error.field) from error
-    revision = _write_revision(change, full, head, note=note, by=by, key=change.revision_id)
+    revision = _write_revision(change, full, head, mode=mode, note=note, by=by, key=change.revision_id)
     audit.record(
         action="changes.propose",
         actor=by,
@@ -140,24 +117,25 @@ def propose(
 
 
 @transaction.atomic
-def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str = "") -> Change:
+def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str = "", mode: str | None = None) -> Change:
     """Write another revision of an open change, from the version that is live now: an edit and a rebase are one.
 
-    Votes on earlier revisions no longer count, and `by` can vote on this change no more. Raises NotPermitted,
-    policies.InvalidPolicy, NotOpen, NothingChanges.
+    `mode` None keeps the change's. Votes on earlier revisions no longer count, and `by` can vote on this change no
+    more. Raises NotPermitted, policies.InvalidPolicy, NotOpen, NothingChanges.
     """
     change, head = _lock(change)
     require(by, "changes.propose", change)
     if change.state not in Change.OPEN:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; propose a new one.")
     full = policies.check(document, workflow=change.workflow, environment=change.environment)
-    before, digest = change.revision, policies.digest(full)
-    if head is not None and digest == head.version.digest:
-        raise NothingChanges(f"This is what version {head.version.number} says, which is live already.")
-    if digest == before.version.digest and before.base_version_id == _live(head):
+    before = change.revision
+    mode = _mode(mode, before.mode)
+    _refuse_live(head, full, mode)
+    said = (before.version.digest, before.mode, before.base_version_id)
+    if (policies.digest(full), mode, _live(head)) == said:
         raise NothingChanges("This is what the change says already.")
     old_facts = _facts(change, before)
-    revision = _write_revision(change, full, head, note=note, by=by)
+    revision = _write_revision(change, full, head, mode=mode, note=note, by=by)
     change.revision = revision
     change.state = State.IN_REVIEW if change.environment.votes_needed else State.APPROVED
     change.save(update_fields=["revision", "state"])
@@ -188,8 +166,11 @@ def vote(*, change: Change, digest: str, choice: str, reason: str, by: User, the
 
 
 @transaction.atomic
-def activate(*, change: Change, by: User) -> Change:
+def activate(*, change: Change, by: User, single_handed: bool = False) -> Change:
     """Make an approved change live; other open changes that start from the version before go stale.
+
+    With `single_handed` no votes are needed, only while nobody but those who wrote it could vote at all: the change is
+    marked, and waits for somebody else to `ratify` it.
 
     Everything is checked once more: votes and voters as they are now, the stricter of the rule then and now, the base,
     the digest, the document against the register. PostgreSQL checks votes and base by itself again. Raises
@@ -204,7 +185,11 @@ def activate(*, change: Change, by: User) -> Change:
     if revision.payload_digest != payload_digest(change, revision):
         raise DigestMoved(f"Change {change.number} no longer has the content its digest names. Write it anew.")
     standing_now = standing(change)
-    if not standing_now.enough:
+    if single_handed and standing_now.enough:
+        raise ChangeError("This change has the votes it needs: activate it as it is.")
+    if single_handed:
+        _refuse_voters(change, standing_now)
+    elif not standing_now.enough:
         raise NotApproved(
             f"Change {change.number} has {standing_now.counted} of {standing_now.needed} votes"
             + (f" and {standing_now.against} against." if standing_now.against else ".")
@@ -214,18 +199,55 @@ def activate(*, change: Change, by: User) -> Change:
         change.state = State.APPROVED
         change.save(update_fields=["state"])
     before = _head_facts(head)
+    change.single_handed = single_handed
     head = _move_head(change, head, by=by)
     audit.record(
         action="changes.activate",
         actor=by,
         object=change,
-        summary=f"Version {revision.version.number} of {change.workflow.name} is live in {change.environment.name}",
+        summary=f"Version {revision.version.number} of {change.workflow.name} is live in {change.environment.name}"
+        + (", single-handed" if single_handed else ""),
         version=str(revision.number),
         before=before,
-        after={**_head_facts(head), "payload_digest": revision.payload_digest, "votes": _voters(standing_now)},
+        after={
+            **_head_facts(head),
+            "payload_digest": revision.payload_digest,
+            "votes": _voters(standing_now),
+            "single_handed": single_handed,
+        },
     )
     _mark_stale(change, by=by)
     return change
+
+
+@transaction.atomic
+def ratify(*, change: Change, digest: str, by: User, reason: str = "") -> Ratification:
+    """Say, as somebody who had no hand in it, that a change which became live single-handed may stay.
+
+    Raises NotPermitted, OwnHand, NotOpen for one that is none, or is ratified already, and DigestMoved.
+    """
+    change, _head = _lock(change)
+    require(by, "changes.vote", change)
+    if not change.single_handed:
+        raise NotOpen(f"Change {change.number} did not become live single-handed.")
+    if Ratification.objects.filter(change=change).exists():
+        raise NotOpen(f"Change {change.number} is ratified already.")
+    if had_hand(change, by):
+        raise OwnHand(f"You had a hand in change {change.number}: others ratify it.")
+    revision = change.revision
+    if digest != revision.payload_digest:
+        raise DigestMoved(f"Change {change.number} has another content than the one you saw. Open it again.")
+    made = store(Ratification(change=change, digest=digest, by=by, reason=reason))
+    audit.record(
+        action="changes.ratify",
+        actor=by,
+        object=change,
+        summary=f"Ratified change {change.number}, which {change.applied_by} had made live single-handed",
+        version=str(revision.number),
+        after={"payload_digest": digest, "ratified_by": by.pk},
+        reason=reason,
+    )
+    return made
 
 
 @transaction.atomic
@@ -233,7 +255,7 @@ def withdraw(*, change: Change, by: User, reason: str = "") -> Change:
     """Take an open change back; whoever had a hand in it may. Raises NotPermitted, NotOpen."""
     change, _head = _lock(change)
     require(by, "changes.propose", change)
-    if not _had_hand(change, by):
+    if not had_hand(change, by):
         raise NotPermitted("Only those who wrote a change take it back; vote to reject it instead.")
     if change.state not in Change.OPEN:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()} already.")
@@ -250,53 +272,6 @@ def withdraw(*, change: Change, by: User, reason: str = "") -> Change:
         reason=reason,
     )
     return change
-
-
-def standing(change: Change) -> Standing:
-    """Count the votes on the current revision as they are now; three queries. Needs `revision` and `environment`."""
-    revision = change.revision
-    votes = Vote.objects.filter(revision=revision).select_related("voter").order_by("voter_id", "-number")
-    newest = list(votes.distinct("voter_id"))
-    may = set(
-        Grant.objects.in_force()
-        .filter(user__in=[each.voter_id for each in newest], role__in=roles_with("changes.vote"))
-        .filter(Q(team=None) | Q(team=change.team_id), Q(environment=None) | Q(environment=change.environment_id))
-        .values_list("user_id", flat=True)
-    )
-    hands = set(Contributor.objects.filter(change=change).values_list("user_id", flat=True)) | {change.proposed_by_id}
-
-    def why_not(cast: Vote) -> str:
-        if cast.choice == Choice.WITHDRAW:
-            return "taken back"
-        if not cast.voter.is_active:
-            return "may no longer sign in"
-        if cast.voter_id in hands:
-            return "had a hand in it"
-        if cast.voter_id not in may:
-            return "may no longer vote here"
-        return "is for other content" if cast.digest != revision.payload_digest else ""
-
-    cast = tuple(CastVote(each, why_not(each)) for each in sorted(newest, key=lambda each: each.created_at))
-    chosen = [each.vote.choice for each in cast if each.counts]
-    return Standing(
-        votes=cast,
-        counted=chosen.count(Choice.APPROVE),
-        needed=max(change.environment.votes_needed, revision.rule["votes_needed"]),
-        against=chosen.count(Choice.REQUEST_CHANGES) + chosen.count(Choice.REJECT),
-    )
-
-
-def why_not_vote(change: Change, user: User | AnonymousUser) -> str:
-    """Say why this person cannot vote on a change, empty if he can."""
-    if not isinstance(user, User) or not can(user, "changes.vote", change):
-        return "Your roles here do not let you vote."
-    if change.state == State.STALE:
-        return "Another change became live: this one has to be revised first."
-    if change.state not in VOTABLE:
-        return f"This change is {change.get_state_display().lower()}."
-    if _had_hand(change, user):
-        return "You had a hand in this change, so others vote on it."
-    return ""
 
 
 def payload_digest(change: Change, revision: Revision) -> str:
@@ -324,7 +299,7 @@ def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) ->
     _refuse_stale(change, head)
     if change.state not in VOTABLE:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; nobody votes on it any more.")
-    if _had_hand(change, by):
+    if had_hand(change, by):
         raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
     revision = change.revision
     if digest != revision.payload_digest:
@@ -377,7 +352,14 @@ def _lock(change: Change) -> tuple[Change, PolicyHead | None]:
 
 
 def _write_revision(
-    change: Change, document: dict[str, Any], head: PolicyHead | None, *, note: str, by: User, key: UUID | None = None
+    change: Change,
+    document: dict[str, Any],
+    head: PolicyHead | None,
+    *,
+    mode: str,
+    note: str,
+    by: User,
+    key: UUID | None = None,
 ) -> Revision:
     numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
     version = store(
@@ -396,7 +378,7 @@ def _write_revision(
         number=change.revisions.count() + 1,
         base_version=head.version if head else None,
         version=version,
-        mode=Mode.ENFORCE,
+        mode=mode,
         rule={"votes_needed": change.environment.votes_needed},
         created_by=by,
     )
@@ -409,7 +391,7 @@ def _write_revision(
 def _move_head(change: Change, head: PolicyHead | None, *, by: User) -> PolicyHead:
     """Mark the change applied and let the head point to its version. Raises NotApproved if PostgreSQL refuses."""
     change.state, change.applied_at, change.applied_by = State.APPLIED, timezone.now(), by
-    change.save(update_fields=["state", "applied_at", "applied_by"])
+    change.save(update_fields=["state", "applied_at", "applied_by", "single_handed"])
     head = head or PolicyHead(workflow=change.workflow, environment=change.environment)
     head.version, head.mode, head.change = change.revision.version, change.revision.mode, change
     try:
@@ -441,6 +423,25 @@ def _mark_stale(applied: Change, *, by: User) -> None:
         )
 
 
+def _mode(said: str | None, otherwise: str) -> str:
+    """The mode that was asked for, or the other. Raises ChangeError for one that is none."""
+    if said is not None and said not in Mode.values:
+        raise ChangeError(f"mode: choose {' or '.join(Mode.values)}", field="mode")
+    return str(said or otherwise)
+
+
+def _refuse_live(head: PolicyHead | None, document: dict[str, Any], mode: str) -> None:
+    if head is not None and (policies.digest(document), mode) == (head.version.digest, head.mode):
+        raise NothingChanges(f"This is what version {head.version.number} says and does, which is live already.")
+
+
+def _refuse_voters(change: Change, standing_now: Standing) -> None:
+    if others_may_vote(change):
+        raise NotApproved(f"Change {change.number} cannot pass single-handed: somebody else may vote on it.")
+    if standing_now.against:
+        raise NotApproved(f"Change {change.number} has {standing_now.against} votes against it.")
+
+
 def _refuse_stale(change: Change, head: PolicyHead | None) -> None:
     moved = change.state in VOTABLE and change.revision.base_version_id != _live(head)
     if moved or change.state == State.STALE:
@@ -450,10 +451,6 @@ def _refuse_stale(change: Change, head: PolicyHead | None) -> None:
 
 def _live(head: PolicyHead | None) -> UUID | None:
     return head.version_id if head else None
-
-
-def _had_hand(change: Change, user: User) -> bool:
-    return change.proposed_by_id == user.pk or change.contributors.filter(user=user).exists()
 
 
 def _voters(standing_now: Standing) -> list[str]:
@@ -468,6 +465,7 @@ def _facts(change: Change, revision: Revision) -> dict[str, Any]:
         "base_version": revision.base_version.number if revision.base_version else None,
         "payload_digest": revision.payload_digest,
         "votes_needed": revision.rule["votes_needed"],
+        "mode": revision.mode,
     }
 
 

@@ -14,11 +14,12 @@ from rest_framework.request import Request
 
 from governance import audit
 from governance.accounts import ORGANISATION, require, token_sha256
-from governance.audit import Actor
+from governance.audit import Actor, Service
 from governance.errors import InvalidInput, store
-from governance.models import Environment, Gateway, User
+from governance.models import ApiKey, Environment, Gateway, User
 
 PREFIX = "sfg_"
+SDK = Service("SDK")
 # Often enough to tell that one is alive, seldom enough to cost nothing.
 SEEN_EVERY = timedelta(seconds=30)
 
@@ -68,6 +69,33 @@ def revoke(*, gateway: Gateway, by: Actor, reason: str = "") -> Gateway:
         reason=reason,
     )
     return held
+
+
+def of_key(key: ApiKey) -> Gateway:
+    """Return what stands for the applications that decide in process with an API key, made when first seen.
+
+    It is known by the key's own token, and ends with the key.
+    """
+    found = Gateway.objects.filter(key=key).select_related("environment", "key").first()
+    return found or _register_for(key)
+
+
+@transaction.atomic
+def _register_for(key: ApiKey) -> Gateway:
+    # Two that come at once wait here for each other.
+    ApiKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    found = Gateway.objects.filter(key=key).select_related("environment", "key").first()
+    if found is not None:
+        return found
+    gateway = store(Gateway(name=f"SDK with {key}"[:120], environment=key.environment, sha256=key.sha256, key=key))
+    audit.record(
+        action="gateways.register",
+        actor=SDK,
+        object=gateway,
+        summary=f"An application decides in process with the key {key.name}",
+        after={"name": gateway.name, "environment": key.environment.name, "key": str(key.pk)},
+    )
+    return gateway
 
 
 def authenticate(token: str) -> Gateway | None:

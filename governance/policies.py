@@ -45,6 +45,7 @@ def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Envir
         registry(environment),
         data_class=msgspec.convert(workflow.data_class, engine.policy.DataClass),
         risk=msgspec.convert(workflow.risk, engine.policy.Risk),
+        team=guards(workflow),
     )
     problems = [*problems, *_review_problems(policy)]
     if problems:
@@ -84,6 +85,11 @@ def _refuse_unstorable(document: Mapping[str, Any]) -> None:
 def digest(document: Mapping[str, Any]) -> str:
     """The SHA-256 of a document's canonical form, as 64 hexadecimal digits."""
     return canonical.digest(document)
+
+
+def guards(workflow: Workflow) -> engine.policy.Guards | None:
+    """What holds for a workflow whatever its policy says: the regions where its requests may go."""
+    return engine.policy.Guards(regions=tuple(workflow.regions)) if workflow.regions else None
 
 
 def registry(environment: Environment) -> engine.Registry:

@@ -1,6 +1,7 @@
 """The register: environments, providers, models with their versions, and the endpoints that serve them."""
 
 from collections.abc import Iterable
+from datetime import date
 
 from django.db import transaction
 from django.db.models import Max
@@ -17,21 +18,45 @@ class ModelInUse(GovernanceError):
 
 
 @transaction.atomic
-def add_environment(*, name: str, votes_needed: int, position: int, by: Actor) -> Environment:
+def add_environment(*, name: str, votes_needed: int, position: int, by: Actor, recorded: bool = False) -> Environment:
     """Add an environment. `votes_needed` people other than the authors must approve a change there; 0 asks nobody.
 
-    `position` orders environments on the way to production. Raises NotPermitted and InvalidInput.
+    `position` orders environments on the way to production; a `recorded` one holds recordings, and serves nothing.
+    Raises NotPermitted and InvalidInput.
     """
     require(by, "registry.edit", ORGANISATION)
-    made = store(Environment(name=name, votes_needed=votes_needed, position=position))
+    made = store(Environment(name=name, votes_needed=votes_needed, position=position, recorded=recorded))
     audit.record(
         action="registry.add_environment",
         actor=by,
         object=made,
         summary=f"Added the environment {made.name}, where changes need {votes_needed} votes",
-        after={"name": made.name, "votes_needed": votes_needed, "position": position},
+        after={"name": made.name, "votes_needed": votes_needed, "position": position, "recorded": recorded},
     )
     return made
+
+
+@transaction.atomic
+def set_gateway_url(*, environment: Environment, url: str, by: Actor) -> Environment:
+    """Say where applications, and the pages that try requests, reach the gateway of an environment.
+
+    The address it has already writes nothing. Raises NotPermitted and InvalidInput.
+    """
+    held = Environment.objects.select_for_update(no_key=True).get(pk=environment.pk)
+    require(by, "registry.edit", ORGANISATION)
+    if held.gateway_url == url:
+        return held
+    before, held.gateway_url = held.gateway_url, url
+    store(held)
+    audit.record(
+        action="registry.set_gateway_url",
+        actor=by,
+        object=held,
+        summary=f"The gateway of {held.name} is reached at {url or 'no address'}",
+        before={"gateway_url": before},
+        after={"gateway_url": held.gateway_url},
+    )
+    return held
 
 
 @transaction.atomic
@@ -67,6 +92,12 @@ def register_model(
     regions: Iterable[str],
     by: Actor,
     digest: str | None = None,
+    limitations: str = "",
+    forbidden_uses: str = "",
+    documentation: str = "",
+    review_due: date | None = None,
+    parameters: int | None = None,
+    training_data: str = "",
 ) -> Model:
     """Register a model under a name, with its first version. Policies may name it once an endpoint serves it.
 
@@ -84,21 +115,22 @@ def register_model(
             hosting=hosting,
             owner=owner,
             team=team,
+            limitations=limitations,
+            forbidden_uses=forbidden_uses,
+            documentation=documentation,
+            review_due=review_due,
         )
     )
-    first = _store_version(made, version, context_tokens, data_classes, regions, digest)
+    first = _store_version(
+        made, version, context_tokens, data_classes, regions, digest, parameters=parameters, training_data=training_data
+    )
     audit.record(
         action="registry.register_model",
         actor=by,
         object=made,
         summary=f"Registered the {made.tier} model {made.name} by {made.supplier}, version {first.version}",
         version=first.version,
-        after={
-            **{field: getattr(made, field) for field in ("name", "tier", "supplier", "licence", "hosting", "state")},
-            "owner": owner.pk,
-            "team": team.slug,
-            **_version_facts(first),
-        },
+        after=_model_facts(made) | _version_facts(first),
     )
     return made
 
@@ -113,6 +145,8 @@ def add_version(
     regions: Iterable[str],
     by: Actor,
     digest: str | None = None,
+    parameters: int | None = None,
+    training_data: str = "",
 ) -> ModelVersion:
     """Make another version of a model its current one; it serves from its own endpoints.
 
@@ -124,7 +158,9 @@ def add_version(
         raise InvalidInput(f"model: {held.name} is retired; register a model in use", field="model")
     before = held.versions.filter(is_current=True).first()
     held.versions.filter(is_current=True).update(is_current=False)
-    made = _store_version(held, version, context_tokens, data_classes, regions, digest)
+    made = _store_version(
+        held, version, context_tokens, data_classes, regions, digest, parameters=parameters, training_data=training_data
+    )
     audit.record(
         action="registry.add_version",
         actor=by,
@@ -135,6 +171,44 @@ def add_version(
         after=_version_facts(made),
     )
     return made
+
+
+@transaction.atomic
+def edit_model(
+    *,
+    model: Model,
+    title: str,
+    purpose: str,
+    owner: User,
+    limitations: str,
+    forbidden_uses: str,
+    documentation: str,
+    review_due: date | None,
+    by: Actor,
+) -> Model:
+    """Change what a model's card says and who answers for it.
+
+    Name, tier, hosting and licence stay: policies rest on them. An edit that changes nothing writes nothing. Raises
+    NotPermitted and InvalidInput.
+    """
+    held = _lock_model(model)
+    require(by, "registry.edit", held)
+    before = _card_facts(held)
+    held.title, held.purpose, held.owner, held.limitations = title, purpose, owner, limitations
+    held.forbidden_uses, held.documentation, held.review_due = forbidden_uses, documentation, review_due
+    after = _card_facts(held)
+    if after == before:
+        return held
+    store(held)
+    audit.record(
+        action="registry.edit_model",
+        actor=by,
+        object=held,
+        summary=f"Changed {', '.join(field for field in after if after[field] != before[field])} of {held.name}",
+        before=before,
+        after=_card_facts(held),
+    )
+    return held
 
 
 @transaction.atomic
@@ -280,6 +354,9 @@ def _store_version(
     data_classes: Iterable[str],
     regions: Iterable[str],
     digest: str | None,
+    *,
+    parameters: int | None,
+    training_data: str,
 ) -> ModelVersion:
     return store(
         ModelVersion(
@@ -289,10 +366,23 @@ def _store_version(
             context_tokens=context_tokens,
             data_classes=list(data_classes),
             regions=list(regions),
+            parameters=parameters,
+            training_data=training_data,
         )
     )
 
 
+def _card_facts(model: Model) -> dict[str, object]:
+    fields = ("title", "purpose", "limitations", "forbidden_uses", "documentation")
+    due = model.review_due.isoformat() if model.review_due else None
+    return {**{field: getattr(model, field) for field in fields}, "owner": model.owner_id, "review_due": due}
+
+
+def _model_facts(model: Model) -> dict[str, object]:
+    fields = ("name", "tier", "supplier", "licence", "hosting", "state")
+    return {**{field: getattr(model, field) for field in fields}, "owner": model.owner_id, "team": model.team.slug}
+
+
 def _version_facts(version: ModelVersion) -> dict[str, object]:
-    fields = ("version", "digest", "context_tokens", "data_classes", "regions")
+    fields = ("version", "digest", "context_tokens", "data_classes", "regions", "parameters", "training_data")
     return {field: getattr(version, field) for field in fields}

@@ -7,21 +7,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from governance import answers, audit, canonical
+from governance import answers, audit, boxes, canonical
 from governance.accounts import NotPermitted, require
 from governance.answers import InvalidAnswer as InvalidAnswer
 from governance.audit import Service
 from governance.errors import GovernanceError, clean
 from governance.models import AuditEvent, Review, User
-from smallfirst.seal import SealError, box_public_key, open_box, read_key_file, seal_box
+from smallfirst.seal import SealError
 
 Status = Review.Status
 
@@ -29,7 +27,6 @@ LEASE = timedelta(minutes=15)
 SWEEPER = Service("sweeper")
 # One turn of the sweeper; what is left waits for the next, seconds later.
 MOST_EXPIRED = 500
-REVIEW_KEY = "review.key"
 
 
 class ReviewError(GovernanceError):
@@ -128,7 +125,7 @@ def answer(*, review: Review, token: UUID | None, answer: Mapping[str, Any], by:
     _require_waiting(held, now, unsent="What you wrote was not sent.")
     _require_lease(held, token, by)
     said = answers.check(answer, shape=held.answer)
-    sealed = seal_box(box_public_key(_key()), canonical.encode(said), _answer_context(held))
+    sealed = boxes.close(canonical.encode(said), _answer_context(held))
     held.body.answer = sealed
     held.body.save(update_fields=["answer"])
     before = {"status": held.status}
@@ -351,15 +348,11 @@ def _record_reading(held: Review, by: User, *, part: str, summary: str) -> None:
         audit.record(action="reviews.read", actor=by, object=held, summary=summary, version=part)
 
 
-def _key() -> bytes:
-    return read_key_file(Path(settings.KEYS) / REVIEW_KEY)
-
-
 def _open(sealed: bytes | memoryview | None, context: bytes) -> dict[str, Any] | None:
     if sealed is None:
         return None
     try:
-        opened = json.loads(open_box(_key(), bytes(sealed), context))
+        opened = json.loads(boxes.open(sealed, context))
     except (SealError, ValueError) as error:
         _unreadable(error)
     if not isinstance(opened, dict):

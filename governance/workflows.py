@@ -1,5 +1,8 @@
 """Workflows: the business processes that use AI, who answers for them, and their steps."""
 
+from collections.abc import Iterable
+from datetime import date
+
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -25,11 +28,15 @@ def create(
     deputy: User | None = None,
     retention_days: int = 30,
     cost_centre: str | None = None,
+    people_affected: str = "",
+    rationale: str = "",
+    regions: Iterable[str] = (),
+    review_due: date | None = None,
 ) -> Workflow:
     """Add a workflow. It serves nothing before a policy for it is live. Raises NotPermitted and InvalidInput.
 
-    `risk` and `data_class` are floors: a request can raise them, never lower them. `retention_days` is how long its
-    prompts and answers are kept.
+    `risk` and `data_class` are floors: a request can raise them, never lower them; `regions` are the only ones its
+    requests may go to, none given allows all. `retention_days` is how long its prompts and answers are kept.
     """
     require(by, "workflows.create", team)
     made = store(
@@ -44,6 +51,10 @@ def create(
             data_class=data_class,
             retention_days=retention_days,
             cost_centre=cost_centre,
+            people_affected=people_affected,
+            rationale=rationale,
+            regions=sorted(set(regions)),
+            review_due=review_due,
         )
     )
     audit.record(
@@ -51,7 +62,10 @@ def create(
         actor=by,
         object=made,
         summary=f"Added the workflow {made.name}, {made.get_risk_display().lower()} risk, {made.data_class} data",
-        after={"slug": made.slug, "risk": made.risk, "data_class": made.data_class, **_facts(made)},
+        after={
+            **{field: getattr(made, field) for field in ("slug", "risk", "data_class", "regions")},
+            **_facts(made),
+        },
     )
     return made
 
@@ -66,17 +80,22 @@ def edit(
     deputy: User | None,
     retention_days: int,
     cost_centre: str | None,
+    people_affected: str,
+    rationale: str,
+    review_due: date | None,
     by: Actor,
 ) -> Workflow:
-    """Change what a workflow is called and who answers for it; risk and data class stay, they are part of its policy.
+    """Change what a workflow is called and who answers for it.
 
-    Raises NotPermitted and InvalidInput. An edit that changes nothing writes nothing.
+    Risk, data class and regions stay: policies rest on them. An edit that changes nothing writes nothing. Raises
+    NotPermitted and InvalidInput.
     """
     held = _lock(workflow)
     require(by, "workflows.edit", held)
     before = _facts(held)
     held.name, held.purpose, held.owner, held.deputy = name, purpose, owner, deputy
     held.retention_days, held.cost_centre = retention_days, cost_centre
+    held.people_affected, held.rationale, held.review_due = people_affected, rationale, review_due
     after = _facts(held)
     if after == before:
         return held
@@ -146,4 +165,7 @@ def _facts(workflow: Workflow) -> dict[str, object]:
         "deputy": workflow.deputy_id,
         "retention_days": workflow.retention_days,
         "cost_centre": workflow.cost_centre,
+        "people_affected": workflow.people_affected,
+        "rationale": workflow.rationale,
+        "review_due": workflow.review_due.isoformat() if workflow.review_due else None,
     }

@@ -33,13 +33,14 @@ def run(*, directory: Path, now: datetime) -> list[str]:
 
 
 @transaction.atomic
-def ensure_embedded_gateway(path: Path) -> list[str]:
+def ensure_embedded_gateway(path: Path, url: str) -> list[str]:
     """Register the gateway that runs beside this installation and write its credential to `path`, for its owner alone.
 
-    One whose credential is accepted stays. One whose credential is lost is revoked, and another takes its place.
-    Returns what was made, in sentences.
+    `url` is where it is reached. One whose credential is accepted stays. One whose credential is lost is revoked, and
+    another takes its place. Returns what was made, in sentences.
     """
     production = Environment.objects.get(name=PRODUCTION)
+    registry.set_gateway_url(environment=production, url=url, by=BOOTSTRAP)
     if path.exists() and gateways.authenticate(path.read_text(encoding="ascii").strip()) is not None:
         return []
     earlier = Gateway.objects.filter(name__startswith=EMBEDDED)

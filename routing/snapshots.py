@@ -75,6 +75,7 @@ def _workflow(head: PolicyHead) -> dict[str, Any]:
         "data_class": str(workflow.data_class),
         "policy_version": {"id": str(version.pk), "number": version.number},
         "policy": version.document,
+        **({"guards": {"regions": workflow.regions}} if workflow.regions else {}),
     }
 
 

@@ -175,6 +175,7 @@ def make_document(keep_from: float = 0.8, *models: str) -> dict[str, Any]:
 def make_change(cast: Cast, keep_from: float = 0.8, by: User | None = None) -> Change:
     """A change in review, proposed by the integrator unless said."""
     return changes.propose(
+        mode="enforce",
         workflow=cast.workflow,
         environment=cast.production,
         document=make_document(keep_from),

@@ -21,6 +21,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, sync_playwright
 from psycopg import sql
 from pytest_django.plugin import DjangoDbBlocker
@@ -29,6 +30,7 @@ from config import state as places
 from config.up import services
 from config.up.processes import web
 from config.up.supervisor import Supervisor
+from routing import keys
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "smallfirst_template"
@@ -130,6 +132,14 @@ def live_database(
         connection.settings_dict["NAME"] = before
     with postgres.connect() as server:
         server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def installation_keys(django_test_environment: None) -> Path:
+    """The directory of the installation's keys, as bootstrap makes them: the signing key is certified."""
+    directory = Path(settings.KEYS)
+    keys.ensure(directory, now=timezone.now())
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.audit import AuditBody, AuditEvent
-from governance.models.changes import Change, Contributor, Revision, Vote
+from governance.models.changes import Change, Contributor, Ratification, Revision, Vote
 from governance.models.gateways import Gateway
 from governance.models.ids import new_id
 from governance.models.policies import Mode, PolicyHead, PolicyVersion
@@ -38,6 +38,7 @@ __all__ = [
     "PolicyHead",
     "PolicyVersion",
     "Provider",
+    "Ratification",
     "Review",
     "ReviewBody",
     "Revision",

@@ -206,9 +206,21 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
 
 class ApiKey(Identified):
-    """What an application shows at the gateway. Of the token only its hash is kept."""
+    """What an application shows at the gateway. Of the token only its hash is kept.
+
+    Keys that the control plane itself uses, to try a request or to evaluate models, also keep their token, in a box
+    that only the installation's review key opens.
+    """
+
+    class Purpose(models.TextChoices):
+        """Who uses it, and for what."""
+
+        APPLICATION = "application", "Application"
+        TRIAL = "trial", "Trying requests here"
+        EVALUATION = "evaluation", "Evaluating models"
 
     name = models.CharField(max_length=120)
+    purpose = models.CharField(max_length=12, choices=Purpose.choices, default=Purpose.APPLICATION)
     workflow: "models.ForeignKey[Workflow, Workflow]" = models.ForeignKey(
         "governance.Workflow", on_delete=models.PROTECT, related_name="keys"
     )
@@ -217,6 +229,7 @@ class ApiKey(Identified):
     )
     prefix = models.CharField("first letters", max_length=8, unique=True)
     sha256 = models.CharField(max_length=64, unique=True)
+    sealed_token = models.BinaryField("the token, sealed", null=True, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -239,13 +252,25 @@ class ApiKey(Identified):
                 condition=~Q(name=""), name="apikey_name_given", violation_error_message="Give the key a name."
             ),
             models.CheckConstraint(
+                condition=Q(purpose="application", sealed_token=None)
+                | Q(purpose__in=["trial", "evaluation"], sealed_token__isnull=False),
+                name="apikey_token_kept_for_own_use",
+                violation_error_message="Only keys for trying and evaluating keep their token.",
+            ),
+            models.UniqueConstraint(
+                fields=["workflow", "environment", "purpose"],
+                condition=Q(purpose__in=["trial", "evaluation"], revoked_at=None),
+                name="apikey_one_for_own_use",
+                violation_error_message="There is a key for this purpose already.",
+            ),
+            models.CheckConstraint(
                 condition=Q(revoked_by=None) | Q(revoked_at__isnull=False),
                 name="apikey_revoked_by_and_at",
                 violation_error_message="Who revoked a key stands only with the time.",
             ),
         ]
         triggers = [
-            *guards.kept(fixed=["id", "workflow_id", "environment_id", "prefix", "sha256", "created_by_id"]),
+            *guards.kept(fixed=["id", "workflow_id", "environment_id", "purpose", "prefix", "sha256", "created_by_id"]),
             guards.audited(),
         ]
 

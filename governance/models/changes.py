@@ -40,6 +40,18 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         """Those that may still become live."""
         return self.filter(state__in=Change.OPEN)
 
+    def unratified(self) -> Self:
+        """Those that became live single-handed and that nobody else has looked at since."""
+        return self.filter(single_handed=True, ratification=None)
+
+    def to_ratify_by(self, user: User | AnonymousUser) -> Self:
+        """Those that became live single-handed and that this person may ratify now: he had no hand in them."""
+        if not isinstance(user, User):
+            return self.none()
+        hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
+        scoped = in_scope(self.unratified(), user, "changes.vote", "workflow__team", environment="environment")
+        return scoped.filter(~models.Exists(hand))
+
     def awaiting(self, user: User | AnonymousUser) -> Self:
         """Those in review that the user may vote on, did not write, and has not voted on in their present form."""
         if not isinstance(user, User):
@@ -65,7 +77,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         )
         return (
             self.for_list()
-            .select_related("applied_by")
+            .select_related("applied_by", "ratification__by")
             .prefetch_related(Prefetch("revisions", queryset=revisions), "contributors__user")
         )
 
@@ -106,11 +118,13 @@ class Change(Identified):
     )
     applied_at = models.DateTimeField(null=True, blank=True)
     applied_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    single_handed = models.BooleanField("became live while nobody else could vote", default=False)
 
     objects = ChangeQuerySet.as_manager()
     if TYPE_CHECKING:
         revisions: RelatedManager["Revision"]
         contributors: RelatedManager["Contributor"]
+        ratification: "Ratification"
 
     class Meta:
         indexes = [
@@ -137,6 +151,11 @@ class Change(Identified):
                 | (~Q(state="applied") & Q(applied_at=None, applied_by=None)),
                 name="change_applied_when_and_by",
                 violation_error_message="An applied change says when and by whom, another one does not.",
+            ),
+            models.CheckConstraint(
+                condition=Q(single_handed=False) | Q(state="applied"),
+                name="change_single_handed_is_applied",
+                violation_error_message="Only a change that became live can have become so single-handed.",
             ),
         ]
         triggers = [
@@ -232,7 +251,7 @@ class Revision(Identified):
             models.CheckConstraint(
                 condition=Q(mode__in=Mode.values),
                 name="revision_mode_known",
-                violation_error_message="A live policy enforces.",
+                violation_error_message="A live policy observes or enforces.",
             ),
             models.CheckConstraint(
                 condition=Q(payload_digest__regex=SHA256),
@@ -371,3 +390,42 @@ class Vote(Identified):
 
     def __str__(self) -> str:
         return f"{self.voter}: {self.get_choice_display()}"
+
+
+class Ratification(Identified):
+    """Another person's word, later, that a change which became live single-handed may stay. Written once."""
+
+    change = models.OneToOneField(Change, on_delete=models.PROTECT, related_name="ratification")
+    digest = models.CharField("sha256 of what was ratified", max_length=64)
+    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField(blank=True, default="")
+
+    class Meta:
+        triggers = [
+            *guards.append_only(),
+            guards.Guard(
+                name="by_another",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                declare=[("change", "governance_change%ROWTYPE"), ("revision", "governance_revision%ROWTYPE")],
+                func="""
+                    SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
+                    SELECT * INTO revision FROM governance_revision WHERE id = change.revision_id;
+                    IF NOT change.single_handed OR NEW.digest <> revision.payload_digest THEN
+                        RAISE EXCEPTION 'change % is not one to ratify with this content', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF NEW.by_id = change.proposed_by_id OR EXISTS (
+                        SELECT FROM governance_contributor WHERE change_id = change.id AND user_id = NEW.by_id
+                    ) THEN
+                        RAISE EXCEPTION 'nobody ratifies change % who had a hand in it', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            guards.audited(),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.by} ratified change {self.change.number}"

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from governance.models import guards
-from governance.models.accounts import SHA256, User
+from governance.models.accounts import SHA256, ApiKey, User
 from governance.models.ids import Identified
 from governance.models.registry import Environment
 
@@ -20,11 +20,15 @@ class GatewayQuerySet(models.QuerySet["Gateway"]):
 
 
 class Gateway(Identified):
-    """A gateway of one environment, or several that share a credential. Of the credential only its hash is kept."""
+    """A gateway of one environment, or several that share a credential. Of the credential only its hash is kept.
+
+    One with a `key` is no process of its own: it stands for the applications that decide in process with that key.
+    """
 
     name = models.CharField(max_length=120, unique=True)
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="gateways")
     sha256 = models.CharField(max_length=64, unique=True)
+    key = models.OneToOneField(ApiKey, on_delete=models.PROTECT, null=True, blank=True, related_name="gateway")
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -49,7 +53,7 @@ class Gateway(Identified):
             ),
         ]
         triggers = [
-            *guards.kept(fixed=["id", "name", "environment_id", "sha256", "created_by_id"]),
+            *guards.kept(fixed=["id", "name", "environment_id", "sha256", "key_id", "created_by_id"]),
             # That a gateway was seen is no governed act.
             guards.audited("revoked_at", "revoked_by_id"),
         ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Mode(models.TextChoices):
     """What a live policy does with requests."""
 
+    OBSERVE = "observe", "Observes"
     ENFORCE = "enforce", "Enforces"
 
 
@@ -133,6 +134,27 @@ _HEAD_MOVES_BY_VOTES = """
                     AND g.valid_from <= clock_timestamp()
                     AND (g.valid_until IS NULL OR g.valid_until > clock_timestamp())
             );
+    IF change.single_handed THEN
+        -- Only while nobody else could vote at all; who wrote it does not count, who objects does.
+        IF EXISTS (
+            SELECT FROM governance_grant g
+            JOIN governance_workflow w ON w.id = change.workflow_id
+            JOIN governance_user u ON u.id = g.user_id AND u.is_active
+            WHERE g.role IN (<voters>)
+                AND (g.team_id IS NULL OR g.team_id = w.team_id)
+                AND (g.environment_id IS NULL OR g.environment_id = change.environment_id)
+                AND g.valid_from <= clock_timestamp()
+                AND (g.valid_until IS NULL OR g.valid_until > clock_timestamp())
+                AND u.id <> change.proposed_by_id
+                AND NOT EXISTS (
+                    SELECT FROM governance_contributor c WHERE c.change_id = change.id AND c.user_id = u.id
+                )
+        ) THEN
+            RAISE EXCEPTION 'change % cannot pass single-handed: somebody else may vote on it', change.number
+                USING ERRCODE = 'check_violation';
+        END IF;
+        needed := 0;
+    END IF;
     IF approving < needed OR blocking > 0 THEN
         RAISE EXCEPTION 'change % has % of % votes, % against', change.number, approving, needed, blocking
             USING ERRCODE = 'check_violation';
@@ -184,7 +206,7 @@ class PolicyHead(Identified):
             models.CheckConstraint(
                 condition=Q(mode__in=Mode.values),
                 name="policyhead_mode_known",
-                violation_error_message="A live policy enforces.",
+                violation_error_message="A live policy observes or enforces.",
             ),
         ]
         triggers = [

@@ -38,11 +38,16 @@ class DataClass(models.TextChoices):
 
 
 class Environment(Identified):
-    """Where a policy is live: development, production. Keys, heads and bundles belong to one."""
+    """Where a policy is live: development, production. Keys, heads and bundles belong to one.
+
+    In a `recorded` one nothing is served: what stands in it was measured elsewhere and imported.
+    """
 
     name = models.SlugField(max_length=40, unique=True)
     votes_needed = models.PositiveSmallIntegerField()
     position = models.PositiveSmallIntegerField(unique=True)
+    recorded = models.BooleanField("holds recordings", default=False)
+    gateway_url = models.CharField("where its gateway is reached", max_length=400, blank=True, default="")
 
     class Meta:
         ordering = ["position"]
@@ -52,8 +57,18 @@ class Environment(Identified):
                 name="environment_name_form",
                 violation_error_message="Write the name in lower case letters, digits and single hyphens.",
             ),
+            models.CheckConstraint(
+                condition=Q(gateway_url="") | Q(gateway_url__regex=r"^https?://[^\s/?#]+$"),
+                name="environment_gateway_url_form",
+                violation_error_message="Write the address without a path, such as https://gateway.example.com.",
+            ),
+            models.CheckConstraint(
+                condition=Q(gateway_url="") | Q(recorded=False),
+                name="environment_recorded_has_no_gateway",
+                violation_error_message="Where recordings are, nothing is served.",
+            ),
         ]
-        triggers = [*guards.kept(fixed=["id", "name", "votes_needed"]), guards.audited()]
+        triggers = [*guards.kept(fixed=["id", "name", "votes_needed", "recorded"]), guards.audited()]
 
     def __str__(self) -> str:
         return self.name
@@ -146,6 +161,10 @@ class Model(Identified):
     owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="models")
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    limitations = models.TextField("known limitations", blank=True, default="")
+    forbidden_uses = models.TextField("what it is not for", blank=True, default="")
+    documentation = models.URLField("where its supplier describes it", max_length=400, blank=True, default="")
+    review_due = models.DateField("day on which its entry is looked at again", null=True, blank=True)
 
     objects = ModelQuerySet.as_manager()
 
@@ -187,6 +206,8 @@ class ModelVersion(Identified):
     context_tokens = models.PositiveIntegerField()
     data_classes = ArrayField(models.CharField(max_length=20, choices=DataClass.choices))
     regions = ArrayField(models.CharField(max_length=40))
+    parameters = models.PositiveBigIntegerField("number of weights, where known", null=True, blank=True)
+    training_data = models.TextField("what is said of its training data", blank=True, default="")
     is_current = models.BooleanField(default=True)
 
     class Meta:
@@ -225,7 +246,10 @@ class ModelVersion(Identified):
         ]
         triggers = [
             *guards.kept(
-                fixed=["id", "model_id", "version", "digest", "context_tokens", "data_classes", "regions", "created_at"]
+                fixed=[
+                    *("id", "model_id", "version", "digest", "context_tokens", "data_classes", "regions"),
+                    *("parameters", "training_data", "created_at"),
+                ]
             ),
             guards.audited(),
         ]

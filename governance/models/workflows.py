@@ -4,6 +4,7 @@ from typing import Self
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -42,7 +43,11 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
 
 
 class Workflow(Identified):
-    """A business process with an owner, a risk and a class of data."""
+    """A business process with an owner, a risk and a class of data.
+
+    `rationale` says why it has that risk and class; `regions` are the only ones where its data may go, none given
+    narrows nothing; on `review_due` owner and lead look at all of this again.
+    """
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=120, unique=True)
@@ -54,6 +59,10 @@ class Workflow(Identified):
     data_class = models.CharField(max_length=20, choices=DataClass.choices)
     retention_days = models.PositiveSmallIntegerField("days that prompts and answers are kept", default=30)
     cost_centre = models.CharField(max_length=40, null=True, blank=True)
+    people_affected = models.TextField("whom its answers concern", blank=True, default="")
+    rationale = models.TextField("why this risk and data class", blank=True, default="")
+    regions = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    review_due = models.DateField("day on which the classification is looked at again", null=True, blank=True)
     retired_at = models.DateTimeField(null=True, blank=True)
 
     objects = WorkflowQuerySet.as_manager()
@@ -84,7 +93,7 @@ class Workflow(Identified):
                 violation_error_message="The deputy is someone else than the owner.",
             ),
         ]
-        triggers = [*guards.kept(fixed=["id", "slug", "team_id"]), guards.audited()]
+        triggers = [*guards.kept(fixed=["id", "slug", "team_id", "regions"]), guards.audited()]
 
     def __str__(self) -> str:
         return self.name

@@ -162,6 +162,17 @@ def state(level: str, words: str) -> SafeString:
     return format_html('<span class="state {}">{}</span>', level, words)
 
 
+@register.simple_tag
+def recorded(yes: bool) -> SafeString:
+    """`{% recorded environment.recorded %}`: the badge of what was measured elsewhere and imported."""
+    if not yes:
+        return SafeString("")
+    return format_html(
+        '<span class="badge recorded" title="{}">recorded</span>',
+        "Measured elsewhere and imported: this installation served none of it",
+    )
+
+
 @register.filter
 def notice_level(tag: str) -> str:
     """`{{ message.level_tag|notice_level }}`: Django's message levels as those of a notice."""

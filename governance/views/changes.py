@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, changes, policies
+from governance import accounts, changes, policies, votes
 from governance.errors import InvalidInput
 from governance.models import Change, Environment, PolicyHead, Workflow
 from governance.views import drawing
@@ -189,8 +189,8 @@ def _edit(
 
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:
     revision = found.revision
-    standing = changes.standing(found)
-    why_no_vote = changes.why_not_vote(found, request.user)
+    standing = votes.standing(found)
+    why_no_vote = votes.why_not_vote(found, request.user)
     before = policies.read(revision.base_version.document) if revision.base_version else None
     context = {
         "change": found,

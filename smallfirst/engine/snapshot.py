@@ -33,7 +33,7 @@ class Version(Entry, frozen=True, kw_only=True):
 
 
 class Workflow(Entry, frozen=True, kw_only=True):
-    """A workflow with its declared class and risk and its policy; ``guards`` are those of its team."""
+    """A workflow with its declared class and risk and its policy; ``guards`` hold for it whatever the policy says."""
 
     id: Id
     slug: Name

@@ -18,7 +18,7 @@ import governance
 import ledger
 import routing
 from governance import accounts, audit, changes, gateways, registry, reviews, workflows
-from governance.models import AuditEvent, Endpoint, Review, ReviewBody, new_id
+from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
 from ledger import prices
 from smallfirst.seal import box_public_key, read_key_file, seal_box
 from tests.cast import (
@@ -90,6 +90,7 @@ def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
         "accounts.grant": grant,
         "accounts.revoke": lambda: lambda: accounts.revoke(grant=cast.owner.grants.get(), by=cast.admin),
         "accounts.create_key": lambda: lambda: accounts.create_key(name="Shop", by=cast.integrator, **place),
+        "accounts.own_key": lambda: lambda: accounts.own_key(purpose=ApiKey.Purpose.TRIAL, by=cast.lead, **place),
         "accounts.revoke_key": revoke_key,
         "gateways.register": lambda: lambda: gateways.register(name="Shop", environment=cast.production, by=cast.admin),
         "gateways.revoke": revoke_gateway,
@@ -126,6 +127,22 @@ def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
         "registry.register_model": lambda: (
             lambda: registry.register_model(name="new", owner=cast.owner, team=cast.team, **facts, **version)
         ),
+        "registry.edit_model": lambda: (
+            lambda: registry.edit_model(
+                model=cast.models[0],
+                title="Other",
+                purpose="P",
+                owner=cast.owner,
+                limitations="",
+                forbidden_uses="",
+                documentation="",
+                review_due=None,
+                by=cast.lead,
+            )
+        ),
+        "registry.set_gateway_url": lambda: (
+            lambda: registry.set_gateway_url(environment=cast.production, url="https://gw.example.com", by=cast.lead)
+        ),
         "registry.add_version": lambda: lambda: registry.add_version(model=cast.models[0], **version),
         "registry.add_endpoint": lambda: (
             lambda: registry.add_endpoint(
@@ -150,6 +167,7 @@ def _workflows(cast: Cast) -> dict[str, Callable[[], Act]]:
         "data_class": "public",
     }
     edited: dict[str, Any] = {"name": "Other", "purpose": "P", "owner": cast.lead, "deputy": None, "cost_centre": None}
+    edited |= {"people_affected": "Customers", "rationale": "", "review_due": None}
     return {
         "workflows.create": lambda: lambda: workflows.create(slug="new", name="New", by=cast.lead, **facts),
         "workflows.edit": lambda: lambda: workflows.edit(workflow=held, retention_days=1, by=cast.owner, **edited),
@@ -175,7 +193,16 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
         change = make_change(cast)
         return lambda: changes.withdraw(change=change, by=cast.integrator)
 
+    def ratify() -> Act:
+        change = make_change(cast, by=cast.lead)
+        for grant in Grant.objects.filter(role__in=["lead", "owner"]).exclude(user=cast.lead):
+            accounts.revoke(grant=grant, by=cast.admin)
+        changes.activate(change=change, by=cast.lead, single_handed=True)
+        accounts.grant(user=cast.finance, role="lead", by=cast.admin)
+        return lambda: changes.ratify(change=change, digest=change.revision.payload_digest, by=cast.finance)
+
     return {
+        "changes.ratify": ratify,
         "changes.propose": lambda: lambda: make_change(cast),
         "changes.revise": revise,
         "changes.vote": vote,

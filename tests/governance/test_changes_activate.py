@@ -28,6 +28,7 @@ def test_an_approved_change_becomes_live() -> None:
         "mode": "enforce",
         "payload_digest": applied.revision.payload_digest,
         "votes": [str(cast.owner.pk)],
+        "single_handed": False,
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from governance import accounts, changes, policies, workflows
+from governance import accounts, changes, policies, votes, workflows
 from governance.models import AuditEvent, Change, PolicyHead, PolicyVersion, Revision
 from tests.cast import approve, make_cast, make_change, make_document, make_environment, make_live, serve
 
@@ -114,7 +114,7 @@ def test_a_revision_takes_the_votes_along_to_nowhere() -> None:
     assert change.state == "approved"
     revised = changes.revise(change=change, document=make_document(0.7), by=cast.integrator)
     assert (revised.state, revised.revision.number) == ("in_review", 2)
-    assert changes.standing(revised).counted == 0
+    assert votes.standing(revised).counted == 0
     with pytest.raises(changes.NotApproved):
         changes.activate(change=revised, by=cast.lead)
     event = AuditEvent.objects.about(change).get(action="changes.revise")
@@ -127,7 +127,7 @@ def test_going_back_to_the_first_content_does_not_bring_its_votes_back() -> None
     changes.revise(change=change, document=make_document(0.7), by=cast.integrator)
     again = changes.revise(change=change, document=make_document(0.8), by=cast.integrator)
     assert again.state == "in_review"
-    assert changes.standing(again).counted == 0
+    assert votes.standing(again).counted == 0
 
 
 def test_who_revises_can_no_longer_vote_and_his_vote_no_longer_counts() -> None:
@@ -209,7 +209,7 @@ def test_lists_and_the_page_of_a_change_take_a_fixed_number_of_queries(django_as
         assert [each.user.name for each in page.contributors.all()] == ["Integrator"]
     approve(page, cast.owner)
     with django_assert_num_queries(3):
-        assert changes.standing(page).counted == 1
+        assert votes.standing(page).counted == 1
 
 
 def _counts() -> tuple[int, ...]:

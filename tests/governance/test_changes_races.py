@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from governance import accounts, changes
+from governance import accounts, changes, votes
 from governance.errors import GovernanceError
 from governance.models import AuditEvent, Change, PolicyHead, Vote
 from tests.cast import Cast, approve, make_cast, make_change, make_document, make_live
@@ -112,7 +112,7 @@ def test_an_edit_that_waits_for_a_vote_takes_its_effect_away(live_database: Any)
     )
     assert isinstance(outcome, Change)
     assert outcome.state == "in_review"
-    assert changes.standing(outcome).counted == 0
+    assert votes.standing(outcome).counted == 0
 
 
 def test_an_activation_that_waits_for_an_edit_activates_nothing(live_database: Any) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from governance import accounts, changes
+from governance import accounts, changes, votes
 from governance.models import AuditEvent, Change, PolicyHead, Role, Vote
 from tests.cast import (
     BOOTSTRAP,
@@ -55,7 +55,7 @@ def test_others_do_not_vote(who: str) -> None:
     change = make_change(cast)
     with pytest.raises(accounts.NotPermitted):
         vote(change, cast.people[who])
-    assert "do not let you vote" in changes.why_not_vote(change, cast.people[who])
+    assert "do not let you vote" in votes.why_not_vote(change, cast.people[who])
     _nothing_happened(change)
 
 
@@ -64,7 +64,7 @@ def test_nobody_votes_on_what_he_wrote() -> None:
     change = make_change(cast, by=cast.lead)
     with pytest.raises(changes.OwnHand):
         vote(change, cast.lead)
-    assert "had a hand" in changes.why_not_vote(change, cast.lead)
+    assert "had a hand" in votes.why_not_vote(change, cast.lead)
     assert not Change.objects.awaiting(cast.lead)
     _nothing_happened(change)
 
@@ -116,7 +116,7 @@ def test_a_rejection_ends_the_change() -> None:
         vote(change, cast.lead)
     with pytest.raises(changes.NotOpen):
         changes.activate(change=change, by=cast.lead)
-    assert "rejected" in changes.why_not_vote(Change.objects.get(pk=change.pk), cast.lead)
+    assert "rejected" in votes.why_not_vote(Change.objects.get(pk=change.pk), cast.lead)
 
 
 def test_an_objection_holds_the_change_until_it_is_lifted() -> None:
@@ -132,7 +132,7 @@ def test_a_vote_taken_back_counts_no_more() -> None:
     cast = make_cast()
     change = vote(make_change(cast), cast.owner)
     assert vote(change, cast.owner, "withdraw").state == "in_review"
-    assert [each.why_not for each in changes.standing(change).votes] == ["taken back"]
+    assert [each.why_not for each in votes.standing(change).votes] == ["taken back"]
     assert [each.number for each in Vote.objects.order_by("number")] == [1, 2]
 
 
@@ -146,7 +146,7 @@ def test_one_person_counts_once() -> None:
     )
     vote(change, cast.owner)
     assert vote(change, cast.owner).state == "in_review"
-    assert changes.standing(change).counted == 1
+    assert votes.standing(change).counted == 1
     assert vote(change, cast.lead).state == "approved"
 
 
@@ -158,7 +158,7 @@ def test_a_stale_change_takes_no_votes() -> None:
     with pytest.raises(changes.StaleBase, match="version 2 is live"):
         vote(slow, cast.owner)
     slow.refresh_from_db()
-    assert "revised first" in changes.why_not_vote(slow, cast.owner)
+    assert "revised first" in votes.why_not_vote(slow, cast.owner)
     assert not Vote.objects.filter(revision__change=slow).exists()
 
 
@@ -179,7 +179,7 @@ def test_a_vote_stands_but_does_not_count_once_its_voter_may_not(loss: str) -> N
     cast = make_cast()
     change = approve(make_change(cast), cast.owner)
     _lose(cast, loss)
-    standing = changes.standing(change)
+    standing = votes.standing(change)
     assert standing.counted == 0
     assert standing.votes[0].why_not in ("may no longer sign in", "may no longer vote here")
     with pytest.raises(changes.NotApproved, match="0 of 1"):

@@ -116,3 +116,15 @@ def test_the_database_lets_no_gateway_change_hands_or_vanish(cast: Cast) -> None
     with pytest.raises(DatabaseError, match="never deleted"), transaction.atomic():
         gateway.delete()
     assert Gateway.objects.get() == gateway
+
+
+def test_applications_that_decide_in_process_stand_as_one_gateway_of_their_key() -> None:
+    cast = make_cast()
+    key, token = make_key(cast)
+
+    made = gateways.of_key(key)
+
+    assert gateways.of_key(key) == made
+    assert (made.key, made.environment, made.sha256) == (key, key.environment, accounts.token_sha256(token))
+    assert gateways.authenticate(token) is None
+    assert AuditEvent.objects.about(made).count() == 1

@@ -165,10 +165,10 @@ def test_the_largest_batch_is_taken() -> None:
     ("body", "encoding", "status", "code"),
     [
         (b"not gzip", "gzip", 400, "invalid_request"),
-        (gzip.compress(b'{"events": []}')[:-4], "gzip", 400, "invalid_request"),
+        (gzip.compress(b'{"events": []}', mtime=0)[:-4], "gzip", 400, "invalid_request"),
         (b"", "gzip", 400, "invalid_request"),
         (b'{"events": []}', "br", 415, "unsupported_media_type"),
-        (gzip.compress(b" " * (api.MOST_BYTES + 1)), "gzip", 413, "batch_too_large"),
+        (gzip.compress(b" " * (api.MOST_BYTES + 1), mtime=0), "gzip", 413, "batch_too_large"),
     ],
 )
 def test_what_cannot_be_unpacked_within_bounds_is_refused(body: bytes, encoding: str, status: int, code: str) -> None:

@@ -151,7 +151,7 @@ def test_a_lost_credential_is_replaced_and_accepted_no_more(state: Path) -> None
 def test_a_credential_that_cannot_be_written_registers_nothing(state: Path) -> None:
     bootstrap.run(directory=state / "keys", now=NOW)
     with pytest.raises(FileNotFoundError):
-        bootstrap.ensure_embedded_gateway(state / "missing" / "gateway.credential")
+        bootstrap.ensure_embedded_gateway(state / "missing" / "gateway.credential", "http://127.0.0.1:8001")
     assert not Gateway.objects.exists()
 
 

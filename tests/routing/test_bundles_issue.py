@@ -98,6 +98,9 @@ def test_a_write_that_changes_no_content_issues_nothing(django_assert_num_querie
         deputy=None,
         retention_days=30,
         cost_centre=None,
+        people_affected="",
+        rationale="",
+        review_due=None,
         by=cast.lead,
     )
 

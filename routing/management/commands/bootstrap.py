@@ -28,7 +28,7 @@ class Command(BaseCommand):
             with audit.during(auth_method="command"):
                 made = bootstrap.run(directory=Path(settings.KEYS), now=timezone.now())
                 if runs_gateway:
-                    made += bootstrap.ensure_embedded_gateway(state / bootstrap.CREDENTIAL)
+                    made += bootstrap.ensure_embedded_gateway(state / bootstrap.CREDENTIAL, settings.GATEWAY_URL)
         except KeysMissingError as error:
             raise CommandError(str(error)) from error
         for line in made or ["nothing was missing"]:
