@@ -45,7 +45,7 @@ def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Envir
         registry(environment),
         data_class=msgspec.convert(workflow.data_class, engine.policy.DataClass),
         risk=msgspec.convert(workflow.risk, engine.policy.Risk),
-        team=guards(workflow),
+        guards=guards(workflow),
     )
     problems = [*problems, *_review_problems(policy)]
     if problems:

@@ -10,6 +10,7 @@ from psycopg.types.json import Jsonb
 
 from governance.models import Gateway
 from ledger import batches
+from ledger.models import Decision
 from smallfirst import records
 
 COLUMNS = (
@@ -33,6 +34,26 @@ COLUMNS = (
     ("tier", "text"),
     ("review_id", "uuid"),
     ("triage", "text"),
+    ("mode", "text"),
+    ("observed_model", "text"),
+    ("observed_tier", "text"),
+    ("observed_ladder", "jsonb"),
+    ("observed_clause", "text"),
+)
+
+# What a row holds under the same name and in the same form as the record.
+SAME = (
+    "step",
+    "run",
+    "facts",
+    "signals",
+    "state",
+    "snapshot",
+    "attempts",
+    "outcome",
+    "kept_model",
+    "tier",
+    "triage",
 )
 
 INSERT = """
@@ -61,6 +82,30 @@ def record(*, batch: Sequence[msgspec.Raw], gateway: Gateway, now: datetime) -> 
     return records.Receipt(accepted=accepted, repeated=len(rows) - accepted, refused=tuple(refused))
 
 
+def wire(row: Decision) -> records.Decision:
+    """Return a stored decision as its gateway reported it: all that a replay needs, and what must come out of it."""
+    observed = None
+    if row.mode == Decision.Mode.OBSERVE:
+        observed = {
+            "model": row.observed_model,
+            "tier": row.observed_tier,
+            "ladder": row.observed_ladder,
+            "clause": row.observed_clause,
+        }
+    fields = {
+        "id": str(row.id),
+        "at": records.moment_text(row.occurred_at),
+        "workflow": str(row.workflow_id),
+        "environment": str(row.environment_id),
+        "key": str(row.key_id),
+        "policy_version": str(row.policy_version_id) if row.policy_version_id else None,
+        "review": str(row.review_id) if row.review_id else None,
+        "observed": observed,
+        **{name: getattr(row, name) for name in SAME},
+    }
+    return msgspec.convert(fields, records.Decision)
+
+
 def _fault(decision: records.Decision) -> tuple[str, str] | None:
     if UUID(decision.id).version != 7:
         return "id", "A decision's id is a UUIDv7: the ledger keeps decisions by it."
@@ -70,10 +115,11 @@ def _fault(decision: records.Decision) -> tuple[str, str] | None:
         datetime.fromisoformat(decision.at)
     except ValueError:
         return "at", "There is no such day or time."
-    return None
+    return records.observed_fault(decision)
 
 
 def _row(decision: records.Decision, gateway: Gateway, now: datetime) -> tuple[Any, ...]:
+    observed = decision.observed
     return (
         UUID(decision.id),
         datetime.fromisoformat(decision.at),
@@ -95,8 +141,13 @@ def _row(decision: records.Decision, gateway: Gateway, now: datetime) -> tuple[A
         decision.tier,
         UUID(decision.review) if decision.review else None,
         decision.triage,
+        Decision.Mode.ENFORCE.value if observed is None else Decision.Mode.OBSERVE.value,
+        observed.model if observed else None,
+        observed.tier if observed else None,
+        _json(observed.ladder) if observed else None,
+        observed.clause if observed else None,
     )
 
 
-def _json(value: msgspec.Struct | tuple[msgspec.Struct, ...]) -> Jsonb:
+def _json(value: msgspec.Struct | tuple[msgspec.Struct | str, ...]) -> Jsonb:
     return Jsonb(value, msgspec.json.encode)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import models
 
 from governance import canonical
-from governance.models import Endpoint, Environment, Mode, Model, ModelVersion, PolicyHead, Provider, Workflow
+from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Provider, Workflow
 from ledger import prices
 from ledger.models import Price
 from routing import stamps
@@ -44,14 +44,14 @@ class Content:
 
 
 def make(environment: Environment, *, now: datetime) -> Content:
-    """Return the snapshot of what is live in an environment: workflows whose policy is enforced, and the register.
+    """Return the snapshot of what is live in an environment: workflows with their policies and modes, and the register.
 
     Of an endpoint's secret only the reference stands in it. Raises SnapshotError where the engine could not read it:
     such a snapshot must reach no gateway.
     """
     endpoints = list(Endpoint.objects.served_in(environment))
     document = {
-        "workflows": [_workflow(head) for head in PolicyHead.objects.live_in(environment).filter(mode=Mode.ENFORCE)],
+        "workflows": [_workflow(head) for head in PolicyHead.objects.live_in(environment)],
         "models": [_model(version) for version in _current_versions()],
         "endpoints": [_endpoint(endpoint) for endpoint in endpoints],
         "prices": _prices(endpoints, now),

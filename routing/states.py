@@ -15,6 +15,7 @@ from routing.bundles import next_serial
 from routing.keys import Keys
 from routing.models import StateFeed
 from smallfirst.documents import FORMAT, StateKey, StatePayload, Stops
+from smallfirst.engine.facts import KeyPurpose
 from smallfirst.seal import sign_envelope
 
 LIFE = timedelta(hours=1)
@@ -84,8 +85,13 @@ def _content(environment: Environment) -> tuple[tuple[StateKey, ...], Stops]:
     usable = ApiKey.objects.usable().filter(environment=environment).order_by("id")
     return (
         tuple(
-            StateKey(id=str(key), sha256=sha256, workflow=str(workflow))
-            for key, sha256, workflow in usable.values_list("id", "sha256", "workflow_id")
+            StateKey(
+                id=str(key.id),
+                sha256=key.sha256,
+                workflow=str(key.workflow_id),
+                purpose=msgspec.convert(key.purpose, KeyPurpose),
+            )
+            for key in usable.only("id", "sha256", "workflow_id", "purpose")
         ),
         Stops(
             models=_newest_ids(Model.objects.filter(state=Model.State.RETIRED)),

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from smallfirst.engine.decision import Decision as Decision
 from smallfirst.engine.facts import Id
-from smallfirst.engine.policy import ANY_STEP, AnswerForm, Expiry, Name, Text, Tier, Tokens
+from smallfirst.engine.policy import ANY_STEP, AUTO, AnswerForm, Expiry, Name, Text, Tier, Tokens
 from smallfirst.engine.reading import shape_problem
 
 T = TypeVar("T")
@@ -248,6 +248,22 @@ def _decision_fault(decision: Decision) -> tuple[str, str] | None:
         return "kept_model", "stands, with its tier, exactly where the outcome is 'kept'"
     if (decision.outcome == "person") != (decision.review is not None):
         return "review", "stands exactly where the outcome is 'person'"
+    return observed_fault(decision)
+
+
+def observed_fault(decision: Decision) -> tuple[str, str] | None:
+    """Say what a watched policy cannot have done, as field and words: it starts at its ladder's first, or refuses."""
+    observed = decision.observed
+    if observed is None:
+        return None
+    if decision.facts.model == AUTO or decision.facts.purpose == "evaluation":
+        return "observed", "stands only where a request names the model that serves it"
+    if (observed.model is None) != (observed.clause is not None):
+        return "observed.clause", "stands exactly where no model would have been asked"
+    if (observed.model is None) != (observed.tier is None):
+        return "observed.tier", "stands exactly where a model would have been asked"
+    if observed.ladder[:1] != (() if observed.model is None else (observed.model,)):
+        return "observed.ladder", "begins with the model that would have been asked first"
     return None
 
 

@@ -11,6 +11,7 @@ from smallfirst.engine.decide import (
     replan,
     replay,
     streams,
+    would_have,
 )
 from smallfirst.engine.decision import (
     Climb,
@@ -19,6 +20,7 @@ from smallfirst.engine.decision import (
     Keep,
     LeftOut,
     Move,
+    Observed,
     Person,
     Plan,
     PlannedEndpoint,
@@ -48,6 +50,7 @@ __all__ = [
     "LeftOut",
     "Model",
     "Move",
+    "Observed",
     "Part",
     "Person",
     "Plan",
@@ -87,4 +90,5 @@ __all__ = [
     "sentences",
     "streams",
     "validate",
+    "would_have",
 ]

@@ -19,7 +19,19 @@ from smallfirst.engine.guards import (
     least_latency,
     model_barrier,
 )
-from smallfirst.engine.policy import ANY_STEP, DATA_CLASS_RANK, RISK_RANK, Guards, Pin, Policy, Rule, Step, StepIs, Then
+from smallfirst.engine.policy import (
+    ANY_STEP,
+    DATA_CLASS_RANK,
+    RISK_RANK,
+    Guards,
+    Limits,
+    Pin,
+    Policy,
+    Rule,
+    Step,
+    StepIs,
+    Then,
+)
 from smallfirst.engine.snapshot import Endpoint, Model, Price, SnapshotDocument, Workflow
 
 T = TypeVar("T")
@@ -69,7 +81,11 @@ class CompiledStep(Output, frozen=True):
 
 
 class CompiledWorkflow(Output, frozen=True):
-    """A workflow's policy ready for deciding; ranks and ceilings are the narrowest of all levels above the rules."""
+    """A workflow's policy ready for deciding; ranks and ceilings are the narrowest of all levels above the rules.
+
+    ``watched`` is None where the policy is enforced. In observe mode, requests that name a model are served by it: the
+    workflow under a policy that asks for nothing but the steps' deadlines, so that all above it still holds.
+    """
 
     id: str
     slug: str
@@ -82,6 +98,7 @@ class CompiledWorkflow(Output, frozen=True):
     max_cost: Decimal | None
     max_latency_ms: int | None
     steps: dict[str, CompiledStep]
+    watched: "CompiledWorkflow | None"
 
 
 class Snapshot(Output, frozen=True):
@@ -164,13 +181,29 @@ def keep_from_of(step: Step, model: str) -> float | None:
 
 
 def _compile_workflow(row: Workflow, organisation: Guards | None, snapshot: Snapshot) -> CompiledWorkflow:
-    levels = (("the organisation", organisation), ("the team", row.guards), ("the policy", row.policy.guards))
+    compiled = _compile_policy(row, row.policy, organisation, snapshot)
+    if row.mode == "enforce":
+        return compiled
+    watched = _compile_policy(row, _asking_nothing(row.policy), organisation, snapshot)
+    return msgspec.structs.replace(compiled, watched=watched)
+
+
+def _asking_nothing(policy: Policy) -> Policy:
+    """Return a policy that serves each named model in any step; of a policy only the steps' deadlines are left."""
+    steps = [
+        Step(name=step.name, ladder=(), limits=Limits(deadline_ms=step.limits.deadline_ms)) for step in policy.steps
+    ]
+    return Policy(format=1, pin="allow", steps=(*steps, Step(name=ANY_STEP, ladder=())))
+
+
+def _compile_policy(row: Workflow, policy: Policy, organisation: Guards | None, snapshot: Snapshot) -> CompiledWorkflow:
+    levels = (("the organisation", organisation), ("the workflow", row.guards), ("the policy", policy.guards))
     sources = tuple(Source(name, guards) for name, guards in levels if guards is not None)
     return CompiledWorkflow(
         id=row.id,
         slug=row.slug,
         policy_version=PolicyNumber(row.policy_version.id, row.policy_version.number),
-        pin=row.policy.pin,
+        pin=policy.pin,
         data_class=DATA_CLASS_RANK[row.data_class],
         risk=RISK_RANK[row.risk],
         sources=sources,
@@ -178,7 +211,8 @@ def _compile_workflow(row: Workflow, organisation: Guards | None, snapshot: Snap
         max_cost=least_cost(sources),
         max_latency_ms=least_latency(sources),
         # Reversed, because of two steps of one name the first holds.
-        steps={step.name: _compile_step(step, row.policy, sources, snapshot) for step in reversed(row.policy.steps)},
+        steps={step.name: _compile_step(step, policy, sources, snapshot) for step in reversed(policy.steps)},
+        watched=None,
     )
 
 

@@ -23,6 +23,7 @@ from smallfirst.engine.decision import (
 from smallfirst.engine.facts import AttemptSignals, Facts, Signals, State
 from smallfirst.engine.guards import EXACT
 from smallfirst.engine.plan import plan
+from smallfirst.engine.policy import AUTO
 from smallfirst.engine.words import share, told_apart
 
 # Outcomes after which another endpoint of the same model may do better.
@@ -132,6 +133,7 @@ def conclude(
         tier=None if rung is None else rung.tier,
         review=review if outcome == "person" else None,
         triage=planned.triage,
+        observed=planned.observed,
     )
 
 
@@ -141,11 +143,13 @@ def encode(decision: Decision) -> bytes:
     A field that came after the first release stands only where it says something, so that older decisions keep their
     bytes.
     """
-    if decision.facts.purpose != "application":
-        return _ENCODER.encode(decision)
-    facts = msgspec.structs.asdict(decision.facts)
-    del facts["purpose"]
-    return _ENCODER.encode(msgspec.structs.asdict(decision) | {"facts": facts})
+    fields = msgspec.structs.asdict(decision)
+    if decision.observed is None:
+        del fields["observed"]
+    if decision.facts.purpose == "application":
+        fields["facts"] = msgspec.structs.asdict(decision.facts)
+        del fields["facts"]["purpose"]
+    return _ENCODER.encode(fields)
 
 
 def replay(decision: Decision, snapshot: Snapshot) -> Decision:
@@ -171,14 +175,28 @@ def replay(decision: Decision, snapshot: Snapshot) -> Decision:
 
 def replan(decision: Decision, snapshot: Snapshot) -> Plan | Refusal:
     """Return the plan behind a stored decision, having walked its attempts. Raises ReplayError as ``replay`` does."""
-    if decision.snapshot != snapshot.digest:
-        raise ReplayError(f"the decision was made under snapshot {decision.snapshot}, not {snapshot.digest}")
+    _check_snapshot(decision, snapshot)
     planned = plan(decision.facts, decision.signals, decision.state, snapshot)
     for index, attempt in enumerate(decision.attempts):
         move = planned if isinstance(planned, Refusal) else next(planned, decision.attempts[:index])
         if not isinstance(move, Climb) or (move.rung, move.endpoint) != (attempt.rung, attempt.endpoint):
             raise ReplayError(f"attempts[{index}] is not what the plan asks at that point")
     return planned
+
+
+def would_have(decision: Decision, snapshot: Snapshot) -> Plan | Refusal:
+    """Return the plan of the same request, had it left the choice of the model to the policy and that been in force.
+
+    Raises ReplayError when the decision names another snapshot.
+    """
+    _check_snapshot(decision, snapshot)
+    left_open = msgspec.structs.replace(decision.facts, model=AUTO, purpose="application")
+    return plan(left_open, decision.signals, decision.state, snapshot)
+
+
+def _check_snapshot(decision: Decision, snapshot: Snapshot) -> None:
+    if decision.snapshot != snapshot.digest:
+        raise ReplayError(f"the decision was made under snapshot {decision.snapshot}, not {snapshot.digest}")
 
 
 def _position(plan: Plan, attempt: AttemptSignals) -> int:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from smallfirst.engine.facts import AttemptSignals, Facts, Id, Input, Signals, State
-from smallfirst.engine.policy import Difficulty, Gate, Limits, Name, Review, Tier
+from smallfirst.engine.policy import Difficulty, Gate, Limits, Name, Names, Review, Tier
 
 # Clauses that leave a candidate out for now; all others, bar the second line, are the guards' doing.
 STATE_CLAUSES = ("stopped", "breaker_open")
@@ -68,13 +68,27 @@ class PolicyNumber(Output, frozen=True):
     number: int
 
 
+class Observed(Input, frozen=True, kw_only=True):
+    """What a policy that is only watched would have done, had the choice of the model been left to it.
+
+    ``model`` and ``tier`` are of the rung where it would have started, ``ladder`` the models from there up. Where it
+    would have refused, ``clause`` says by what, and there is no model.
+    """
+
+    model: Name | None = None
+    tier: Tier | None = None
+    ladder: Names = ()
+    clause: Name | None = None
+
+
 class Plan(Output, frozen=True):
     """The ladder of one request after every guard; ``start`` is the index of the rung that is asked first.
 
     ``rules`` are the names of all rules that fired, ``left_out`` every candidate that is not in ``rungs``. ``gate`` is
     None when the first rung that answers is kept. ``review`` is None when no person is ever asked, and its ``when`` is
     ``always`` when ``review_rule`` asks for a person. ``start_rule`` is the rule that chose the start, where one did.
-    ``limits`` are those in force; ``max_cost`` is the narrowest ceiling, USD.
+    ``limits`` are those in force; ``max_cost`` is the narrowest ceiling, USD. ``observed`` stands where the policy was
+    only watched.
     """
 
     policy_version: PolicyNumber
@@ -90,6 +104,7 @@ class Plan(Output, frozen=True):
     review_rule: str | None
     limits: Limits
     max_cost: Decimal | None
+    observed: Observed | None = None
 
 
 class Refusal(Output, frozen=True):
@@ -107,6 +122,7 @@ class Refusal(Output, frozen=True):
     clause: str
     text: str
     left_out: tuple[LeftOut, ...] = ()
+    observed: Observed | None = None
 
 
 class Keep(Output, frozen=True):
@@ -143,7 +159,7 @@ class Decision(Input, frozen=True, kw_only=True):
 
     ``at`` is RFC 3339 in UTC with microseconds; ``key``, ``environment`` and ``workflow`` are ids, ``snapshot`` is a
     SHA-256 in hex. ``outcome``: ``kept`` a model's answer, ``person`` (then ``review`` is the review's id), ``failed``
-    or ``refused``.
+    or ``refused``. ``observed`` stands exactly where the policy was only watched.
     """
 
     id: Id
@@ -164,3 +180,4 @@ class Decision(Input, frozen=True, kw_only=True):
     tier: Tier | None
     review: Id | None
     triage: Difficulty
+    observed: Observed | None = None

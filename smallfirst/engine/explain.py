@@ -1,7 +1,7 @@
 """A stored decision in plain English, found by deciding it again."""
 
 from smallfirst.engine.compiled import CompiledWorkflow, Snapshot
-from smallfirst.engine.decide import doubt, next, replan  # noqa: A004 - the design's word for it
+from smallfirst.engine.decide import doubt, next, replan, would_have  # noqa: A004 - the design's word for it
 from smallfirst.engine.decision import Climb, Decision, Fail, Figures, Keep, LeftOut, Person, Plan, Reason, Refusal
 from smallfirst.engine.facts import AttemptSignals, Signals
 from smallfirst.engine.policy import ANY_STEP, AUTO
@@ -23,13 +23,15 @@ def explain(decision: Decision, snapshot: Snapshot) -> list[Reason]:
     """
     planned = replan(decision, snapshot)
     reasons = [_under_policy(planned, decision, snapshot)]
+    if planned.observed is not None:
+        reasons.append(_would_have(decision, snapshot))
     reasons += [Reason("rule", f"Rule '{name}' fired.", {"rule": name}) for name in planned.rules]
     reasons += [_left_out(one) for one in planned.left_out]
     if isinstance(planned, Refusal):
         reasons.append(Reason(planned.code, f"Refused: {planned.text.rstrip('.')}.", {"clause": planned.clause}))
         return reasons
     if decision.facts.model != AUTO:
-        reasons.append(_pinned(decision, snapshot.workflows[decision.workflow]))
+        reasons.append(_pinned(planned, decision, snapshot.workflows[decision.workflow]))
     if planned.start > 0:
         reasons.append(_entered(planned, decision.signals))
     if not decision.attempts:
@@ -46,15 +48,36 @@ def _under_policy(planned: Plan | Refusal, decision: Decision, snapshot: Snapsho
         return Reason("policy", "No policy decided: the bundle did not hold the workflow.", {"version": None})
     number, slug = planned.policy_version.number, snapshot.workflows[decision.workflow].slug
     where = "for a request that names no step" if decision.step == ANY_STEP else f"for step '{decision.step}'"
-    return Reason("policy", f"Policy version {number} of {slug} decided, {where}.", {"version": number})
+    did = "decided" if planned.observed is None else "was only watched"
+    return Reason("policy", f"Policy version {number} of {slug} {did}, {where}.", {"version": number})
+
+
+def _would_have(decision: Decision, snapshot: Snapshot) -> Reason:
+    """Say what a policy that was only watched would have done."""
+    would = would_have(decision, snapshot)
+    if isinstance(would, Refusal):
+        sentence = f"It would have refused the request: {would.text.rstrip('.')}."
+        return Reason("observed", sentence, {"model": None, "tier": None, "clause": would.clause})
+    first, *above = would.rungs[would.start :]
+    sentence = f"It would have started at {first.model} ({first.tier})"
+    further = [rung.model for rung in above]
+    if would.review is not None and would.review.when == "unsure":
+        further.append("a person")
+    if further:
+        sentence += f" and could have climbed to {listed(further)}"
+    if would.review is not None and would.review.when == "always":
+        sentence += "; a person would have released the answer"
+    return Reason("observed", f"{sentence}.", {"model": first.model, "tier": first.tier, "clause": None})
 
 
 def _left_out(one: LeftOut) -> Reason:
     return Reason("left_out", f"{one.model} left out: {one.text}.", {"model": one.model, "clause": one.clause})
 
 
-def _pinned(decision: Decision, workflow: CompiledWorkflow) -> Reason:
+def _pinned(planned: Plan, decision: Decision, workflow: CompiledWorkflow) -> Reason:
     model = decision.facts.model
+    if planned.observed is not None:
+        return Reason("pin", f"{model} was asked for by name and served as asked.", {"model": model})
     if decision.facts.purpose == "evaluation":
         sentence = f"{model} was asked alone, to be measured: no gate looked at its answer, and no person."
         return Reason("pin", sentence, {"model": model})

@@ -12,6 +12,7 @@ from smallfirst.engine.decision import (
     MISSING_CLAUSES,
     STATE_CLAUSES,
     LeftOut,
+    Observed,
     Output,
     Plan,
     PlannedEndpoint,
@@ -72,13 +73,42 @@ def plan(facts: Facts, signals: Signals, state: State, snapshot: Snapshot) -> Pl
     """Return the ladder for one request, or why no model may be asked.
 
     The same arguments always give the same result. Data class and risk are those of the facts, raised to what the
-    workflow declares and its guards ask for.
+    workflow declares and its guards ask for. Where the policy is only watched, a registered model that the request
+    names is all that is asked.
     """
     difficulty = triage(signals)
     workflow = snapshot.workflows.get(facts.workflow)
     if workflow is None:
         text = "this workflow is not in the bundle"
         return Refusal(None, facts.step, (), difficulty, "no_model_available", "workflow", text)
+    if workflow.watched is None or not _watches(facts, snapshot):
+        return _decided(facts, signals, state, snapshot, workflow, difficulty)
+    served = _decided(facts, signals, state, snapshot, workflow.watched, difficulty)
+    would = _decided(msgspec.structs.replace(facts, model=AUTO), signals, state, snapshot, workflow, difficulty)
+    return msgspec.structs.replace(served, observed=_observed(would))
+
+
+def _watches(facts: Facts, snapshot: Snapshot) -> bool:
+    """Say whether a policy in observe mode stands aside: not where the choice is left to it, nor from a measurement."""
+    return facts.model != AUTO and facts.model in snapshot.models and facts.purpose != "evaluation"
+
+
+def _observed(would: Plan | Refusal) -> Observed:
+    if isinstance(would, Refusal):
+        return Observed(clause=would.clause)
+    ladder = would.rungs[would.start :]
+    return Observed(model=ladder[0].model, tier=ladder[0].tier, ladder=tuple([rung.model for rung in ladder]))
+
+
+def _decided(
+    facts: Facts,
+    signals: Signals,
+    state: State,
+    snapshot: Snapshot,
+    workflow: CompiledWorkflow,
+    difficulty: Difficulty,
+) -> Plan | Refusal:
+    """Plan a request under the policy of one compiled workflow."""
     step = workflow.steps.get(facts.step) or workflow.steps.get(ANY_STEP)
     if step is None:
         text = f"the policy has no step '{facts.step}'"

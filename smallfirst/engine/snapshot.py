@@ -20,6 +20,8 @@ from smallfirst.engine.policy import (
     Tier,
 )
 
+Mode = Literal["enforce", "observe"]
+
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of a snapshot's rows: immutable, and an unknown field makes the reader refuse the snapshot."""
@@ -33,11 +35,15 @@ class Version(Entry, frozen=True, kw_only=True):
 
 
 class Workflow(Entry, frozen=True, kw_only=True):
-    """A workflow with its declared class and risk and its policy; ``guards`` hold for it whatever the policy says."""
+    """A workflow with its declared class and risk and its policy; ``guards`` hold for it whatever the policy says.
+
+    In mode ``enforce`` the policy decides. In mode ``observe`` a model that a request names is served as asked, and the
+    decision says what the policy would have done.
+    """
 
     id: Id
     slug: Name
-    mode: Literal["enforce"]
+    mode: Mode
     risk: Risk
     data_class: DataClass
     policy_version: Version

@@ -46,12 +46,13 @@ def validate(
     *,
     data_class: DataClass = "public",
     risk: Risk = "minimal",
-    team: Guards | None = None,
+    guards: Guards | None = None,
 ) -> list[Problem]:
     """Return every problem of a policy for a workflow of this declared class and risk; an empty list when it is sound.
 
-    ``registry`` holds the models, endpoints and prices of the environment and the organisation's guards; ``team`` the
-    team's. Problems of shape come alone, since sense can be judged only in what has the right shape.
+    ``registry`` holds the models, endpoints and prices of the environment and the organisation's guards; ``guards``
+    hold for the workflow whatever its policy says. Problems of shape come alone, since sense can be judged only in what
+    has the right shape.
     """
     if not isinstance(document, Policy):
         try:
@@ -65,7 +66,7 @@ def validate(
         *_rules_problems(document, models),
     ]
     if not problems:
-        problems += _service_problems(document, registry, data_class, risk, team)
+        problems += _service_problems(document, registry, data_class, risk, guards)
     return problems
 
 
@@ -236,7 +237,7 @@ def _unknown_model(path: str, name: str, models: Mapping[str, Model]) -> Problem
 
 
 def _service_problems(
-    policy: Policy, registry: Registry, data_class: DataClass, risk: Risk, team: Guards | None
+    policy: Policy, registry: Registry, data_class: DataClass, risk: Risk, guards: Guards | None
 ) -> Iterator[Problem]:
     """Find what can never serve: a step under the guards above the rules, or one that a rule's guards leave empty."""
 
@@ -250,7 +251,7 @@ def _service_problems(
             data_class=data_class,
             policy_version=Version(id=NOBODY, number=1),
             policy=tried,
-            guards=team,
+            guards=guards,
         )
         document = SnapshotDocument(
             models=registry.models,

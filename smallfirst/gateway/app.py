@@ -174,9 +174,10 @@ def _models(admitted: Admitted) -> dict[str, object]:
     """OpenAI's list of models: `auto`, and those that this key's workflow may use at this moment."""
     purpose = admitted.key.purpose
     names = {AUTO} if admitted.workflow and purpose != "evaluation" else set()
-    if admitted.workflow is not None:
-        named = admitted.workflow.pin == "allow" or purpose == "evaluation"
-        for step in admitted.workflow.steps:
+    workflow = admitted.workflow
+    if workflow is not None:
+        named = workflow.pin == "allow" or workflow.watched is not None or purpose == "evaluation"
+        for step in workflow.steps:
             for model in [AUTO, *admitted.bundle.snapshot.models] if named else [AUTO]:
                 facts = Facts(workflow=admitted.key.workflow, step=step, model=model, purpose=purpose)
                 planned = plan(facts, Signals(), admitted.state, admitted.bundle.snapshot)

@@ -18,6 +18,7 @@ from smallfirst.engine import decide
 from smallfirst.engine.decision import Climb, Fail, Keep, Move, Person, Plan, Refusal
 from smallfirst.engine.facts import AttemptSignals, Facts
 from smallfirst.engine.plan import plan as plan_of
+from smallfirst.engine.policy import AUTO
 from smallfirst.gateway import answers
 from smallfirst.gateway.admission import RETRY_SECONDS, Admitted
 from smallfirst.gateway.attempts import Attempt, new_attempt, total_cost
@@ -52,11 +53,17 @@ async def answer(exchange: Exchange, admitted: Admitted, services: Services) -> 
     raw = await exchange.read_body()
     request = read_chat(raw)
     async with exchange.cancelled_when_left():
-        if services.reviews.any_of(admitted.key.id):
+        if services.reviews.any_of(admitted.key.id) and not _served_as_asked(request, admitted):
             case = services.reviews.get(review_id(admitted.key.id, request_digest(raw)))
             if case is not None:
                 return await answer_from_review(exchange, request, case, services)
         return await Chat(exchange, admitted, services, request, raw, decision_id).run()
+
+
+def _served_as_asked(request: ChatRequest, admitted: Admitted) -> bool:
+    """Whether the workflow's policy is only watched, so that no review of earlier days may answer either."""
+    workflow = admitted.workflow
+    return workflow is not None and workflow.watched is not None and request.body.model != AUTO
 
 
 async def answer_from_review(exchange: Exchange, request: ChatRequest, case: Case, services: Services) -> None:

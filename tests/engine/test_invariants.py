@@ -107,7 +107,7 @@ def test_whatever_may_be_asked_passes_every_guard_of_every_level(
 
 
 @often
-@given(some.policies(), some.registries(), requests, levels, some.guards(), st.sampled_from(("top", "team", "policy")))
+@given(some.policies(), some.registries(), requests, levels, some.guards(), st.sampled_from(("top", "own", "policy")))
 def test_a_further_guard_never_adds_a_candidate(
     policy: Policy, registry: Registry, request: Request, level: dict[str, Any], further: Guards, where: str
 ) -> None:
@@ -124,8 +124,8 @@ def test_a_further_guard_never_adds_a_candidate(
         bare_registry = msgspec.structs.replace(registry, guards=further)
     if where == "policy":
         bare_policy = msgspec.structs.replace(policy, guards=further)
-    team = further if where == "team" else None
-    assert candidates(bare_policy, bare_registry, request, level | {"guards": team}) <= before
+    own = further if where == "own" else None
+    assert candidates(bare_policy, bare_registry, request, level | {"guards": own}) <= before
 
 
 @often
@@ -263,7 +263,7 @@ def test_a_policy_without_problems_serves_each_of_its_steps_and_one_that_serves_
     ]
 
     problems = engine.validate(
-        policy, registry, data_class=level["data_class"], risk=level["risk"], team=level["guards"]
+        policy, registry, data_class=level["data_class"], risk=level["risk"], guards=level["guards"]
     )
 
     assert all(problem.path and problem.message and problem.fix for problem in problems)

@@ -255,11 +255,11 @@ def test_every_level_of_guards_is_asked() -> None:
 
     assert left_out_of(refusal) == {
         "lexicon": ("models", "rule 'x' does not allow this model"),
-        "minilm": ("licence", "the team does not allow licence Apache-2.0"),
+        "minilm": ("licence", "the workflow does not allow licence Apache-2.0"),
         "grand": ("models", "the organisation does not allow this model"),
     }
     assert (refusal.code, refusal.clause) == ("not_allowed", "models")
-    assert refusal.text.startswith("lexicon: rule 'x' does not allow this model; minilm: the team")
+    assert refusal.text.startswith("lexicon: rule 'x' does not allow this model; minilm: the workflow")
 
 
 def test_a_guard_leaves_out_single_endpoints() -> None:

@@ -343,10 +343,10 @@ def test_a_step_that_can_never_serve_is_named_with_what_is_in_its_way() -> None:
     [
         ({"data_class": "restricted"}, "data class restricted is not allowed there"),
         ({"risk": "unacceptable"}, "an unacceptable risk is never served"),
-        ({"team": Guards(models=("grand",))}, "the team does not allow this model"),
+        ({"guards": Guards(models=("grand",))}, "the workflow does not allow this model"),
     ],
 )
-def test_what_the_workflow_declares_and_its_team_allows_counts_too(workflow: dict[str, Any], clause: str) -> None:
+def test_what_the_workflow_declares_and_allows_counts_too(workflow: dict[str, Any], clause: str) -> None:
     policy = make_policy(make_step(ladder=(Rung(model="lexicon"),)))
 
     ((path, message, _),) = problems(policy, **workflow)

@@ -45,7 +45,7 @@ def test_a_snapshot_is_read_with_the_digest_of_its_text() -> None:
     assert [endpoint.id for endpoint in snapshot.served["minilm"]] == [MINILM, MINILM_SPARE]
 
 
-def test_guards_of_organisation_and_team_may_be_absent_from_the_text() -> None:
+def test_guards_of_organisation_and_workflow_may_be_absent_from_the_text() -> None:
     rows = msgspec.to_builtins(DOCUMENT)
     del rows["guards"], rows["workflows"][0]["guards"]
 
@@ -56,7 +56,7 @@ def test_guards_of_organisation_and_team_may_be_absent_from_the_text() -> None:
     ("place", "value", "message"),
     [
         (("unheard_of",), 1, "unknown field `unheard_of`"),
-        (("workflows", 0, "mode"), "observe", "Invalid enum value 'observe'"),
+        (("workflows", 0, "mode"), "dream", "Invalid enum value 'dream'"),
         (("workflows", 0, "policy", "format"), 2, "Invalid enum value 2"),
         (("workflows", 0, "policy", "steps", 0, "sorcery"), True, "unknown field `sorcery`"),
         (("models", 0, "tier"), "huge", r"\$.models\[0\].tier"),

@@ -79,6 +79,7 @@ def furnished(world: World) -> World:
     )
     rule = {"name": "restricted stays here", "when": [{"type": "risk", "at_least": "high"}], "then": {"refuse": "no"}}
     world.add("ruled", step(ladder=("small",)), rules=[rule])
+    world.add("watched", step(gate=GATE, review=REVIEW), rules=[rule], pin="refuse", mode="observe")
     for slug in ("refusing", "reviewed", "always", "ruled"):
         world.tokens[f"{slug}:evaluation"] = world.add_key(slug, purpose="evaluation")
     world.tokens["refusing:trial"] = world.add_key("refusing", purpose="trial")

@@ -105,14 +105,14 @@ class World:
         self.endpoints.append(self._endpoint("free"))
         self.unpriced = {"free"}
 
-    def add(self, slug: str, *steps: dict[str, Any], pin: str = "replace", **parts: Any) -> str:
+    def add(self, slug: str, *steps: dict[str, Any], pin: str = "replace", mode: str = "enforce", **parts: Any) -> str:
         """A workflow with this policy and a key for it; returns the key's token."""
         workflow, version = new_id(), new_id()
         self.workflows.append(
             {
                 "id": workflow,
                 "slug": slug,
-                "mode": "enforce",
+                "mode": mode,
                 "risk": "limited",
                 "data_class": "internal",
                 "policy_version": {"id": version, "number": 7},

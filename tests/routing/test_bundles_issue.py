@@ -19,9 +19,9 @@ from ledger import prices
 from routing import bundles, keys
 from routing.keys import KeysMissingError
 from routing.models import Bundle, Snapshot
-from smallfirst.engine.compiled import SnapshotError, read_snapshot
+from smallfirst.engine.compiled import CompiledWorkflow, SnapshotError, read_snapshot
 from smallfirst.seal import open_envelope
-from tests.cast import approve, make_cast, make_change, make_environment, make_live
+from tests.cast import approve, make_cast, make_change, make_document, make_environment, make_live
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installation_keys")]
 
@@ -54,6 +54,28 @@ def test_a_bundle_says_what_is_live() -> None:
     event = AuditEvent.objects.about(bundle).get()
     assert (event.action, event.actor_name) == ("bundles.issue", "bundles")
     assert event.after == {"serial": bundle.serial, "snapshot": bundle.snapshot_id}
+
+
+def test_a_policy_that_is_only_watched_is_in_the_bundle_and_to_enforce_it_is_another() -> None:
+    cast, now = make_cast(), timezone.now()
+
+    def live(mode: str) -> CompiledWorkflow:
+        change = changes.propose(
+            workflow=cast.workflow,
+            environment=cast.production,
+            document=make_document(),
+            title=f"To {mode}",
+            note="",
+            by=cast.integrator,
+            mode=mode,
+        )
+        changes.activate(change=approve(change, cast.owner), by=cast.lead)
+        text = str(opened(bundles.current(cast.production, now=now), now)["snapshot"])
+        return read_snapshot(text.encode()).workflows[str(cast.workflow.id)]
+
+    assert live("observe").watched is not None
+    assert live("enforce").watched is None
+    assert Bundle.objects.count() == 2
 
 
 def test_nothing_changed_costs_two_queries_and_issues_nothing(

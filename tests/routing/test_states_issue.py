@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from governance import accounts, registry, workflows
-from governance.models import AuditEvent, Endpoint
+from governance.models import ApiKey, AuditEvent, Endpoint
 from routing import keys, states
 from routing.models import StateFeed
 from smallfirst.documents import StatePayload
@@ -43,6 +43,18 @@ def test_a_state_names_the_keys_of_its_environment() -> None:
     assert only.sha256 == accounts.token_sha256(token)
     assert token not in state.envelope
     assert payload.expires_at == now + states.LIFE
+
+
+@pytest.mark.parametrize("purpose", [ApiKey.Purpose.TRIAL, ApiKey.Purpose.EVALUATION])
+def test_a_key_of_our_own_says_what_it_is_for(purpose: ApiKey.Purpose) -> None:
+    cast, now = make_cast(), timezone.now()
+    make_key(cast)
+    own, _token = accounts.own_key(workflow=cast.workflow, environment=cast.production, purpose=purpose, by=cast.lead)
+
+    payload = opened(states.issue(cast.production, now=now), now)
+
+    assert {key.id: key.purpose for key in payload.keys}[str(own.id)] == purpose
+    assert sorted(key.purpose for key in payload.keys) == ["application", purpose]
 
 
 def test_nothing_changed_costs_two_queries(django_assert_num_queries: DjangoAssertNumQueries) -> None:
