@@ -5,25 +5,11 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-import msgspec
+
+from smallfirst.held import Answer as Answer
+from smallfirst.held import Unreachable as Unreachable
 
 SECONDS: Final = 10.0
-
-
-class Unreachable(Exception):
-    """The control plane did not answer, or not as agreed; `cause` is a short code for logs and /healthz."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What the control plane said."""
-
-    status: int
-    body: bytes
-    etag: str | None
 
 
 class ControlPlane:

@@ -100,6 +100,21 @@ def test_an_older_serial_is_refused_also_after_a_restart(followed: Followed) -> 
         followed.feed = followed.fresh()
 
 
+def test_two_processes_of_one_directory_keep_the_newest(followed: Followed) -> None:
+    """The slower one has an older document in use; it must not lie on disk for the next start."""
+    slower = followed.fresh()
+    followed.world.bundle_serial = 7
+    followed.offer.bundle = followed.world.bundle()
+    followed.poll()
+    followed.world.bundle_serial = 6
+    followed.offer.bundle = followed.world.bundle()
+    asyncio.run(slower.poll())
+    assert slower.bundle.value is not None
+    assert slower.bundle.value.payload.serial == 6
+    followed.feed = followed.fresh()
+    assert followed.serials() == (7, 5)
+
+
 def test_a_refusal_ends_with_the_next_good_document(followed: Followed) -> None:
     good = followed.offer.bundle
     refused(followed, b"{}", "malformed")
