@@ -2,9 +2,12 @@
 
 import itertools
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from governance import accounts, changes, registry, workflows
+from django.utils import timezone
+
+from governance import accounts, audit, changes, registry, workflows
 from governance.audit import Service
 from governance.models import (
     ApiKey,
@@ -14,10 +17,13 @@ from governance.models import (
     Model,
     PolicyHead,
     Provider,
+    Review,
+    ReviewBody,
     Role,
     Team,
     User,
     Workflow,
+    new_id,
 )
 
 BOOTSTRAP = Service("bootstrap")
@@ -201,3 +207,29 @@ def make_live(cast: Cast, keep_from: float = 0.8) -> PolicyHead:
 def make_key(cast: Cast, name: str = "Shop") -> tuple[ApiKey, str]:
     """An API key of the workflow in production, with its token."""
     return accounts.create_key(workflow=cast.workflow, environment=cast.production, name=name, by=cast.integrator)
+
+
+def make_review(key: ApiKey) -> Review:
+    """A waiting review of the key's workflow, as if a gateway had opened it; nobody can read what is in its box."""
+    now = timezone.now()
+    review = Review.objects.create(
+        id=new_id(),
+        decision=new_id(),
+        workflow=key.workflow,
+        environment=key.environment,
+        key=key,
+        step="sentiment",
+        request_digest="0" * 64,
+        reason_code="unsure",
+        reason_text="No model was sure enough.",
+        title="A case",
+        role="reviewer",
+        respond_by=now + timedelta(minutes=15),
+        expires_at=now + timedelta(hours=1),
+        on_expiry={"action": "refuse", "answer": None},
+        answer={"type": "label", "options": ["positive", "negative"], "schema": None},
+        opened_at=now,
+    )
+    ReviewBody.objects.create(review=review, sealed=b"sealed elsewhere")
+    audit.record(action="reviews.open", actor=BOOTSTRAP, object=review, summary="Opened a case")
+    return review

@@ -34,10 +34,10 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
         return self.filter(retired_at=None)
 
     def with_heads(self) -> Self:
-        """With owner, team, steps and what is live where, in five queries whatever the length."""
+        """With owner, team and what is live where, in four queries whatever the length."""
         return (
             self.select_related("owner", "deputy", "team")
-            .prefetch_related("steps", "heads__version", "heads__environment")
+            .prefetch_related("heads__version", "heads__environment")
             .order_by("name")
         )
 

@@ -292,9 +292,23 @@ def th(context: RequestContext, label: str, sort: str = "", *, num: bool = False
 
 
 @register.inclusion_tag("_parts/paginator.html", takes_context=True)
-def paginator(context: RequestContext, page: "Page[object]", noun: str, one: str = "") -> dict[str, object]:
-    """`{% paginator page "reviews" %}`: where one is in a long list and the way on; filter and sort stay."""
-    return {"page": page, "noun": noun, "one": one or noun.removesuffix("s"), "request": context["request"]}
+def paginator(
+    context: RequestContext, page: "Page[object]", noun: str, one: str = "", *, export: str = ""
+) -> dict[str, object]:
+    """`{% paginator page "reviews" %}`: where one is in a long list and the way on; filter and sort stay.
+
+    `export` names the URL that gives the same list as a file.
+    """
+    request = context["request"]
+    query = request.GET.copy()
+    query.pop("page", None)
+    return {
+        "page": page,
+        "noun": noun,
+        "one": one or noun.removesuffix("s"),
+        "request": request,
+        "export": f"{reverse(export)}?{query.urlencode()}".removesuffix("?") if export else "",
+    }
 
 
 @register.inclusion_tag("_parts/field.html")

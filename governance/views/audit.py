@@ -1,20 +1,21 @@
 """The audit log: who did what, when and why."""
 
-import csv
-from collections.abc import Iterator
-
 from django import forms
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from governance import accounts
+from governance.export import csv_of
 from governance.models import AuditEvent
 from governance.models.audit import AuditEventQuerySet
+from governance.views.listing import in_order, page_of
 
-COLUMNS = ("at", "actor_kind", "actor_id", "actor_name", "action", "object_type", "object_id", "object_name")
-MORE_COLUMNS = ("outcome", "summary", "reason", "request_id", "entry_hash")
+SORTED_BY = {"when": "at", "who": "actor_name", "what": "action"}
+COLUMNS = (
+    *("at", "actor_kind", "actor_id", "actor_name", "action", "object_type", "object_id", "object_name"),
+    *("outcome", "summary", "reason", "request_id", "entry_hash"),
+)
 
 
 class AuditFilter(forms.Form):
@@ -32,8 +33,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     """The log, newest first, as far as this person may read it."""
     accounts.require(request.user, "audit.view")
     form = AuditFilter(request.GET or None)
-    events = _filtered(AuditEvent.objects.visible_to(request.user), form)
-    page = Paginator(events, 50).get_page(request.GET.get("page"))
+    page = page_of(_listed(request, form), request)
     count = page.paginator.count
     context = {
         "page": page,
@@ -47,36 +47,14 @@ def audit(request: HttpRequest) -> HttpResponse:
 def audit_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same entries as a file, all of them."""
     accounts.require(request.user, "audit.view")
-    events = _filtered(AuditEvent.objects.visible_to(request.user), AuditFilter(request.GET or None))
-    response = StreamingHttpResponse(_rows(events), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="audit.csv"'
-    return response
+    return csv_of(_listed(request, AuditFilter(request.GET or None)), name="audit.csv", lookups=COLUMNS)
 
 
-class _Line:
-    """What csv writes to: hands each line on."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _rows(events: AuditEventQuerySet) -> Iterator[str]:
-    columns = COLUMNS + MORE_COLUMNS
-    writer = csv.writer(_Line())
-    yield writer.writerow(columns)
-    for event in events.values_list(*columns).iterator(chunk_size=2000):
-        yield writer.writerow([_safe(value) for value in event])
-
-
-def _safe(value: object) -> str:
-    """A cell that a spreadsheet takes for text, not for a formula."""
-    text = "" if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _filtered(events: AuditEventQuerySet, form: AuditFilter) -> AuditEventQuerySet:
+def _listed(request: HttpRequest, form: AuditFilter) -> AuditEventQuerySet:
+    """The entries that the filter leaves, newest first unless the address asks for another order."""
+    events = AuditEvent.objects.visible_to(request.user).newest_first()
     if not form.is_valid():
-        return events.newest_first()
+        return in_order(events, request, SORTED_BY)
     said = form.cleaned_data
     if said["q"]:
         events = events.filter(summary__icontains=said["q"])
@@ -88,4 +66,4 @@ def _filtered(events: AuditEventQuerySet, form: AuditFilter) -> AuditEventQueryS
         events = events.filter(at__date__gte=said["since"])
     if said["until"]:
         events = events.filter(at__date__lte=said["until"])
-    return events.newest_first()
+    return in_order(events, request, SORTED_BY)

@@ -5,19 +5,34 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from governance import accounts, changes, policies, votes
 from governance.errors import InvalidInput
+from governance.export import csv_of
 from governance.models import Change, Environment, PolicyHead, Workflow
+from governance.models.changes import ChangeQuerySet
 from governance.views import drawing
+from governance.views.listing import in_order, page_of
 from governance.views.policy_forms import DocumentForm, PolicyForm, ThresholdForm
 
 # What a verb says no with; NotPermitted is not among them, it is a page of its own.
 REFUSALS = (changes.ChangeError, policies.InvalidPolicy, InvalidInput)
+# What the list can be sorted by, and the columns of its file.
+SORTED_BY = {
+    "number": "number",
+    "title": "title",
+    "workflow": "workflow__name",
+    "environment": "environment__position",
+    "proposed": "created_at",
+    "state": "state",
+}
+COLUMNS = (
+    *("number", "title", "workflow__slug", "environment__name", "state", "single_handed", "proposed_by__name"),
+    *("created_at", "applied_by__name", "applied_at", "revision__payload_digest"),
+)
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 
 
@@ -42,21 +57,20 @@ class VoteForm(forms.Form):
 def change_list(request: HttpRequest) -> HttpResponse:
     """All changes this person may read, newest first."""
     accounts.require(request.user, "changes.view")
-    found = Change.objects.visible_to(request.user).for_list()
     form = ChangeFilter(request.GET or None)
-    if form.is_valid():
-        if form.cleaned_data["state"] == "open":
-            found = found.open()
-        elif form.cleaned_data["state"]:
-            found = found.filter(state=form.cleaned_data["state"])
-        if form.cleaned_data["workflow"]:
-            found = found.filter(workflow__slug=form.cleaned_data["workflow"])
-    page = Paginator(found, 50).get_page(request.GET.get("page"))
+    page = page_of(_listed(request, form), request)
     waiting = Change.objects.awaiting(request.user).count()
     headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
     rows = [(each, LEVELS.get(each.state, "quiet")) for each in page]
     context = {"page": page, "rows": rows, "filter_form": form, "headline": headline}
     return render(request, "governance/changes.html", context)
+
+
+@require_GET
+def changes_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The same changes as a file, all of them."""
+    accounts.require(request.user, "changes.view")
+    return csv_of(_listed(request, ChangeFilter(request.GET or None)), name="changes.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -140,6 +154,19 @@ def change_activate(request: HttpRequest, pk: UUID) -> HttpResponse:
 def change_withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take an open change back."""
     return _act(request, pk, "changes.propose", changes.withdraw, "The change is withdrawn.")
+
+
+def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
+    """The changes that the filter leaves, in the order the address asks for."""
+    found = Change.objects.visible_to(request.user).for_list()
+    if form.is_valid():
+        if form.cleaned_data["state"] == "open":
+            found = found.open()
+        elif form.cleaned_data["state"]:
+            found = found.filter(state=form.cleaned_data["state"])
+        if form.cleaned_data["workflow"]:
+            found = found.filter(workflow__slug=form.cleaned_data["workflow"])
+    return in_order(found, request, SORTED_BY)
 
 
 def _act(request: HttpRequest, pk: UUID, act: str, verb: Any, said: str) -> HttpResponse:

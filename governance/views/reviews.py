@@ -5,15 +5,30 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from governance import accounts, reviews
+from governance.export import csv_of
 from governance.models import Review
+from governance.models.reviews import ReviewQuerySet
 from governance.views import case
+from governance.views.listing import in_order, page_of
+
+SORTED_BY = {
+    "opened": "opened_at",
+    "workflow": "workflow__name",
+    "why": "reason_code",
+    "respond": "respond_by",
+    "state": "status",
+}
+# Nothing here that an application wrote about the case: its title stays with the case.
+COLUMNS = (
+    *("id", "decision", "workflow__slug", "environment__name", "step", "reason_code", "role", "status", "outcome"),
+    *("opened_at", "respond_by", "expires_at", "ended_at", "delivered_at", "claimed_by__name", "ended_by__name"),
+)
 
 
 class ReviewFilter(forms.Form):
@@ -31,18 +46,8 @@ class ReviewFilter(forms.Form):
 def review_list(request: HttpRequest) -> HttpResponse:
     """The queue, the most urgent first."""
     accounts.require(request.user, "reviews.view")
-    found = Review.objects.visible_to(request.user).for_list()
     form = ReviewFilter(request.GET or None)
-    said = form.cleaned_data if form.is_valid() else {"status": "", "workflow": ""}
-    if said["workflow"]:
-        found = found.filter(workflow__slug=said["workflow"])
-    if said["status"] == "ended":
-        found = found.filter(status__in=Review.ENDED).order_by("-ended_at", "id")
-    elif said["status"] == "all":
-        found = found.order_by("-opened_at", "id")
-    else:
-        found = found.waiting()
-    page = Paginator(found, 50).get_page(request.GET.get("page"))
+    page = page_of(_listed(request, form), request)
     may_take = accounts.can(request.user, "reviews.take")
     waiting = Review.objects.visible_to(request.user).waiting().count()
     context = {
@@ -55,6 +60,13 @@ def review_list(request: HttpRequest) -> HttpResponse:
         "lede": f"{_done_today(request)} decided by you today" if may_take else "Reviewers decide them.",
     }
     return render(request, "governance/reviews.html", context)
+
+
+@require_GET
+def reviews_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The same reviews as a file, all of them, with nothing of what a case says."""
+    accounts.require(request.user, "reviews.view")
+    return csv_of(_listed(request, ReviewFilter(request.GET or None)), name="reviews.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -126,6 +138,21 @@ def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
         reviews.claim_next(by=accounts.signed_in(request.user), now=timezone.now()) if "next" in request.POST else None
     )
     return redirect("review", pk=following.pk) if following else redirect("review", pk=pk)
+
+
+def _listed(request: HttpRequest, form: ReviewFilter) -> ReviewQuerySet:
+    """The reviews that the filter leaves, the most urgent first unless the address asks for another order."""
+    found = Review.objects.visible_to(request.user).for_list()
+    said = form.cleaned_data if form.is_valid() else {"status": "", "workflow": ""}
+    if said["workflow"]:
+        found = found.filter(workflow__slug=said["workflow"])
+    if said["status"] == "ended":
+        found = found.filter(status__in=Review.ENDED).order_by("-ended_at", "id")
+    elif said["status"] == "all":
+        found = found.order_by("-opened_at", "id")
+    else:
+        found = found.waiting()
+    return in_order(found, request, SORTED_BY)
 
 
 def _act(request: HttpRequest, found: Review, act: Any) -> HttpResponse:

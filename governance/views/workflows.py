@@ -2,16 +2,34 @@
 
 from dataclasses import dataclass
 
-from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django import forms
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_GET
 
 from governance import accounts, policies
+from governance.export import csv_of
 from governance.figures import Rung
-from governance.models import Change, PolicyHead, Workflow
+from governance.models import Change, DataClass, PolicyHead, Risk, Workflow
+from governance.models.workflows import WorkflowQuerySet
 from governance.views import drawing
+from governance.views.listing import in_order, page_of
+
+SORTED_BY = {"name": "name", "team": "team__name", "owner": "owner__name"}
+COLUMNS = (
+    *("slug", "name", "team__slug", "owner__name", "deputy__name", "risk", "data_class", "retention_days"),
+    *("cost_centre", "review_due", "created_at"),
+)
+
+
+class WorkflowFilter(forms.Form):
+    """Which workflows are listed; `model` is the name of one that a live policy has on a ladder."""
+
+    q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
+    risk = forms.ChoiceField(label="Risk", required=False, choices=[("", "Any"), *Risk.choices])
+    data_class = forms.ChoiceField(label="Data class", required=False, choices=[("", "Any"), *DataClass.choices])
+    model = forms.CharField(label="Names the model", required=False, max_length=80)
 
 
 @dataclass
@@ -28,10 +46,23 @@ class Row:
 def workflows(request: HttpRequest) -> HttpResponse:
     """All workflows this person may see, with what is in force."""
     accounts.require(request.user, "workflows.view")
-    page = Paginator(Workflow.objects.visible_to(request.user).in_use().with_heads(), 50).get_page(
-        request.GET.get("page")
-    )
-    return render(request, "governance/workflows.html", {"page": page, "rows": rows(list(page))})
+    form = WorkflowFilter(request.GET or None)
+    page = page_of(_listed(request, form), request)
+    context = {
+        "page": page,
+        "rows": rows(list(page)),
+        "filter_form": form,
+        "filtered": form.has_changed(),
+        "count": page.paginator.count,
+    }
+    return render(request, "governance/workflows.html", context)
+
+
+@require_GET
+def workflows_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The same workflows as a file, all of them."""
+    accounts.require(request.user, "workflows.view")
+    return csv_of(_listed(request, WorkflowFilter(request.GET or None)), name="workflows.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -55,6 +86,22 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         else None,
     }
     return render(request, "governance/workflow.html", context)
+
+
+def _listed(request: HttpRequest, form: WorkflowFilter) -> WorkflowQuerySet:
+    """The workflows that the filter leaves, by name unless the address asks for another order."""
+    found = Workflow.objects.visible_to(request.user).in_use().with_heads()
+    if form.is_valid():
+        said = form.cleaned_data
+        if said["q"]:
+            found = found.filter(name__icontains=said["q"])
+        if said["risk"]:
+            found = found.filter(risk=said["risk"])
+        if said["data_class"]:
+            found = found.filter(data_class=said["data_class"])
+        if said["model"]:
+            found = found.filter(pk__in=PolicyHead.objects.naming(said["model"]).values("workflow"))
+    return in_order(found, request, SORTED_BY)
 
 
 def main_head(workflow: Workflow) -> PolicyHead | None:

@@ -5,16 +5,13 @@ A new address without a row here fails the first test.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
-from django.utils import timezone
 
-from governance import audit
-from governance.models import Review, ReviewBody, Role
+from governance.models import Role
 from tests import cast as casting
 
 ROLES = ("anonymous", "viewer", "reviewer", "owner", "lead", "finance", "integrator", "auditor", "admin", "stranger")
@@ -48,11 +45,13 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("sign_out", "post"): everyone(GONE_ON),
     ("home", "get"): everyone(OK),
     ("workflows", "get"): everyone(OK),
+    ("workflows_csv", "get"): everyone(OK),
     ("workflow", "get"): only(*READERS),
     ("policy", "get"): only(*READERS),
     ("change_new", "get"): only(*PROPOSERS),
     ("change_new", "post"): only(*PROPOSERS, gives=INVALID),
     ("changes", "get"): everyone(OK),
+    ("changes_csv", "get"): everyone(OK),
     ("change", "get"): only(*READERS),
     ("change_revise", "get"): only(*PROPOSERS),
     ("change_revise", "post"): only(*PROPOSERS, gives=INVALID),
@@ -60,6 +59,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
     ("change_withdraw", "post"): only("integrator", gives=GONE_ON),
     ("reviews", "get"): only(*REVIEW_READERS, stranger=OK),
+    ("reviews_csv", "get"): only(*REVIEW_READERS, stranger=OK),
     ("review", "get"): only(*REVIEW_READERS, else_=ABSENT),
     ("review_next", "post"): only("reviewer", gives=GONE_ON, stranger=NO),
     ("review_claim", "post"): only("reviewer", gives=GONE_ON, else_=ABSENT, stranger=ABSENT)
@@ -101,7 +101,7 @@ def stage(db: None) -> Stage:
     cast = casting.make_cast()
     head = casting.make_live(cast)
     change = casting.make_change(cast, 0.6)
-    review = make_review(cast)
+    review = casting.make_review(casting.make_key(cast)[0])
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
@@ -121,33 +121,6 @@ def stage(db: None) -> Stage:
         "api_review": [review.pk],
     }
     return Stage(people, arguments)
-
-
-def make_review(cast: casting.Cast) -> Review:
-    """A waiting review, as if a gateway had opened it."""
-    key, _token = casting.make_key(cast)
-    now = timezone.now()
-    review = Review.objects.create(
-        id="0192f000-0000-8000-8000-000000000001",
-        decision="0192f000-0000-7000-8000-000000000001",
-        workflow=cast.workflow,
-        environment=cast.production,
-        key=key,
-        step="sentiment",
-        request_digest="0" * 64,
-        reason_code="unsure",
-        reason_text="No model was sure enough.",
-        title="A case",
-        role="reviewer",
-        respond_by=now + timedelta(minutes=15),
-        expires_at=now + timedelta(hours=1),
-        on_expiry={"action": "refuse", "answer": None},
-        answer={"type": "label", "options": ["positive", "negative"], "schema": None},
-        opened_at=now,
-    )
-    ReviewBody.objects.create(review=review, sealed=b"sealed elsewhere")
-    audit.record(action="reviews.open", actor=casting.BOOTSTRAP, object=review, summary="Opened a case")
-    return review
 
 
 def names() -> Iterator[str]:

@@ -9,7 +9,8 @@ import time_machine
 
 from ledger import rollups
 from tests.ledger.reports import BERLIN, Site, make_site, new_id
-from tests.ledger.test_spend_page import NOON, NOVEMBER, file, signed_in, text
+from tests.ledger.test_spend_page import NOON, NOVEMBER
+from tests.pages import file, signed_in, text
 
 pytestmark = pytest.mark.django_db
 

@@ -1,12 +1,9 @@
 """The spend page and its file: who sees what, and that every number is the sum of what it says."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from html import unescape
 from typing import Any
 
 import pytest
@@ -16,40 +13,17 @@ from django.test import Client
 from django.utils import timezone
 
 from governance import accounts
-from governance.models import User
 from ledger import rollups
 from ledger.models import Charge
 from ledger.spend import By
 from tests.cast import make_workflow
 from tests.ledger.reports import BERLIN, Site, make_site
+from tests.pages import file, plain, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
 NOVEMBER = {"since": "2026-11-01", "until": "2026-11-30"}
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-def signed_in(person: User) -> Client:
-    """A browser in which a person is signed in."""
-    client = Client()
-    client.force_login(person)
-    return client
-
-
-def text(answer: Any) -> str:
-    """What a page says, without its markup."""
-    return plain(answer.content.decode())
-
-
-def plain(markup: str) -> str:
-    """Markup as one line of words."""
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", markup)).split())
-
-
-def file(answer: Any) -> list[dict[str, str]]:
-    """The rows of a CSV answer."""
-    assert answer["content-type"] == "text/csv; charset=utf-8"
-    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
 
 
 def figure(answer: Any, label: str) -> str:
