@@ -2,11 +2,15 @@
 
 import sys
 
-from benchmarks import decide, gateway, machine
+from benchmarks import decide, gateway, ledger, start
+from benchmarks.measures import Void
 from config.up.install import InstallError
+from config.up.services import ServiceUnavailableError
 from config.up.supervisor import NotReadyError, ProcessDiedError
 
-COMMANDS = {"gateway": gateway.main, "decide": decide.main}
+COMMANDS = {"gateway": gateway.main, "decide": decide.main, "ledger": ledger.main, "start": start.main}
+
+FAILURES = (Void, InstallError, NotReadyError, ProcessDiedError, ServiceUnavailableError, TimeoutError)
 
 
 def main() -> int:
@@ -16,15 +20,7 @@ def main() -> int:
         return 2
     try:
         return COMMANDS[sys.argv[1]](sys.argv[2:])
-    except (
-        machine.UnfitError,
-        gateway.Wrong,
-        decide.Unequal,
-        InstallError,
-        NotReadyError,
-        ProcessDiedError,
-        TimeoutError,
-    ) as error:
+    except FAILURES as error:
         print(f"nothing was measured: {error}", file=sys.stderr)
         return 1
 

@@ -10,13 +10,14 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import TypeVar
 
 import msgspec
 
 from benchmarks import machine, world
-from benchmarks.measures import Measure, columns, middle, percentile, report, shown
+from benchmarks.measures import Measure, Void, columns, middle, percentile, report, shown
 from smallfirst import engine, signals
 from smallfirst.engine import AttemptSignals, Decision, Facts, Plan, Refusal, Signals, Snapshot, State
 from smallfirst.engine.policy import DATA_CLASSES
@@ -24,10 +25,6 @@ from smallfirst.engine.policy import DATA_CLASSES
 AT = "2026-11-24T09:30:00.000001Z"
 IDENTITY = world.new_id()
 T = TypeVar("T")
-
-
-class Unequal(Exception):
-    """A decision came out of its replay with other bytes: nothing that was measured counts."""
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -48,16 +45,16 @@ def main(words: Sequence[str]) -> int:
     hard = compiled(world.document(rules=options.rules, hard=True))
     asked = requests(options.requests, plain)
     costs = {
-        "plan and first move": per_call(lambda each: decide(each, plain), asked, options.rounds),
-        "plan, move and the record to store": per_call(lambda each: conclude(each, plain), asked, options.rounds),
+        "plan and first move": per_call(partial(decide, snapshot=plain), asked, options.rounds),
+        "plan, move and the record to store": per_call(partial(conclude, snapshot=plain), asked, options.rounds),
     }
     for title, other in (("under a cost ceiling", capped), ("every condition looked at, a fifth fires", hard)):
         others = requests(options.requests, other)
-        costs[f"plan and move, {title}"] = per_call(lambda each, at=other: decide(each, at), others, options.rounds)
+        costs[f"plan and move, {title}"] = per_call(partial(decide, snapshot=other), others, options.rounds)
     stored = [conclude(each, plain) for each in asked]
     costs["encode the record"] = per_call(engine.encode, stored, options.rounds)
-    costs["explain it in sentences"] = per_call(lambda each: engine.explain(each, plain), stored, options.rounds)
-    replayed = per_call(lambda each: engine.replay(each, plain), stored, options.rounds)
+    costs["explain it in sentences"] = per_call(partial(engine.explain, snapshot=plain), stored, options.rounds)
+    replayed = per_call(partial(engine.replay, snapshot=plain), stored, options.rounds)
     costs["replay"] = replayed
     check_replay(stored, plain)
     prompts = texts(options.requests)
@@ -150,12 +147,12 @@ def per_call(act: Callable[[T], object], on: Sequence[T], rounds: int) -> float:
 
 
 def check_replay(stored: Sequence[Decision], snapshot: Snapshot) -> None:
-    """Decide all again from their bytes. Raises Unequal for one that comes out otherwise."""
+    """Decide all again from their bytes. Raises Void for one that comes out otherwise."""
     decoder = msgspec.json.Decoder(Decision)
     for each in stored:
         written = engine.encode(each)
         if engine.encode(engine.replay(decoder.decode(written), snapshot)) != written:
-            raise Unequal(f"a decision comes out of its replay otherwise: {written.decode()}")
+            raise Void(f"a decision comes out of its replay otherwise: {written.decode()}")
 
 
 def texts(number: int) -> list[list[dict[str, str]]]:

@@ -14,10 +14,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks import load, machine
-from benchmarks.measures import Measure, columns, middle, report, shown
+from benchmarks.measures import Measure, Void, columns, middle, report, shown
 from benchmarks.peers import environments
 from benchmarks.world import World, document, question, sign
 from config.up import install, processes
@@ -72,10 +73,6 @@ HEAD = (
 )
 
 
-class Wrong(Exception):
-    """Requests failed, or were not recorded: nothing that was measured counts."""
-
-
 def arguments(words: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="./run bench gateway", description="Measure the gateway beside its peers.")
@@ -112,7 +109,7 @@ def main(words: Sequence[str]) -> int:
 
 def jobs(
     url: str, model: str, headers: dict[str, str], streaming: dict[str, str] | None = None
-) -> tuple[load.Job, ...]:
+) -> tuple[load.Job, load.Job]:
     """The request for a whole answer and that for a stream."""
     whole = load.Job(url, question(model), headers)
     stream = load.Job(url, question(model, stream=True), headers if streaming is None else streaming, fresh=True)
@@ -130,15 +127,15 @@ def surroundings(site: Path, supervisor: Supervisor) -> tuple[World, str, str]:
         command = [sys.executable, "-m", "benchmarks.servers", kind, str(port), *more]
         supervisor.start(Process(kind, kind, machine.on_core(OTHER_CORE, command), environment, directory=ROOT))
     for address, path, title in ((control, "/counts", "the control plane"), (upstream, "/", "the models")):
-        machine.wait(lambda at=address, path=path: asked(at, path) is not None, seconds=20, title=title)
+        machine.wait(partial(answers, address, path), seconds=20, title=title)
     return world, upstream, control
 
 
-def asked(address: str, path: str, headers: dict[str, str] | None = None) -> bytes | None:
+def asked(address: str, path: str) -> bytes | None:
     """The body of a GET that is answered with 200, else None."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
     try:
-        connection.request("GET", path, headers=headers or {})
+        connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read()
         return body if answer.status == http.client.OK else None
@@ -146,6 +143,11 @@ def asked(address: str, path: str, headers: dict[str, str] | None = None) -> byt
         return None
     finally:
         connection.close()
+
+
+def answers(address: str, path: str) -> bool:
+    """Whether a GET is answered with 200."""
+    return asked(address, path) is not None
 
 
 def counts(control: str) -> dict[str, int]:
@@ -250,7 +252,7 @@ def litellm(python: Path, site: Path, upstream: str) -> Target:
             # It would look for prices elsewhere first.
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         },
-        ready=lambda _pid: asked(address, "/health/liveliness") is not None,
+        ready=lambda _pid: answers(address, "/health/liveliness"),
     )
     whole, stream = jobs(f"{address}/v1/chat/completions", "small", {"Authorization": f"Bearer {MASTER_KEY}"})
     return Target("litellm", environments.version_of("litellm"), pinned(process), whole, stream)
@@ -292,7 +294,7 @@ def time_starts(number: int, world: World, site: Path, control: str) -> list[flo
 
 
 def run_rounds(options: argparse.Namespace, targets: Sequence[Target], control: str, supervisor: Supervisor) -> None:
-    """Measure all targets, one after the other, again and again. Raises Wrong."""
+    """Measure all targets, one after the other, again and again. Raises Void."""
     recorded = 0
     for target in targets:
         warm = checked(target, replace(target.whole, concurrency=options.concurrency, seconds=0.5))
@@ -318,17 +320,17 @@ def run_rounds(options: argparse.Namespace, targets: Sequence[Target], control: 
 
 
 def checked(target: Target, job: load.Job) -> load.Found:
-    """Run a job on the client's core. Raises Wrong unless all requests were answered."""
+    """Run a job on the client's core. Raises Void unless all requests were answered."""
     found = load.run(job, core=OTHER_CORE)
     if found.errors or not found.answers:
-        raise Wrong(
+        raise Void(
             f"{target.title}: {found.errors} of {found.errors + found.answers} requests failed ({found.failure})"
         )
     return found
 
 
 def wait_uploaded(control: str, answers: int) -> None:
-    """Wait until the control plane has a decision and an attempt for every answer, and not one more. Raises Wrong."""
+    """Wait until the control plane has a decision and an attempt for every answer, and not one more. Raises Void."""
 
     def all_there() -> bool:
         found = counts(control)
@@ -337,9 +339,9 @@ def wait_uploaded(control: str, answers: int) -> None:
     try:
         machine.wait(all_there, seconds=UPLOAD_SECONDS, title="the upload", poll=0.05)
     except TimeoutError as error:
-        raise Wrong(f"{counts(control)} records came for {answers} answers: {error}") from error
+        raise Void(f"{counts(control)} records came for {answers} answers: {error}") from error
     if counts(control) != {"decisions": answers, "events": answers}:
-        raise Wrong(f"{counts(control)} records came for {answers} answers")
+        raise Void(f"{counts(control)} records came for {answers} answers")
 
 
 def measures(targets: Sequence[Target], starts: Sequence[float], concurrency: int) -> list[Measure]:

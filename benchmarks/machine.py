@@ -9,19 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.measures import Void
+
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 POLL = 0.002
 
 
-class UnfitError(Exception):
-    """Nothing can be measured here; the text says why."""
-
-
 def check() -> None:
-    """Raise UnfitError where there is no /proc to measure with."""
+    """Raise Void where there is no /proc to measure with."""
     if not (PROC / "self" / "smaps_rollup").exists():
-        raise UnfitError("benchmarks read processor time and memory from /proc: run them on Linux")
+        raise Void("benchmarks read processor time and memory from /proc: run them on Linux")
 
 
 def say(text: str) -> None:

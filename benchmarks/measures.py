@@ -8,6 +8,10 @@ from statistics import median
 COLUMNS = ("measure", "value", "unit", "goal", "met", "peer", "peer's value")
 
 
+class Void(Exception):
+    """Something went wrong while measuring: nothing that was found counts. The text says what."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measure:
     """One finding. ``goal`` and ``peer_value`` are in the unit of ``value``; None is not known, or not aimed at.

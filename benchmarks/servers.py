@@ -36,7 +36,7 @@ EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-E
 def completion() -> bytes:
     """An answer of about 1 KB as OpenAI's API gives it."""
     message = {"role": "assistant", "content": TEXT, "refusal": None}
-    body = {
+    body: dict[str, object] = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1_790_000_000,
@@ -49,7 +49,7 @@ def completion() -> bytes:
 
 def events(chunks: int = CHUNKS) -> list[bytes]:
     """The same as events: so many pieces, the end with its usage, and `[DONE]`."""
-    head = {
+    head: dict[str, object] = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
         "created": 1_790_000_000,
@@ -58,7 +58,7 @@ def events(chunks: int = CHUNKS) -> list[bytes]:
     words = TEXT.split()
     cuts = [number * len(words) // chunks for number in range(chunks + 1)]
     pieces = [" ".join(words[start:end]) for start, end in pairwise(cuts)]
-    deltas = [
+    deltas: list[dict[str, object]] = [
         {"choices": [{"index": 0, "delta": {"role": "assistant", "content": f"{piece} "}, "finish_reason": None}]}
         for piece in pieces
     ]
