@@ -93,7 +93,7 @@ def rounded(value: float | None) -> float | None:
 def shown(value: float | None) -> str:
     """A number for the table, with a comma between thousands; a dash for what is not known."""
     found = rounded(value)
-    return "-" if found is None else f"{found:,}"
+    return "-" if found is None else f"{found:,.12g}"
 
 
 def middle(values: Sequence[float]) -> float | None:

@@ -43,6 +43,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run bench start", description="Measure starts in a state of their own.")
     parser.add_argument("--starts", type=int, default=3, help="after the first one (%(default)s)")
     parser.add_argument("--without-demo", action="store_true", help="start the product alone")
+    parser.add_argument("--as-installed", action="store_true", help="without ./run, which looks at what is installed")
     return parser.parse_args(words)
 
 
@@ -53,25 +54,26 @@ def main(words: Sequence[str]) -> int:
     print(f"start: {machine.described()}", flush=True)
     with tempfile.TemporaryDirectory(prefix="smallfirst-bench-", ignore_cleanup_errors=True) as directory:
         state = Path(directory) / "state"
-        found = measure(state, options.starts, demo=not options.without_demo)
+        program = [sys.executable, "-m", "config.up"] if options.as_installed else [str(ROOT / "run"), "up"]
+        found = measure(program, state, options.starts, demo=not options.without_demo)
     print(f"\nfirst start, with a database to make: pages after {found.first:.1f} s")
     print(f"all processes together: {found.everything:.0f} MB{', without the demo' if options.without_demo else ''}")
     report(measures(found))
     return 0
 
 
-def measure(state: Path, starts: int, *, demo: bool) -> Found:
+def measure(program: Sequence[str], state: Path, starts: int, *, demo: bool) -> Found:
     """Start, stop, and start again so many times. Raises Void and TimeoutError."""
     ports = processes.Ports(*[machine.free_port() for _ in range(4)])
     installation = processes.Installation(state, ports, demo=demo)
     machine.say("first start")
-    with up(installation) as process:
+    with up(program, installation) as process:
         first = until(process, ports.web, "/sign-in/", FIRST_SECONDS)
         until(process, ports.gateway, "/healthz", FIRST_SECONDS)
     found = Found(first, [], [], [], 0.0, 0.0)
     for each in range(starts):
         machine.say(f"start {each + 1} of {starts}")
-        with up(installation) as process:
+        with up(program, installation) as process:
             found.pages.append(until(process, ports.web, "/sign-in/", AGAIN_SECONDS))
             found.gateways.append(found.pages[-1] + until(process, ports.gateway, "/healthz", AGAIN_SECONDS))
             seconds, found.memory = beside(installation, each)
@@ -81,16 +83,17 @@ def measure(state: Path, starts: int, *, demo: bool) -> Found:
 
 
 @contextmanager
-def up(installation: processes.Installation) -> Iterator[subprocess.Popen[bytes]]:
-    """`./run up` on this state, running; stopped as Ctrl-C stops it, and waited for."""
+def up(program: Sequence[str], installation: processes.Installation) -> Iterator[subprocess.Popen[bytes]]:
+    """`up` on this state, running; stopped as Ctrl-C stops it, and waited for. Raises Void when it ends by itself."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment |= {"SMALLFIRST_VENV": sys.prefix, "SMALLFIRST_DEMO": "1" if installation.demo else "0"}
+    environment |= {"PYTHONPATH": str(ROOT)}
     ports = installation.ports
     options = ("--port", str(ports.web), "--gateway-port", str(ports.gateway), "--state", str(installation.state))
     log = installation.state.with_name("up.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [ROOT / "run", "up", *options],
+            [*program, *options],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -102,7 +105,7 @@ def up(installation: processes.Installation) -> Iterator[subprocess.Popen[bytes]
         process.send_signal(signal.SIGINT)
         process.wait(STOP_SECONDS)
     except ChildProcessError as error:
-        raise Void(f"`./run up` ended early:\n{log.read_text(errors='replace')}") from error
+        raise Void(f"`up` ended early:\n{log.read_text(errors='replace')}") from error
     finally:
         # Its guard ends what it started.
         process.kill()

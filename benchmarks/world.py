@@ -20,7 +20,8 @@ QUESTION = (
     "Could you tell me whether the lamp has been checked, when I get the money back, and on which card it will arrive? "
     "The other lamp works well, but its cable is shorter than your page says: 1.2 m instead of 1.8 m. Is that a fault, "
     "or is the page wrong? I would like to keep it if you can send a longer cable. My order number is 4471-2093, "
-    "and you can reach me in the evening. Please do not call during the day, because I am at work and cannot answer."
+    "and you can reach me in the evening. Please do not call during the day, because I am at work and cannot answer. "
+    "A short message is fine as well; I read them all on my way home."
 )
 SYSTEM = (
     "You answer customers of a shop for lamps and furniture. Answer in the language of the customer, in at most five "

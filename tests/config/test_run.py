@@ -91,6 +91,17 @@ def test_test_with_arguments_is_pytest_alone(shell: Shell) -> None:
     assert done.stdout.splitlines()[1:] == [f"in={shell.checkout}", "-m", "pytest", "-k", "a or b"]
 
 
+def test_bench_runs_the_benchmarks(shell: Shell) -> None:
+    """With the development lock, where the user stands."""
+    done = shell.run("bench", "gateway", "--rounds", "1")
+    assert done.stderr == "lock: development\n"
+    assert done.stdout.splitlines() == [
+        f"path={shell.checkout}",
+        f"in={shell.home}",
+        *("-m", "benchmarks", "gateway", "--rounds", "1"),
+    ]
+
+
 @pytest.mark.parametrize(("words", "code"), [((), 2), (("dance",), 2), (("help",), 0)])
 def test_usage(shell: Shell, words: tuple[str, ...], code: int) -> None:
     """No command, an unknown one, and the question for help all show the commands."""
