@@ -2,13 +2,19 @@
 
 import sys
 
-from benchmarks import decide, gateway, ledger, start
+from benchmarks import decide, gateway, ledger, pages, start
 from benchmarks.measures import Void
 from config.up.install import InstallError
 from config.up.services import ServiceUnavailableError
 from config.up.supervisor import NotReadyError, ProcessDiedError
 
-COMMANDS = {"gateway": gateway.main, "decide": decide.main, "ledger": ledger.main, "start": start.main}
+COMMANDS = {
+    "gateway": gateway.main,
+    "decide": decide.main,
+    "ledger": ledger.main,
+    "start": start.main,
+    "pages": pages.main,
+}
 
 FAILURES = (Void, InstallError, NotReadyError, ProcessDiedError, ServiceUnavailableError, TimeoutError)
 

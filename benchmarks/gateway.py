@@ -344,12 +344,16 @@ def wait_uploaded(control: str, answers: int) -> None:
         raise Void(f"{counts(control)} records came for {answers} answers")
 
 
+def added(target: Target, direct: Target) -> float | None:
+    """What a gateway adds to the p99 of requests one at a time: of each round the difference, of those the median."""
+    return middle([one.p99 - bare.p99 for one, bare in zip(target.single, direct.single, strict=True)])
+
+
 def measures(targets: Sequence[Target], starts: Sequence[float], concurrency: int) -> list[Measure]:
     """What the goals say of the gateway, from the medians of all rounds."""
     by_name = {target.name: target for target in targets}
     ours, direct = by_name["gateway"], by_name["direct"]
     cpu, first = middle(ours.cpu), middle([found.first_p50 / 1000 for found in ours.streamed])
-    over = [mine.p99 - bare.p99 for mine, bare in zip(ours.single, direct.single, strict=True)]
     found = []
     for name, factor in (("tensorzero", 2.0), ("litellm", 1 / 30)):
         peer = by_name.get(name)
@@ -372,11 +376,11 @@ def measures(targets: Sequence[Target], starts: Sequence[float], concurrency: in
         Measure(
             measure="gateway.p99_over_direct",
             title="delay added to a request alone, p99",
-            value=None if not over else middle(over),
+            value=added(ours, direct),
             unit="us",
             goal=1000,
-            peer="p99 without a gateway",
-            peer_value=middle([found.p99 for found in direct.single]),
+            peer=environments.version_of("tensorzero") if peer else None,
+            peer_value=added(peer, direct) if peer else None,
         ),
         Measure(
             measure="gateway.first_event",
