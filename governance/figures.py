@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from decimal import ROUND_HALF_UP, Decimal
@@ -269,6 +269,37 @@ def draw_ladder(rungs: Sequence[Rung]) -> list[DrawnRung]:
         mark = None if rung.threshold is None else height - round(height * min(max(rung.threshold, 0.0), 1.0))
         drawn.append(DrawnRung(rung=rung, height=height, fill_top=height - fill, fill_height=fill, mark=mark))
     return drawn
+
+
+# Of a day in a chart of days: its width with the gap, and the height of the highest.
+DAY_WIDTH, DAY_GAP, DAY_HEIGHT = 10, 2, 96
+
+
+@dataclass(frozen=True, slots=True)
+class DayPart:
+    """The part of a day's bar that a tier takes, in the units of the chart."""
+
+    tier: str
+    x: int
+    y: float
+    width: int
+    height: float
+
+
+def stack_days(days: Sequence[Mapping[str, int]]) -> list[list[DayPart]]:
+    """Return each day's bar from the bottom up, small first; the highest day fills the chart, any count can be seen."""
+    most = max((sum(counts.values()) for counts in days), default=0)
+    columns = []
+    for place, counts in enumerate(days):
+        column, top = [], float(DAY_HEIGHT)
+        for tier in TIERS:
+            number = counts.get(tier, 0)
+            if number:
+                height = round(max(DAY_HEIGHT * number / most, 1), 2)
+                top = round(max(top - height, 0), 2)
+                column.append(DayPart(tier, place * DAY_WIDTH, top, DAY_WIDTH - DAY_GAP, height))
+        columns.append(column)
+    return columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from governance import api
-from governance.views import accounts, audit, changes, home, policies, reviews, workflows
+from governance.views import accounts, audit, changes, home, policies, reviews, workflow_acts, workflows
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -11,7 +11,11 @@ urlpatterns = [
     path("sign-out/", accounts.sign_out, name="sign_out"),
     path("workflows/", workflows.workflows, name="workflows"),
     path("workflows/export.csv", workflows.workflows_csv, name="workflows_csv"),
+    path("workflows/new/", workflow_acts.workflow_new, name="workflow_new"),
     path("workflows/<slug:slug>/", workflows.workflow, name="workflow"),
+    path("workflows/<slug:slug>/edit/", workflow_acts.workflow_edit, name="workflow_edit"),
+    path("workflows/<slug:slug>/steps/", workflow_acts.step_add, name="step_add"),
+    path("workflows/<slug:slug>/retire/", workflow_acts.workflow_retire, name="workflow_retire"),
     path("workflows/<slug:slug>/policy/<int:number>/", policies.policy, name="policy"),
     path("workflows/<slug:slug>/change/", changes.change_new, name="change_new"),
     path("changes/", changes.change_list, name="changes"),
@@ -20,6 +24,7 @@ urlpatterns = [
     path("changes/<uuid:pk>/revise/", changes.change_revise, name="change_revise"),
     path("changes/<uuid:pk>/vote/", changes.change_vote, name="change_vote"),
     path("changes/<uuid:pk>/activate/", changes.change_activate, name="change_activate"),
+    path("changes/<uuid:pk>/ratify/", changes.change_ratify, name="change_ratify"),
     path("changes/<uuid:pk>/withdraw/", changes.change_withdraw, name="change_withdraw"),
     path("reviews/", reviews.review_list, name="reviews"),
     path("reviews/export.csv", reviews.reviews_csv, name="reviews_csv"),

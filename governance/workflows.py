@@ -39,6 +39,8 @@ def create(
     requests may go to, none given allows all. `retention_days` is how long its prompts and answers are kept.
     """
     require(by, "workflows.create", team)
+    if slug == "new":
+        raise InvalidInput("slug: this word is an address of its own; choose another", field="slug")
     made = store(
         Workflow(
             slug=slug,

@@ -87,7 +87,8 @@ added AS (
     INSERT INTO ledger_rollup (
         day, workflow_id, step, endpoint_id, key_id, outcome, currency,
         events, kept, unpriced, late,
-        input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, amount, last_at
+        input_tokens, cache_read_tokens, cache_write_tokens, output_tokens,
+        kept_input_tokens, kept_output_tokens, amount, last_at
     )
     SELECT
         day, workflow_id, step, endpoint_id, key_id, outcome, charged.currency,
@@ -97,7 +98,12 @@ added AS (
         -- More than an hour after midnight of the day after, in the reporting zone.
         count(*) FILTER (WHERE recorded_at > (day + 1)::timestamp AT TIME ZONE %(zone)s + interval '1 hour'),
         coalesce(sum(input_tokens), 0), sum(cache_read_tokens), sum(cache_write_tokens),
-        coalesce(sum(output_tokens), 0), sum(charged.amount), max(booked_at)
+        coalesce(sum(output_tokens), 0),
+        coalesce(
+            sum(coalesce(input_tokens, 0)::bigint + cache_read_tokens + cache_write_tokens) FILTER (WHERE kept), 0
+        ),
+        coalesce(sum(output_tokens) FILTER (WHERE kept), 0),
+        sum(charged.amount), max(booked_at)
     FROM charged JOIN summed USING (id)
     GROUP BY day, workflow_id, step, endpoint_id, key_id, outcome, charged.currency
     ORDER BY day, workflow_id, step, endpoint_id, key_id, outcome, charged.currency
@@ -110,6 +116,8 @@ added AS (
         cache_read_tokens = ledger_rollup.cache_read_tokens + excluded.cache_read_tokens,
         cache_write_tokens = ledger_rollup.cache_write_tokens + excluded.cache_write_tokens,
         output_tokens = ledger_rollup.output_tokens + excluded.output_tokens,
+        kept_input_tokens = ledger_rollup.kept_input_tokens + excluded.kept_input_tokens,
+        kept_output_tokens = ledger_rollup.kept_output_tokens + excluded.kept_output_tokens,
         amount = ledger_rollup.amount + excluded.amount,
         last_at = greatest(ledger_rollup.last_at, excluded.last_at)
 )

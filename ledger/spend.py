@@ -16,6 +16,7 @@ from ledger.models import Charge, Rollup, UsageEvent, UsageQueue
 from ledger.models.usage import UsageEventQuerySet
 
 MODEL = "endpoint__version__model"
+RECORDED = "endpoint__environment__recorded"
 COUNTS = ("events", "kept", "unpriced", "late")
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
 # A longer queue is only said to be longer: counting it would take as long as draining it.
@@ -59,6 +60,7 @@ class Selection:
     step: str = ""
     model: str = ""
     outcome: str = ""
+    environment: str = ""
 
     def lookups(self) -> dict[str, str]:
         """What it is narrowed to, as lookups that day sums and attempts share."""
@@ -67,17 +69,22 @@ class Selection:
             "step": self.step,
             f"{MODEL}__name": self.model,
             "outcome": self.outcome,
+            "endpoint__environment__name": self.environment,
         }
         return {lookup: value for lookup, value in said.items() if value}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One sum: what it is of (`names`, as NAMED_BY has them), the tier, the currency or None for unpriced attempts."""
+    """One sum: what it is of (`names`, as NAMED_BY has them), the tier, the currency or None for unpriced attempts.
+
+    `recorded`: measured elsewhere and imported.
+    """
 
     names: tuple[Any, ...]
     tier: str
     currency: str | None
+    recorded: bool
     events: int
     kept: int
     unpriced: int
@@ -92,7 +99,10 @@ class Line:
 
 @dataclass
 class Row:
-    """The sums of one thing: amounts by currency, kept answers also by the tier that gave them."""
+    """The sums of one thing: amounts by currency, kept answers also by the tier that gave them.
+
+    `recorded` and `recorded_attempts` are the part of both that was measured elsewhere and imported.
+    """
 
     names: tuple[Any, ...]
     attempts: int = 0
@@ -100,6 +110,8 @@ class Row:
     unpriced: int = 0
     late: int = 0
     amounts: dict[str, Decimal] = field(default_factory=dict)
+    recorded: dict[str, Decimal] = field(default_factory=dict)
+    recorded_attempts: int = 0
     answered: dict[str, int] = field(default_factory=dict)
     last_at: datetime | None = None
 
@@ -113,6 +125,15 @@ class Row:
         self.answered[line.tier] = self.answered.get(line.tier, 0) + line.kept
         if line.currency and line.amount is not None:
             self.amounts[line.currency] = self.amounts.get(line.currency, Decimal(0)) + line.amount
+        if line.recorded:
+            self.recorded_attempts += line.events
+            if line.currency and line.amount is not None:
+                self.recorded[line.currency] = self.recorded.get(line.currency, Decimal(0)) + line.amount
+
+    @property
+    def all_recorded(self) -> bool:
+        """Whether nothing of it was served here."""
+        return 0 < self.attempts == self.recorded_attempts
 
     @property
     def per_task(self) -> dict[str, Decimal]:
@@ -127,9 +148,9 @@ def lines(user: User | AnonymousUser, selection: Selection, by: By) -> list[Line
         Rollup.objects.visible_to(user)
         .between(selection.first, selection.last)
         .filter(**selection.lookups())
-        .values_list(*named, f"{MODEL}__tier", "currency")
+        .values_list(*named, f"{MODEL}__tier", "currency", RECORDED)
         .annotate(*(Sum(column) for column in (*COUNTS, *TOKENS, "amount")), Max("last_at"))
-        .order_by(*named, f"{MODEL}__tier", "currency")
+        .order_by(*named, f"{MODEL}__tier", "currency", RECORDED)
     )
     width = len(named)
     return [Line(row[:width], *row[width:]) for row in sums]

@@ -3,11 +3,17 @@
 from django.urls import path
 
 from ledger import api
-from ledger.views import attempts, spend
+from ledger.views import attempts, desk, savings, spend
 
 urlpatterns = [
     path("spend/", spend.spend, name="spend"),
     path("spend/export.csv", spend.spend_csv, name="spend_csv"),
+    path("spend/month/", desk.month_facts, name="month_facts"),
+    path("spend/answered/", desk.answered, name="answered"),
+    path("spend/workflows/<slug:slug>/", desk.workflow_figures, name="workflow_figures"),
+    path("savings/", savings.savings_list, name="savings"),
+    path("savings/export.csv", savings.savings_csv, name="savings_csv"),
+    path("savings/<slug:slug>/baseline/", savings.baseline_new, name="baseline_new"),
     path("spend/attempts/", attempts.attempts, name="spend_attempts"),
     path("spend/attempts/export.csv", attempts.attempts_csv, name="spend_attempts_csv"),
 ]

@@ -77,7 +77,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         )
         return (
             self.for_list()
-            .select_related("applied_by", "ratification__by")
+            .select_related("applied_by", "ratification__by", "revision__base_version__revision")
             .prefetch_related(Prefetch("revisions", queryset=revisions), "contributors__user")
         )
 

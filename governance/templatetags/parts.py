@@ -205,6 +205,21 @@ def share_bar(amounts: Mapping[str, Decimal | int], label: str = "") -> SafeStri
     return _render("_parts/share_bar.html", {"shares": drawn, "words": f"{label}: {words}" if label else words})
 
 
+@register.simple_tag
+def tier_days(days: Sequence[tuple[date, Mapping[str, int]]], label: str) -> SafeString:
+    """`{% tier_days days "Answered by" %}`: one bar a day, cut by tier and as high as the day's count.
+
+    `days` are (day, counts by tier) in order. The words say the extent; the numbers stand in a table beside it.
+    """
+    columns = figures.stack_days([counts for _day, counts in days])
+    drawn = [[(part, tier_class(part.tier)) for part in column] for column in columns]
+    most = max((sum(counts.values()) for _day, counts in days), default=0)
+    values = {"columns": drawn, "width": len(days) * figures.DAY_WIDTH, "most": most, "label": label}
+    if days:
+        values |= {"first": days[0][0], "last": days[-1][0]}
+    return _render("_parts/tier_days.html", values)
+
+
 @register.inclusion_tag("_parts/answered_by.html")
 def answered_by(label: str = "Answered by") -> dict[str, object]:
     """`{% answered_by %}`: the legend of the tier colours, below a table or chart that uses them."""
@@ -318,12 +333,17 @@ def field(bound: BoundField) -> dict[str, object]:
 
 
 @register.simple_tag(takes_context=True)
-def nav_item(context: Context, name: str, label: str, icon: str, waiting: int | None = None) -> SafeString:
-    """An entry of the side navigation, only for those who may open its page; home is for everybody signed in."""
+def nav_item(
+    context: Context, name: str, label: str, icon: str, waiting: int | None = None, noun: str = ""
+) -> SafeString:
+    """An entry of the side navigation, only for those who may open its page; home is for everybody signed in.
+
+    `noun` is whose `.view` act opens the page, where that is not its own name.
+    """
     request = context.get("request")
     person = getattr(request, "user", None)
     at_home = name == "home" and person is not None and person.is_authenticated
-    if not at_home and name not in (context.get("may_see") or ()):
+    if not at_home and (noun or name) not in (context.get("may_see") or ()):
         return SafeString("")
     href, path = reverse(name), context["request"].path
     here = "page" if path == href else "true" if href != "/" and path.startswith(href) else ""

@@ -1,5 +1,6 @@
 """Changes: propose one, read what it does, vote, activate, withdraw."""
 
+import functools
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from governance import accounts, changes, policies, votes
 from governance.errors import InvalidInput
 from governance.export import csv_of
-from governance.models import Change, Environment, PolicyHead, Workflow
+from governance.models import Change, Environment, Mode, PolicyHead, Workflow
 from governance.models.changes import ChangeQuerySet
 from governance.views import drawing
 from governance.views.listing import in_order, page_of
@@ -90,16 +91,16 @@ def change_new(request: HttpRequest, slug: str) -> HttpResponse:
     head = PolicyHead.objects.filter(workflow=workflow, environment=environment).select_related("version").first()
     base = head.version if head else None
 
-    def submit(document: dict[str, Any], title: str, note: str) -> Change:
-        made = changes.propose(
-            workflow=workflow, environment=environment, document=document, title=title, note=note, by=user
-        )
+    def submit(document: dict[str, Any], **said: Any) -> Change:
+        made = changes.propose(workflow=workflow, environment=environment, document=document, by=user, **said)
         if made.state == Change.State.APPROVED and environment.votes_needed == 0:
             changes.activate(change=made, by=user)
         return made
 
+    asked = request.GET.get("mode")
+    initial = {"mode": asked if asked in Mode.values else head.mode if head else Mode.OBSERVE}
     context = {"workflow": workflow, "environment": environment, "base": base, "change": None}
-    return _edit(request, context, base.document if base else None, submit)
+    return _edit(request, context, base.document if base else None, submit, initial)
 
 
 @require_http_methods(["GET", "POST"])
@@ -109,8 +110,8 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.propose", found)
 
-    def submit(document: dict[str, Any], _title: str, note: str) -> Change:
-        return changes.revise(change=found, document=document, note=note, by=user)
+    def submit(document: dict[str, Any], *, title: str, note: str, mode: str | None) -> Change:
+        return changes.revise(change=found, document=document, note=note, mode=mode, by=user)
 
     context = {
         "workflow": found.workflow,
@@ -118,7 +119,8 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
         "base": found.revision.base_version,
         "change": found,
     }
-    return _edit(request, context, found.revision.version.document, submit, title=found.title)
+    initial = {"title": found.title, "mode": found.revision.mode}
+    return _edit(request, context, found.revision.version.document, submit, initial)
 
 
 @require_POST
@@ -146,8 +148,20 @@ def change_vote(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def change_activate(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Make an approved change live."""
-    return _act(request, pk, "changes.activate", changes.activate, "The new policy is in force.")
+    """Make an approved change live; with `single_handed` one that nobody else could vote on."""
+    alone = request.POST.get("single_handed") == "1"
+    verb = functools.partial(changes.activate, single_handed=alone)
+    said = "It is in force, marked as made live single-handed." if alone else "The new policy is in force."
+    return _act(request, pk, "changes.activate", verb, said)
+
+
+@require_POST
+def change_ratify(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Say that a change somebody made live alone may stay."""
+    verb = functools.partial(
+        changes.ratify, digest=request.POST.get("digest", ""), reason=request.POST.get("reason", "")[:2000]
+    )
+    return _act(request, pk, "changes.vote", verb, "You ratified it.")
 
 
 @require_POST
@@ -190,19 +204,20 @@ def _environment(request: HttpRequest) -> Environment:
 
 
 def _edit(
-    request: HttpRequest, context: dict[str, Any], document: dict[str, Any] | None, submit: Any, title: str = ""
+    request: HttpRequest, context: dict[str, Any], document: dict[str, Any] | None, submit: Any, initial: dict[str, Any]
 ) -> HttpResponse:
     whole = document is None or "whole" in request.GET
     given = request.POST if request.method == "POST" else None
     form: PolicyForm
     if document is None or whole:
-        form = DocumentForm(given, document=document, title=title)
+        form = DocumentForm(given, document=document, initial=initial)
     else:
-        form = ThresholdForm(given, document=document, title=title)
+        form = ThresholdForm(given, document=document, initial=initial)
     problems: list[Any] = []
     if given is not None and form.is_valid():
         try:
-            made = submit(form.document(), form.cleaned_data["title"], form.cleaned_data["note"])
+            said = form.cleaned_data
+            made = submit(form.document(), title=said["title"], note=said["note"], mode=said["mode"] or None)
         except policies.InvalidPolicy as error:
             problems = list(error.problems)
         except REFUSALS as error:
@@ -224,19 +239,30 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "level": LEVELS.get(found.state, "quiet"),
         "revision": revision,
         "revisions": list(found.revisions.all())[::-1],
-        "lines": drawing.difference(before, policies.read(revision.version.document)),
+        "lines": [
+            *drawing.mode_difference(revision),
+            *drawing.difference(before, policies.read(revision.version.document)),
+        ],
         "votes": standing.votes,
         "counted": standing.counted,
         "needed": standing.needed,
         "why_no_vote": why_no_vote,
         "would_activate": standing.counted + 1 >= standing.needed,
         "vote_form": form,
-        "may": {
-            "vote": not why_no_vote,
-            "activate": found.state == "approved" and accounts.can(request.user, "changes.activate", found),
-            "revise": found.state in Change.OPEN and accounts.can(request.user, "changes.propose", found),
-            "withdraw": found.state in Change.OPEN and found.proposed_by_id == request.user.pk,
-        },
+        "may": _may(request, found, standing) | {"vote": not why_no_vote},
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
     return render(request, "governance/change.html", context, status=status)
+
+
+def _may(request: HttpRequest, found: Change, standing: votes.Standing) -> dict[str, bool]:
+    """What this person may do now, besides voting."""
+    may_activate = accounts.can(request.user, "changes.activate", found)
+    waits = found.state == Change.State.IN_REVIEW and not standing.against
+    return {
+        "activate": found.state == Change.State.APPROVED and may_activate,
+        "activate_alone": waits and may_activate and not votes.others_may_vote(found),
+        "revise": found.state in Change.OPEN and accounts.can(request.user, "changes.propose", found),
+        "withdraw": found.state in Change.OPEN and found.proposed_by_id == request.user.pk,
+        "ratify": found.single_handed and Change.objects.to_ratify_by(request.user).filter(pk=found.pk).exists(),
+    }

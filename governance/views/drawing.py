@@ -3,9 +3,14 @@
 from dataclasses import dataclass
 
 from governance.figures import Rung
-from governance.models import Model, Workflow
+from governance.models import Mode, Model, Revision, Workflow
 from smallfirst.engine import describe
 from smallfirst.engine.policy import Policy, Step
+
+MODES = {
+    Mode.OBSERVE: "It only observes: the model that a request names answers, and what the policy would do is recorded.",
+    Mode.ENFORCE: "It enforces: the policy decides which model answers.",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,14 @@ def first_ladder(policy: Policy, tier_of: dict[str, str]) -> list[Rung]:
 def lines(policy: Policy) -> list[Line]:
     """What the policy says, sentence by sentence."""
     return [Line(text, text, tier or "") for _path, text, tier in describe.sentences(policy)]
+
+
+def mode_difference(revision: Revision) -> list[Line]:
+    """What changes in how far the policy decides; nothing where that stays. Needs `base_version.revision`."""
+    base = revision.base_version
+    before = MODES[Mode(base.revision.mode)] if base else None
+    after = MODES[Mode(revision.mode)]
+    return [] if before == after else [Line(before, after, "")]
 
 
 def difference(before: Policy | None, after: Policy) -> list[Line]:

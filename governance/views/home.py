@@ -1,7 +1,9 @@
-"""Home: what waits on this person, then the workflows he can see."""
+"""Home: what waits on this person, then what his role comes to see first."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Count, Min
 from django.http import HttpRequest, HttpResponse
@@ -11,10 +13,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from governance import accounts
-from governance.models import Change, Grant, Review, User, Workflow
+from governance.models import AuditEvent, Change, Grant, Review, User, Workflow
 from governance.views.workflows import rows
+from governance.waiting import acts_of
 
 NUMBERS = ("Nothing", "One thing", "Two things", "Three things", "Four things", "Five things", "Six things")
+SHOWN = 9
 
 
 @dataclass(frozen=True)
@@ -32,28 +36,58 @@ class Task:
 def home(request: HttpRequest) -> HttpResponse:
     """The first page after signing in."""
     user = accounts.signed_in(request.user)
-    tasks = [*_reviews(user), *_changes(user)]
-    seen = list(Workflow.objects.visible_to(user).in_use().with_heads()[:9])
-    open_in = set(Change.objects.open().filter(workflow__in=seen).values_list("workflow_id", flat=True))
-    shown = rows(seen)
-    for row in shown:
-        row.open_changes = row.workflow.pk in open_in
+    acts = acts_of(user)
+    cases = _cases(user) if "reviews.take" in acts else []
+    tasks = [*_reviews(cases), *(_votes(user) if "changes.vote" in acts else [])]
     number = NUMBERS[len(tasks)] if len(tasks) < len(NUMBERS) else len(tasks)
     roles = {grant.get_role_display().lower() for grant in Grant.objects.in_force().filter(user=user)}
     context = {
         "headline": f"{number} {'waits' if len(tasks) < 2 else 'wait'} on you",
         "tasks": tasks,
-        "workflows": shown,
         "roles": sorted(roles),
         "today": timezone.localdate(),
         "empty_text": "When a change asks for your vote or a case for your answer, it stands here.",
+        "sees_spend": "spend.view" in acts,
+        "may_take": "reviews.take" in acts,
+        **_desk(user, acts, cases),
     }
     return render(request, "governance/home.html", context)
 
 
-def _reviews(user: User) -> list[Task]:
+def _desk(user: User, acts: Collection[str], cases: list[dict[str, Any]]) -> dict[str, object]:
+    """What a role comes for, beside its tasks: a reviewer his queue, an auditor the record, others the workflows."""
+    shown: dict[str, object] = {}
+    if "reviews.take" in acts:
+        shown["queue"] = {
+            "waiting": sum(group["n"] for group in cases),
+            "next_due": cases[0]["first"] if cases else None,
+            "done": Review.objects.filter(ended_by=user, ended_at__gte=_midnight()).count(),
+        }
+    if "audit.view" in acts and "changes.vote" not in acts:
+        shown["entries"] = AuditEvent.objects.visible_to(user).newest_first()[:8]
+        shown["unratified"] = Change.objects.visible_to(user).unratified().for_list()[:8]
+    if not {"spend.view", "reviews.take"} & set(acts):
+        shown["workflows"] = _workflows(user)
+    return shown
+
+
+def _workflows(user: User) -> list[object]:
+    seen = list(Workflow.objects.visible_to(user).in_use().with_heads()[:SHOWN])
+    open_in = set(Change.objects.open().filter(workflow__in=seen).values_list("workflow_id", flat=True))
+    shown = rows(seen)
+    for row in shown:
+        row.open_changes = row.workflow.pk in open_in
+    return list(shown)
+
+
+def _cases(user: User) -> list[dict[str, Any]]:
+    """How many cases of each workflow this person may take, and when the first is due; the most urgent first."""
     waiting = Review.objects.takable_by(user).order_by()
     groups = waiting.values("workflow__name", "workflow__slug").annotate(n=Count("pk"), first=Min("respond_by"))
+    return [dict(group) for group in groups.order_by("first")]
+
+
+def _reviews(cases: list[dict[str, Any]]) -> list[Task]:
     return [
         Task(
             title=f"{group['n']} {'case' if group['n'] == 1 else 'cases'} of {group['workflow__name']} to decide",
@@ -62,8 +96,12 @@ def _reviews(user: User) -> list[Task]:
             act="Review",
             due=group["first"],
         )
-        for group in groups.order_by("first")[:8]
+        for group in cases[:8]
     ]
+
+
+def _votes(user: User) -> list[Task]:
+    return [*_changes(user), *_ratifications(user)]
 
 
 def _changes(user: User) -> list[Task]:
@@ -77,3 +115,20 @@ def _changes(user: User) -> list[Task]:
         )
         for change in asked
     ]
+
+
+def _ratifications(user: User) -> list[Task]:
+    single = Change.objects.to_ratify_by(user).for_list()[:8]
+    return [
+        Task(
+            title=f"{change.workflow.name}: {change.title}",
+            text=f"{change.proposed_by} made it live in {change.environment} alone, when nobody else could vote",
+            url=reverse("change", args=[change.pk]),
+            act="Ratify",
+        )
+        for change in single
+    ]
+
+
+def _midnight() -> datetime:
+    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)

@@ -2,15 +2,30 @@
 
 import copy
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+
+from governance.models import Mode
 
 
 class PolicyForm(forms.Form):
     """What both ways of editing share: a title and a reason for the voters."""
 
     title = forms.CharField(label="What changes, in one line", max_length=200)
+    mode = forms.ChoiceField(
+        label="Once it is live",
+        required=False,
+        choices=[
+            (
+                Mode.OBSERVE,
+                "it only observes: whoever is asked answers, and what the policy would do is recorded",
+            ),
+            (Mode.ENFORCE, "it enforces: the policy decides who answers"),
+        ],
+        widget=forms.RadioSelect,
+    )
     note = forms.CharField(
         label="Why",
         required=False,
@@ -29,9 +44,9 @@ class ThresholdForm(PolicyForm):
 
     field_order = ["title"]
 
-    def __init__(self, data: Any = None, *, document: dict[str, Any], title: str = "") -> None:
+    def __init__(self, data: Any = None, *, document: dict[str, Any], initial: Mapping[str, Any]) -> None:
         """Make one field a gate, and one a rung that differs or may differ."""
-        super().__init__(data, initial={"title": title} if title else None)
+        super().__init__(data, initial=dict(initial))
         self._base = document
         for number, step in enumerate(document["steps"]):
             gate = step.get("gate")
@@ -47,8 +62,8 @@ class ThresholdForm(PolicyForm):
                 self.fields[f"step-{number}-rung-{place}"] = _threshold(
                     f"{name}, only {rung['model']}", rung.get("keep_from"), "Empty takes the step's."
                 )
-        note = self.fields.pop("note")
-        self.fields["note"] = note
+        for name in ("mode", "note"):
+            self.fields[name] = self.fields.pop(name)
 
     def document(self) -> dict[str, Any]:
         """Return the base document with the thresholds typed here."""
@@ -69,10 +84,12 @@ class DocumentForm(PolicyForm):
         label="Policy document", max_length=200_000, widget=forms.Textarea(attrs={"rows": 30, "class": "mono"})
     )
 
-    def __init__(self, data: Any = None, *, document: dict[str, Any] | None, title: str = "") -> None:
+    field_order = ["title", "text", "mode", "note"]
+
+    def __init__(self, data: Any = None, *, document: dict[str, Any] | None, initial: Mapping[str, Any]) -> None:
         """Start from a document, or from an empty text."""
         text = json.dumps(document, indent=2, ensure_ascii=False) if document else ""
-        super().__init__(data, initial={"title": title, "text": text})
+        super().__init__(data, initial={**initial, "text": text})
 
     def clean_text(self) -> str:
         """Refuse what is not one JSON object, saying where it goes wrong."""

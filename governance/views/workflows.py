@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django import forms
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from governance import accounts, policies
@@ -41,6 +41,16 @@ class Row:
     rungs: list[Rung]
     open_changes: bool = False
 
+    @property
+    def recorded(self) -> bool:
+        """Whether what is in force governs a recording."""
+        return self.head is not None and self.head.environment.recorded
+
+    @property
+    def mode_words(self) -> str:
+        """What the policy in force does, for its state."""
+        return self.head.get_mode_display().lower() if self.head else ""
+
 
 @require_GET
 def workflows(request: HttpRequest) -> HttpResponse:
@@ -54,6 +64,7 @@ def workflows(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "filtered": form.has_changed(),
         "count": page.paginator.count,
+        "may_create": accounts.can(request.user, "workflows.create"),
     }
     return render(request, "governance/workflows.html", context)
 
@@ -74,13 +85,14 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "workflow": found,
         "heads": found.heads.all(),
-        "mode": head.get_mode_display() if head else None,
+        "head": head,
         "steps": drawing.steps(found, document) if document else [],
         "sentences": drawing.lines(document) if document else [],
         "changes": Change.objects.visible_to(request.user).filter(workflow=found).for_list()[:6],
         "may_propose": accounts.can(request.user, "changes.propose", found),
+        "may_edit": accounts.can(request.user, "workflows.edit", found),
+        "sees_spend": accounts.can(request.user, "spend.view", found),
         "may_audit": accounts.can(request.user, "audit.view", found),
-        "spend_url": _spend_url(found) if accounts.can(request.user, "spend.view", found) else None,
         "reviews_url": f"{reverse('reviews')}?workflow={found.slug}"
         if accounts.can(request.user, "reviews.view", found)
         else None,
@@ -117,11 +129,3 @@ def rows(workflows: list[Workflow]) -> list[Row]:
         Row(each, head, drawing.first_ladder(policies.read(head.version.document), tier_of) if head else [])
         for each, head in ((each, main_head(each)) for each in workflows)
     ]
-
-
-def _spend_url(workflow: Workflow) -> str | None:
-    """Where its cost stands, a page of an app above this one."""
-    try:
-        return f"{reverse('spend')}?workflow={workflow.slug}"
-    except NoReverseMatch:
-        return None

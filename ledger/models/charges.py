@@ -102,6 +102,8 @@ class Rollup(models.Model):
     cache_read_tokens = models.BigIntegerField()
     cache_write_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
+    kept_input_tokens = models.BigIntegerField("input of kept answers, cache included", default=0)
+    kept_output_tokens = models.BigIntegerField("output of kept answers", default=0)
     amount = models.DecimalField(max_digits=30, decimal_places=10, null=True)
     last_at = models.DateTimeField("time of the last attempt")
 

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from governance.models import Model, Workflow
+from governance.models import Environment, Model, Workflow
 from governance.models.accounts import in_scope
 from ledger.models import UsageEvent
 from ledger.spend import By, Selection, Show
@@ -28,6 +28,7 @@ class LedgerFilter(forms.Form):
     workflow = forms.ChoiceField(label="Workflow", required=False)
     step = forms.CharField(label="Step", required=False, max_length=200)
     model = forms.ChoiceField(label="Model", required=False)
+    environment = forms.ChoiceField(label="Environment", required=False)
 
     def __init__(self, data: dict[str, Any], *, today: date, workflows: Iterable[Workflow]) -> None:
         usual = {"since": today.replace(day=1), "until": today, "by": By.WORKFLOW.value, "show": Show.ALL.value}
@@ -36,6 +37,9 @@ class LedgerFilter(forms.Form):
         names = [("", "All models"), *Model.objects.order_by("title").values_list("name", "title")]
         self.fields["workflow"] = forms.ChoiceField(label="Workflow", required=False, choices=slugs)
         self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=names)
+        named = [(each.name, each.name) for each in Environment.objects.all()]
+        places = [("", "All environments"), *named]
+        self.fields["environment"] = forms.ChoiceField(label="Environment", required=False, choices=places)
 
     def clean(self) -> dict[str, Any]:
         """The days stand in their order and in a calendar."""
@@ -51,9 +55,8 @@ class LedgerFilter(forms.Form):
     def selection(self) -> Selection:
         """What was chosen. For a valid form."""
         said = self.cleaned_data
-        return Selection(
-            said["since"], said["until"], said["workflow"], said["step"], said["model"], said.get("outcome", "")
-        )
+        narrowed = (said.get(name, "") for name in ("workflow", "step", "model", "outcome", "environment"))
+        return Selection(said["since"], said["until"], *narrowed)
 
 
 class SpendFilter(LedgerFilter):
@@ -105,6 +108,7 @@ def address(selection: Selection, **more: str) -> str:
         "step": selection.step,
         "model": selection.model,
         "outcome": selection.outcome,
+        "environment": selection.environment,
     }
     return urlencode({name: value for name, value in (said | more).items() if value})
 

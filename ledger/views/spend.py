@@ -22,6 +22,7 @@ from ledger.views import selection as chosen
 from ledger.views.selection import SpendFilter, address
 
 ROWS = 50
+COUNTED = ("attempts", "tasks", "unpriced", "late")
 # What a row leads to: itself, by the next finer thing.
 FINER = {By.WORKFLOW: By.STEP, By.STEP: By.MODEL, By.MODEL: By.DAY, By.DAY: By.WORKFLOW}
 
@@ -87,10 +88,30 @@ def spend_csv(request: HttpRequest) -> StreamingHttpResponse:
     found = sums.lines(request.user, selection, by)
     return csv_response(
         name=f"spend-by-{by}-{selection.first}-{selection.last}.csv",
-        columns=[*NAMED_BY[by], "tier", "currency", "attempts", "tasks", "unpriced", "late", *sums.TOKENS, "amount"],
+        columns=[
+            *NAMED_BY[by],
+            "tier",
+            "currency",
+            "recorded",
+            "attempts",
+            "tasks",
+            "unpriced",
+            "late",
+            *sums.TOKENS,
+            "amount",
+        ],
         rows=(
             [
-                *(*line.names, line.tier, line.currency, line.events, line.kept, line.unpriced, line.late),
+                *(
+                    *line.names,
+                    line.tier,
+                    line.currency,
+                    line.recorded,
+                    line.events,
+                    line.kept,
+                    line.unpriced,
+                    line.late,
+                ),
                 *(getattr(line, tokens) for tokens in sums.TOKENS),
                 line.amount,
             ]
@@ -157,9 +178,17 @@ def headline(total: Row, what: str, selection: Selection, today: date) -> str:
         return f"{what} cost nothing in {period}{so_far}"
     if not total.amounts:
         return f"What {what} cost in {period} is not known: none of {unpriced} attempts has a price"
-    amounts = " and ".join(
-        f"{currency}{figures.NBSP}{figures.money_words(amount)}" for currency, amount in total.amounts.items()
-    )
+    amounts = _in_words(total.amounts)
+    if total.all_recorded:
+        recorded = ", all of it recorded"
+    else:
+        recorded = f", {_in_words(total.recorded)} of it recorded" if total.recorded else ""
     one = total.unpriced == 1
     missing = f"; {unpriced} more {'attempt has' if one else 'attempts have'} no price" if total.unpriced else ""
-    return f"{what} cost {amounts} in {period}{so_far}{missing}"
+    return f"{what} cost {amounts} in {period}{so_far}{recorded}{missing}"
+
+
+def _in_words(amounts: dict[str, Decimal]) -> str:
+    return " and ".join(
+        f"{currency}{figures.NBSP}{figures.money_words(amount)}" for currency, amount in amounts.items()
+    )

@@ -23,9 +23,9 @@ def everyone(status: int, **others: int) -> dict[str, int]:
     return {"anonymous": SIGN_IN} | dict.fromkeys(ROLES[1:], status) | others
 
 
-def only(*roles: str, gives: int = OK, else_: int = NO, stranger: int = ABSENT) -> dict[str, int]:
+def only(*roles: str, gives: int = OK, else_: int = NO, stranger: int = ABSENT, **others: int) -> dict[str, int]:
     """What the named roles get; the rest of the team gets `else_`, someone of another team `stranger`."""
-    return everyone(else_, stranger=stranger) | dict.fromkeys(roles, gives)
+    return everyone(else_, stranger=stranger) | others | dict.fromkeys(roles, gives)
 
 
 READERS = ROLES[1:-1]
@@ -58,6 +58,15 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_vote", "post"): only(*VOTERS, gives=INVALID),
     ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
     ("change_withdraw", "post"): only("integrator", gives=GONE_ON),
+    ("change_ratify", "post"): only(*VOTERS, gives=GONE_ON),
+    ("workflow_new", "get"): only("lead", stranger=OK),
+    ("workflow_new", "post"): only("lead", gives=INVALID, stranger=INVALID),
+    ("workflow_edit", "get"): only(*VOTERS),
+    ("workflow_edit", "post"): only(*VOTERS, gives=INVALID),
+    ("step_add", "get"): only(*VOTERS),
+    ("step_add", "post"): only(*VOTERS, gives=INVALID),
+    ("workflow_retire", "get"): only(*VOTERS),
+    ("workflow_retire", "post"): only(*VOTERS, gives=INVALID),
     ("reviews", "get"): only(*REVIEW_READERS, stranger=OK),
     ("reviews_csv", "get"): only(*REVIEW_READERS, stranger=OK),
     ("review", "get"): only(*REVIEW_READERS, else_=ABSENT),
@@ -72,6 +81,13 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
     ("spend", "get"): only(*SPENDERS, stranger=OK),
     ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("month_facts", "get"): only(*SPENDERS, stranger=OK),
+    ("answered", "get"): only(*SPENDERS, stranger=OK),
+    ("workflow_figures", "get"): only(*SPENDERS, else_=NO),
+    ("savings", "get"): only(*SPENDERS, stranger=OK),
+    ("savings_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("baseline_new", "get"): only("lead", "finance", else_=ABSENT, owner=NO, integrator=NO, auditor=NO),
+    ("baseline_new", "post"): only("lead", "finance", gives=INVALID, else_=ABSENT, owner=NO, integrator=NO, auditor=NO),
     ("spend_attempts", "get"): only(*SPENDERS, stranger=OK),
     ("spend_attempts_csv", "get"): only(*SPENDERS, stranger=OK),
     ("api_bundle", "get"): GATEWAYS,
@@ -108,6 +124,10 @@ def stage(db: None) -> Stage:
         "workflow": [slug],
         "policy": [slug, head.version.number],
         "change_new": [slug],
+        **{
+            name: [slug]
+            for name in ("workflow_edit", "step_add", "workflow_retire", "workflow_figures", "baseline_new")
+        },
         **{
             name: [change.pk]
             for name, _ in MATRIX

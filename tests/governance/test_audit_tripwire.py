@@ -19,7 +19,8 @@ import ledger
 import routing
 from governance import accounts, audit, changes, gateways, registry, reviews, workflows
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
-from ledger import prices
+from ledger import prices, savings
+from ledger.models import Baseline
 from smallfirst.seal import box_public_key, read_key_file, seal_box
 from tests.cast import (
     BOOTSTRAP,
@@ -169,7 +170,7 @@ def _workflows(cast: Cast) -> dict[str, Callable[[], Act]]:
     edited: dict[str, Any] = {"name": "Other", "purpose": "P", "owner": cast.lead, "deputy": None, "cost_centre": None}
     edited |= {"people_affected": "Customers", "rationale": "", "review_due": None}
     return {
-        "workflows.create": lambda: lambda: workflows.create(slug="new", name="New", by=cast.lead, **facts),
+        "workflows.create": lambda: lambda: workflows.create(slug="other", name="New", by=cast.lead, **facts),
         "workflows.edit": lambda: lambda: workflows.edit(workflow=held, retention_days=1, by=cast.owner, **edited),
         "workflows.add_step": lambda: lambda: workflows.add_step(workflow=held, name="x", purpose="P", by=cast.owner),
         "workflows.retire": lambda: lambda: workflows.retire(workflow=held, reason="closed", by=cast.owner),
@@ -286,7 +287,18 @@ def _ledger(cast: Cast) -> dict[str, Callable[[], Act]]:
         )
         return lambda: prices.seed_list_prices(now=timezone.now(), by=BOOTSTRAP)
 
+    def set_baseline() -> Baseline:
+        return savings.set_baseline(
+            workflow=cast.workflow,
+            model=cast.models[2],
+            assumed=True,
+            reason="It was used before",
+            valid_from=timezone.now(),
+            by=cast.finance,
+        )
+
     return {
+        "savings.set_baseline": lambda: set_baseline,
         "prices.set_own_price": lambda: lambda: prices.set_own_price(by=cast.finance, **price),
         "prices.seed_list_prices": known_models,
     }

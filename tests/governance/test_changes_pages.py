@@ -146,7 +146,7 @@ def test_lists_and_pages_take_few_queries(cast: casting.Cast, django_assert_max_
         reverse("workflow", args=[cast.workflow.slug]),
         reverse("change", args=[change.pk]),
     ):
-        with django_assert_max_num_queries(16):
+        with django_assert_max_num_queries(17):
             assert client.get(address).status_code == 200
 
 

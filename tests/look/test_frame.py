@@ -19,6 +19,7 @@ urlpatterns = [
     path("", _page, name="home"),
     path("reviews/", _page, name="reviews"),
     path("spend/", _page, name="spend"),
+    path("savings/", _page, name="savings"),
     path("sign-in/", _page, name="sign_in"),
     path("sign-out/", _page, name="sign_out"),
 ]
@@ -64,7 +65,7 @@ def test_frame_marks_this_page_and_the_section_of_a_page_below() -> None:
 
 
 def test_frame_has_entries_only_for_pages_one_may_open() -> None:
-    assert re.findall(r'class="item" href="([^"]+)"', frame(may_see={"spend"})) == ["/", "/spend/"]
+    assert re.findall(r'class="item" href="([^"]+)"', frame(may_see={"spend"})) == ["/", "/spend/", "/savings/"]
     assert re.findall(r'class="item" href="([^"]+)"', frame(may_see=set())) == ["/"]
 
 

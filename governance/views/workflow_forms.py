@@ -1,0 +1,98 @@
+"""Forms about a workflow: adding one, changing what its entry says, its steps, its end."""
+
+from typing import Any
+
+from django import forms
+
+from governance.models import DataClass, Risk, Team, User, Workflow
+from governance.models.accounts import in_scope
+
+DAY = forms.DateInput(attrs={"type": "date"})
+SHORT = forms.Textarea(attrs={"rows": 2})
+
+
+class WorkflowForm(forms.Form):
+    """What a workflow's entry says and who answers for it."""
+
+    name = forms.CharField(label="Name", max_length=120)
+    purpose = forms.CharField(label="What it is for", max_length=2000, widget=SHORT)
+    owner = forms.ModelChoiceField(label="Owner", queryset=User.objects.none(), help_text="Answers for its policy.")
+    deputy = forms.ModelChoiceField(
+        label="Deputy", required=False, queryset=User.objects.none(), help_text="In the owner's place while he is away."
+    )
+    people_affected = forms.CharField(label="Whom its answers concern", required=False, max_length=2000, widget=SHORT)
+    rationale = forms.CharField(label="Why this risk and data class", required=False, max_length=2000, widget=SHORT)
+    retention_days = forms.IntegerField(
+        label="Days that prompts and answers of reviews are kept", min_value=0, max_value=3650, initial=30
+    )
+    cost_centre = forms.CharField(label="Cost centre", required=False, max_length=40)
+    review_due = forms.DateField(label="Look at the classification again on", required=False, widget=DAY)
+
+    def __init__(self, data: Any = None, *, initial: dict[str, Any] | None = None) -> None:
+        """Offer the people who may sign in."""
+        super().__init__(data, initial=initial)
+        people = User.objects.filter(is_active=True).order_by("name")
+        for name in ("owner", "deputy"):
+            field = self.fields[name]
+            if isinstance(field, forms.ModelChoiceField):
+                field.queryset = people
+
+    def clean_cost_centre(self) -> str | None:
+        """Nothing is not known, which is not an empty name."""
+        return self.cleaned_data["cost_centre"] or None
+
+
+class NewWorkflowForm(WorkflowForm):
+    """Also what stays for good: its address, team, class, risk and regions."""
+
+    field_order = ["name", "slug", "purpose", "team", "risk", "data_class", "regions", "rationale", "people_affected"]
+    slug = forms.SlugField(
+        label="Short name",
+        max_length=60,
+        help_text="Lower case letters, digits, hyphens; part of its address for good.",
+    )
+    team = forms.ModelChoiceField(label="Team", queryset=Team.objects.none())
+    risk = forms.ChoiceField(label="Risk", choices=Risk.choices, help_text="A request may raise it, never lower it.")
+    data_class = forms.ChoiceField(
+        label="Data class", choices=DataClass.choices, help_text="Only models cleared for it are ever asked."
+    )
+    regions = forms.CharField(
+        label="Regions",
+        required=False,
+        max_length=200,
+        help_text="Where its requests may go, such as eu; empty allows all.",
+    )
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        """Offer the teams for which this person may add workflows."""
+        super().__init__(data, initial={"owner": user.pk})
+        field = self.fields["team"]
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset = in_scope(Team.objects.order_by("name"), user, "workflows.create", "id")
+
+    def clean_regions(self) -> list[str]:
+        """The regions' names, separated by commas or spaces."""
+        said: str = self.cleaned_data["regions"]
+        return [name for name in said.replace(",", " ").split() if name]
+
+
+class StepForm(forms.Form):
+    """A station of a workflow."""
+
+    name = forms.CharField(label="Name", max_length=60, help_text="As requests name it, such as extract.")
+    purpose = forms.CharField(label="What it does", max_length=500, widget=SHORT)
+
+
+class ReasonForm(forms.Form):
+    """Why something ends."""
+
+    reason = forms.CharField(label="Why", max_length=2000, widget=SHORT)
+
+
+def entry(workflow: Workflow) -> dict[str, Any]:
+    """What the form of an existing workflow begins with."""
+    fields = ("name", "purpose", "people_affected", "rationale", "retention_days", "cost_centre", "review_due")
+    return {name: getattr(workflow, name) for name in fields} | {
+        "owner": workflow.owner_id,
+        "deputy": workflow.deputy_id,
+    }

@@ -1,0 +1,245 @@
+"""Savings: what the tasks of a period cost, beside what a dated baseline would have taken for the same tasks.
+
+The method, as pages say it: every kept answer's tokens at the price of the baseline model on that day, within the
+bounds of tokens that the baseline states, less all that was spent, attempts that were not kept included. Requests that
+people decided count as no task; what was spent on them counts. See notes on method in docs/decisions/0008-savings.md.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+
+from governance import audit
+from governance.accounts import require
+from governance.audit import Actor
+from governance.errors import InvalidInput, store
+from governance.models import Model, User, Workflow
+from ledger.models import Baseline
+from ledger.models.savings import LEAST_RATIO, MOST_RATIO
+
+# A day's baseline is the one that holds at its noon, its price the one of that moment; a workflow's sums are cut by the
+# baseline and the currency. Days without a baseline, or whose baseline has no price, come with nulls.
+COMPARED = """
+WITH days AS (
+    SELECT workflow_id, day, currency,
+        sum(kept) AS tasks, sum(unpriced) AS unpriced, sum(amount) AS spent,
+        sum(kept_input_tokens) AS input, sum(kept_output_tokens) AS output
+    FROM ledger_rollup
+    WHERE workflow_id = ANY(%(workflows)s) AND day BETWEEN %(first)s AND %(last)s
+    GROUP BY workflow_id, day, currency
+),
+moments AS (
+    SELECT DISTINCT workflow_id, day, (day + time '12:00') AT TIME ZONE %(zone)s AS noon FROM days
+),
+based AS (
+    SELECT m.workflow_id, m.day, b.id AS baseline_id, p.currency, p.input AS input_rate, p.output AS output_rate
+    FROM moments m
+    JOIN ledger_baseline b ON b.workflow_id = m.workflow_id
+        AND b.valid_from <= m.noon AND (b.valid_until IS NULL OR b.valid_until > m.noon)
+    LEFT JOIN LATERAL (
+        SELECT e.id, e.upstream_model, provider.slug
+        FROM governance_endpoint e
+        JOIN governance_modelversion v ON v.id = e.version_id AND v.is_current
+        JOIN governance_provider provider ON provider.id = e.provider_id
+        WHERE v.model_id = b.model_id
+        ORDER BY e.active DESC, e.position, e.id
+        LIMIT 1
+    ) place ON true
+    LEFT JOIN LATERAL (
+        SELECT currency, input, output FROM ledger_price
+        WHERE (
+            kind = 'own' AND endpoint_id = place.id
+            OR kind = 'list' AND provider = place.slug AND model = place.upstream_model AND input_from = 0
+        )
+        AND valid_from <= m.noon AND (valid_until IS NULL OR valid_until > m.noon)
+        ORDER BY kind = 'own' DESC
+        LIMIT 1
+    ) p ON true
+)
+SELECT days.workflow_id, based.baseline_id, based.currency,
+    sum(tasks) AS tasks,
+    sum(unpriced) AS unpriced,
+    coalesce(sum(spent) FILTER (WHERE days.currency = based.currency), 0) AS spent,
+    count(*) FILTER (WHERE spent > 0 AND days.currency <> based.currency) AS elsewhere,
+    round(sum(days.input * based.input_rate + days.output * based.output_rate) * 0.000001, 10) AS would
+FROM days LEFT JOIN based ON based.workflow_id = days.workflow_id AND based.day = days.day
+GROUP BY days.workflow_id, based.baseline_id, based.currency
+ORDER BY days.workflow_id, based.baseline_id, based.currency
+"""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What some tasks cost and what their baseline would have taken, in one currency; never a number without its basis.
+
+    `would` takes the baseline's tokens to be those of the answers; `least` and `most` are the saving at the bounds that
+    the baselines state.
+    """
+
+    currency: str
+    tasks: int
+    spent: Decimal
+    would: Decimal
+    would_least: Decimal
+    would_most: Decimal
+    unpriced: int
+    baselines: tuple[Baseline, ...]
+
+    @property
+    def saved(self) -> Decimal:
+        """The saving; below zero where more was spent."""
+        return self.would - self.spent
+
+    @property
+    def least(self) -> Decimal:
+        """The saving if the baseline had used the fewest tokens it is said to."""
+        return self.would_least - self.spent
+
+    @property
+    def most(self) -> Decimal:
+        """The saving if the baseline had used the most tokens."""
+        return self.would_most - self.spent
+
+    @property
+    def share(self) -> Decimal | None:
+        """The saving as a share of what the baseline would have taken; None of nothing."""
+        return self.saved / self.would if self.would else None
+
+    @property
+    def assumed(self) -> bool:
+        """Whether any of its baselines is assumed."""
+        return any(each.assumed for each in self.baselines)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The savings of a period by currency, and the tasks that have no baseline or whose baseline has no price."""
+
+    savings: tuple[Saving, ...]
+    without: int
+
+    @property
+    def tasks(self) -> int:
+        """All tasks, compared or not."""
+        return self.without + sum(saving.tasks for saving in self.savings)
+
+
+def by_workflow(workflows: Iterable[UUID], first: date, last: date, *, zone: ZoneInfo) -> dict[UUID, Compared]:
+    """Return for each workflow what its tasks of these days of a zone cost, both included, beside its baseline.
+
+    Two queries; a workflow without tasks is absent. Which workflows a person may ask for is for the caller to say.
+    """
+    asked: dict[str, Any] = {"workflows": list(workflows), "first": first, "last": last, "zone": zone.key}
+    with connection.cursor() as cursor:
+        cursor.execute(COMPARED, asked)
+        found = cursor.fetchall()
+    known = Baseline.objects.select_related("model", "workflow").in_bulk({row[1] for row in found if row[1]})
+    compared: dict[UUID, list[Compared]] = {}
+    for workflow, baseline, currency, tasks, unpriced, spent, elsewhere, would in found:
+        if would is None or elsewhere:
+            part = Compared((), tasks)
+        else:
+            base = known[baseline]
+            bounds = (would * base.tokens_least, would * base.tokens_most)
+            part = Compared((Saving(currency, tasks, spent, would, *bounds, unpriced, (base,)),), 0)
+        compared.setdefault(workflow, []).append(part)
+    return {workflow: together(parts) for workflow, parts in compared.items()}
+
+
+def together(parts: Iterable[Compared]) -> Compared:
+    """Return the sum of comparisons, by currency. Bounds add up: baselines are off in the same direction."""
+    every = list(parts)
+    currencies = dict.fromkeys(saving.currency for part in every for saving in part.savings)
+    sums = tuple(
+        _sum([saving for part in every for saving in part.savings if saving.currency == currency])
+        for currency in currencies
+    )
+    return Compared(sums, sum(part.without for part in every))
+
+
+@transaction.atomic
+def set_baseline(
+    *,
+    workflow: Workflow,
+    model: Model,
+    assumed: bool,
+    reason: str,
+    valid_from: datetime,
+    by: Actor,
+    tokens_least: Decimal = LEAST_RATIO,
+    tokens_most: Decimal = MOST_RATIO,
+) -> Baseline:
+    """Say with which model a workflow's tasks are compared from a moment on; the baseline before ends there.
+
+    `assumed` where nobody measured that it would have been used; the tokens it would have used are bounded relative to
+    those of the model that answered. Raises NotPermitted, and InvalidInput, also for a moment before an earlier one.
+    """
+    # Whoever sets a baseline of this workflow waits here.
+    workflow = Workflow.objects.select_for_update(no_key=True).get(pk=workflow.pk)
+    require(by, "savings.edit", workflow)
+    held = Baseline.objects.filter(workflow=workflow, valid_until=None).select_related("model").first()
+    if held is not None:
+        if held.valid_from >= valid_from:
+            raise InvalidInput("valid_from: another baseline begins then or later", field="valid_from")
+        held.valid_until = valid_from
+        held.save(update_fields=["valid_until"])
+    made = store(
+        Baseline(
+            workflow=workflow,
+            model=model,
+            assumed=assumed,
+            reason=reason,
+            tokens_least=tokens_least,
+            tokens_most=tokens_most,
+            valid_from=valid_from,
+            created_by=by if isinstance(by, User) else None,
+        )
+    )
+    audit.record(
+        action="savings.set_baseline",
+        actor=by,
+        object=made,
+        summary=f"The tasks of {workflow.name} are compared with {model.title}" + (", assumed" if assumed else ""),
+        before=_facts(held) if held else None,
+        after=_facts(made),
+        reason=reason,
+    )
+    return made
+
+
+def baseline_of(workflow: Workflow, at: datetime) -> Baseline | None:
+    """Return the baseline of a workflow at a moment, with its model."""
+    holds = Q(valid_until=None) | Q(valid_until__gt=at)
+    found = Baseline.objects.filter(holds, workflow=workflow, valid_from__lte=at).exclude(valid_until=F("valid_from"))
+    return found.select_related("model").first()
+
+
+def _sum(parts: list[Saving]) -> Saving:
+    return Saving(
+        currency=parts[0].currency,
+        tasks=sum(each.tasks for each in parts),
+        spent=sum((each.spent for each in parts), Decimal(0)),
+        would=sum((each.would for each in parts), Decimal(0)),
+        would_least=sum((each.would_least for each in parts), Decimal(0)),
+        would_most=sum((each.would_most for each in parts), Decimal(0)),
+        unpriced=sum(each.unpriced for each in parts),
+        baselines=tuple(base for each in parts for base in each.baselines),
+    )
+
+
+def _facts(baseline: Baseline) -> dict[str, object]:
+    return {
+        "model": baseline.model.name,
+        "assumed": baseline.assumed,
+        "tokens_least": baseline.tokens_least,
+        "tokens_most": baseline.tokens_most,
+        "valid_from": baseline.valid_from,
+        "valid_until": baseline.valid_until,
+    }

@@ -1,0 +1,103 @@
+"""Parts of other pages that the ledger knows: the month in figures, who answered where, one workflow over time."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from governance import accounts
+from governance.models import Workflow
+from governance.models.accounts import in_scope
+from ledger import outcomes, savings, spend
+from ledger.outcomes import Outcomes
+from ledger.savings import Compared
+from ledger.spend import By, Row, Selection
+from ledger.views import selection as chosen
+from ledger.views.selection import address
+
+# A month is what a workflow's page looks back on, and as many workflows as a first screen holds.
+DAYS = 30
+SHOWN = 9
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One workflow: what came of its requests, and what they cost."""
+
+    workflow: Workflow
+    outcomes: Outcomes
+    sums: Row
+    recorded: bool
+    query: str
+
+
+@require_safe
+def month_facts(request: HttpRequest) -> HttpResponse:
+    """The month so far: spent, saved within which bounds, decided by people, not priced."""
+    accounts.require(request.user, "spend.view")
+    today, workflows = chosen.today(), chosen.visible_workflows(request)
+    selection = Selection(today.replace(day=1), today)
+    _, total = spend.rows(spend.lines(request.user, selection, By.WORKFLOW))
+    keys, zone = [each.pk for each in workflows], chosen.reporting_zone()
+    came = outcomes.by_workflow(keys, selection.first, selection.last, zone=zone)
+    context = {
+        "total": total,
+        "compared": savings.together(savings.by_workflow(keys, selection.first, selection.last, zone=zone).values()),
+        "requests": sum(each.requests for each in came.values()),
+        "people": sum(each.person for each in came.values()),
+        "period": chosen.period_words(selection, today),
+        "query": address(selection),
+    }
+    return render(request, "ledger/_month_facts.html", context)
+
+
+@require_safe
+def answered(request: HttpRequest) -> HttpResponse:
+    """Where requests were answered in the last thirty days: the workflows with the most of them."""
+    accounts.require(request.user, "spend.view")
+    workflows = {each.pk: each for each in chosen.visible_workflows(request)}
+    first, last = _days()
+    came = outcomes.by_workflow(workflows, first, last, zone=chosen.reporting_zone())
+    most = sorted(came, key=lambda key: came[key].requests, reverse=True)[:SHOWN]
+    rows, _total = spend.rows(spend.lines(request.user, Selection(first, last), By.WORKFLOW))
+    sums = {row.names[1]: row for row in rows}
+    shown = []
+    for key in most:
+        workflow = workflows[key]
+        row = sums.get(workflow.slug, Row((workflow.name, workflow.slug)))
+        query = address(Selection(first, last, workflow.slug))
+        shown.append(Answered(workflow, came[key], row, row.all_recorded, query))
+    context = {"rows": shown, "more": len(came) - len(shown), "query": address(Selection(first, last))}
+    return render(request, "ledger/_answered.html", context)
+
+
+@require_safe
+def workflow_figures(request: HttpRequest, slug: str) -> HttpResponse:
+    """One workflow's last thirty days: cost, who answered, climbs and people, day by day, and what was saved."""
+    accounts.require(request.user, "spend.view")
+    visible = in_scope(Workflow.objects.all(), request.user, "spend.view", "team")
+    workflow = get_object_or_404(visible, slug=slug)
+    first, last = _days()
+    selection, zone = Selection(first, last, workflow.slug), chosen.reporting_zone()
+    days = outcomes.by_day(workflow.pk, first, last, zone=zone)
+    _, total = spend.rows(spend.lines(request.user, selection, By.WORKFLOW))
+    by_day, _ = spend.rows(spend.lines(request.user, selection, By.DAY))
+    cost = {row.names[0]: row.amounts for row in by_day}
+    context = {
+        "workflow": workflow,
+        "sums": total,
+        "came": Outcomes.together(each for _day, each in days),
+        "days": [(day, each.answered) for day, each in days],
+        "table": [(day, each, cost.get(day, {})) for day, each in days if each.requests or day in cost],
+        "compared": savings.by_workflow([workflow.pk], first, last, zone=zone).get(workflow.pk, Compared((), 0)),
+        "may_edit": accounts.can(request.user, "savings.edit", workflow),
+        "query": address(selection),
+    }
+    return render(request, "ledger/_workflow_figures.html", context)
+
+
+def _days() -> tuple[date, date]:
+    last = chosen.today()
+    return last - timedelta(days=DAYS - 1), last
