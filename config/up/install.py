@@ -1,19 +1,27 @@
 """Makes the virtual environment and fills it from a lock. Standard library only: it runs before anything is there.
 
-`python3 -I config/up/install.py server|demo|development` installs that lock unless it is installed already, and prints
-the environment's Python on standard output. Progress goes to standard error. uv does the work where it is on PATH,
-else venv and pip; only files whose hashes stand in the lock are accepted. A second call waits for the first. What an
-interrupted one leaves is thrown away by the next.
+`python3 -I config/up/install.py server|demo|development [PID]` installs that lock unless it is installed already, and
+prints the environment's Python on standard output. Progress goes to standard error. uv does the work where it is on
+PATH, else venv and pip; only files whose hashes stand in the lock are accepted. A second call waits for the first. What
+an interrupted one leaves is thrown away by the next.
+
+It ends, with all it has started, when its parent does, or the process PID that it works for: also by kill -9.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each lock holds all that the ones before it hold.
@@ -25,6 +33,9 @@ LOCKS = {
 OLDEST_PYTHON = (3, 11)
 # Seconds between two lines of progress, and between two equal ones.
 TELL_EVERY, TELL_SAME_EVERY = 3.0, 15.0
+POLL = 0.1
+# Runs a command with a guard in its process group: when the other end of the guard's pipe is gone, so is the group.
+GUARDED = 'exec 3<&0 </dev/null; (read -r _ <&3; kill -s KILL 0) & exec "$@" 3<&-'
 STARTED = time.monotonic()
 
 
@@ -39,6 +50,8 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Install the lock named in the argument."""
+    watched = int(sys.argv[2]) if len(sys.argv) > 2 else os.getppid()
+    threading.Thread(target=end_with, args=[watched, os.getppid()], daemon=True).start()
     try:
         print(installed(environment_path(), sys.argv[1]))
     except InstallError as error:
@@ -47,6 +60,24 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def end_with(process: int, parent: int) -> None:
+    """End this process when another one, or its own parent, is gone."""
+    while os.getppid() == parent and is_there(process):
+        time.sleep(POLL)
+    os._exit(1)
+
+
+def is_there(process: int) -> bool:
+    """Whether a process exists, whoever it belongs to."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def environment_path() -> Path:
@@ -101,7 +132,7 @@ def install(environment: Path, group: str, lock: int) -> None:
     uv = shutil.which("uv")
     broken = subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode if python.exists() else 1
     if unfinished.exists() or broken:
-        make(environment, uv)
+        make(environment, uv, lock)
     stamps.mkdir(exist_ok=True)
     unfinished.touch()
     fill(python, LOCKS[group], uv, lock)
@@ -112,14 +143,15 @@ def install(environment: Path, group: str, lock: int) -> None:
     say("installed")
 
 
-def make(environment: Path, uv: str | None) -> None:
+def make(environment: Path, uv: str | None, lock: int) -> None:
     """Make an empty virtual environment; one of ours that stands there goes first. Raises InstallError."""
-    if environment.exists() and any(environment.iterdir()) and not (environment / "pyvenv.cfg").exists():
+    ours = (environment / "pyvenv.cfg").exists() or (environment / "smallfirst").exists()
+    if environment.exists() and any(environment.iterdir()) and not ours:
         raise InstallError(f"{environment} is no virtual environment: move it away, or set SMALLFIRST_VENV")
     shutil.rmtree(environment, ignore_errors=True)
     say(f"making a virtual environment with Python {sys.version.split()[0]}")
     if uv:
-        command = [uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(environment)]
+        command = [uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", sys.executable]
     else:
         # ensurepip is a package of its own on Debian; the system's pip can stand in for it.
         pip = [] if has_module("ensurepip") else ["--without-pip"]
@@ -128,11 +160,39 @@ def make(environment: Path, uv: str | None) -> None:
                 "This Python has neither ensurepip nor pip. Install one of them (on Debian and Ubuntu: "
                 "apt-get install python3-venv), or uv, and start again."
             )
-        command = [sys.executable, "-m", "venv", *pip, str(environment)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        shutil.rmtree(environment, ignore_errors=True)
-        raise InstallError(f"The virtual environment cannot be made:\n{(done.stderr or done.stdout).strip()}")
+        command = [sys.executable, "-m", "venv", *pip]
+    # First, so that what is left of one that is killed is known as ours.
+    (environment / "smallfirst").mkdir(parents=True)
+    with tempfile.TemporaryFile("w+") as said:
+        if run([*command, str(environment)], output=said, lock=lock):
+            said.seek(0)
+            shutil.rmtree(environment, ignore_errors=True)
+            raise InstallError(f"The virtual environment cannot be made:\n{said.read().strip()}")
+
+
+def run(command: list[str], *, output: IO[str], lock: int, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """Run a command to its end; return its code. Neither it nor its children outlive this process.
+
+    They hold the descriptor `lock` too: should this process be killed, the next waits until they are gone.
+    """
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", GUARDED, "smallfirst-guard", *command],
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        pass_fds=[lock],
+        start_new_session=True,
+    )
+    with process:
+        try:
+            while process.poll() is None:
+                time.sleep(POLL)
+                meanwhile()
+        finally:
+            # The guard at least.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return process.returncode
 
 
 def has_module(name: str) -> bool:
@@ -141,10 +201,7 @@ def has_module(name: str) -> bool:
 
 
 def fill(python: Path, requirements: Path, uv: str | None, lock: int) -> None:
-    """Install a lock file into an environment. Raises InstallError with the end of what the installer said.
-
-    The installer holds the descriptor `lock` too: if this process is killed, the next waits for the orphan to end.
-    """
+    """Install a lock file into an environment. Raises InstallError with the end of what the installer said."""
     if uv:
         command = [uv, "pip", "install", "--python", str(python), "--no-deps", "--require-hashes"]
     else:
@@ -158,18 +215,20 @@ def fill(python: Path, requirements: Path, uv: str | None, lock: int) -> None:
     say(f"installing {requirements.name} with {'uv' if uv else 'pip'}")
     log = python.parents[1] / "smallfirst" / "install.log"
     told, text = time.monotonic(), ""
+
+    def tell() -> None:
+        nonlocal told, text
+        waited = time.monotonic() - told
+        if waited < TELL_EVERY:
+            return
+        now = progress(log.read_text(errors="replace").splitlines())
+        if now != text or waited > TELL_SAME_EVERY:
+            told, text = time.monotonic(), now
+            say(f"  {text}")
+
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, pass_fds=[lock])
-        while process.poll() is None:
-            time.sleep(0.1)
-            waited = time.monotonic() - told
-            if waited < TELL_EVERY:
-                continue
-            now = progress(log.read_text(errors="replace").splitlines())
-            if now != text or waited > TELL_SAME_EVERY:
-                told, text = time.monotonic(), now
-                say(f"  {text}")
-    if process.returncode:
+        code = run(command, output=output, lock=lock, meanwhile=tell)
+    if code:
         tail = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
         raise InstallError(f"The installation failed:\n{tail}\nNothing is lost: mend the cause and start again.")
 

@@ -3,12 +3,15 @@
 A tiny package of one module stands for the product's own, in a folder of files instead of an index.
 """
 
+import fcntl
 import hashlib
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,6 +25,13 @@ pytestmark = pytest.mark.processes
 
 ROOT = Path(__file__).parents[2]
 SYSTEM_PYTHON = Path(sys.base_prefix) / "bin" / "python3"
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="looks for leftovers in /proc")
+# A package that pip has to build, in a process of its own that says when it is there, and that never ends.
+ENDLESS = {
+    "pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'endless'\nbackend-path = ['.']\n",
+    "endless.py": "import os, time\nopen(os.environ['HOME'] + '/building', 'w').close()\ntime.sleep(3600)\n",
+    "PKG-INFO": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+}
 
 
 class Checkout:
@@ -32,6 +42,7 @@ class Checkout:
         self.script = path / "config" / "up" / "install.py"
         self.script.parent.mkdir(parents=True)
         shutil.copy(ROOT / "config" / "up" / "install.py", self.script)
+        shutil.copy(ROOT / "run", path)
         self.files = path / "files"
         self.files.mkdir()
         self.environment = path / ".venv"
@@ -56,7 +67,20 @@ class Checkout:
                 f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
             )
             content.writestr(f"{name}.dist-info/RECORD", "")
-        found = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
+        self._lock(wheel, version, digest, group)
+
+    def lock_endless(self) -> None:
+        """Lock the package whose installation never ends."""
+        archive = self.files / "tiny-1.0.tar.gz"
+        with tarfile.open(archive, "w:gz") as content:
+            for name, text in ENDLESS.items():
+                member = tarfile.TarInfo(f"tiny-1.0/{name}")
+                member.size = len(text)
+                content.addfile(member, io.BytesIO(text.encode()))
+        self._lock(archive, "1.0", None, "-demo")
+
+    def _lock(self, file: Path, version: str, digest: str | None, group: str) -> None:
+        found = digest or hashlib.sha256(file.read_bytes()).hexdigest()
         (self.path / f"requirements{group}.lock").write_text(f"tiny=={version} \\\n    --hash=sha256:{found}\n")
 
     def start(self, group: str = "server") -> subprocess.Popen[str]:
@@ -69,6 +93,33 @@ class Checkout:
             text=True,
             start_new_session=True,
         )
+
+    def start_run(self) -> subprocess.Popen[str]:
+        """Start `./run up`, which installs the demo's lock first."""
+        tools = self.path / "tools"
+        tools.mkdir()
+        (tools / "python3").symlink_to(SYSTEM_PYTHON)
+        return subprocess.Popen(
+            ["/bin/sh", self.path / "run", "up"],
+            env=self.variables | {"PATH": f"{tools}:/usr/bin:/bin"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def processes(self) -> dict[int, str]:
+        """Every process of this checkout, known by its home: pid to command line."""
+        mark = f"HOME={self.path}".encode()
+        found = {}
+        for directory in Path("/proc").glob("[0-9]*"):
+            try:
+                marked = mark in (directory / "environ").read_bytes().split(b"\0")
+                if marked and is_alive(int(directory.name)):
+                    found[int(directory.name)] = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+        return found
 
     def install(self, group: str = "server") -> tuple[int, str, str]:
         """Run an installation: its code, what it printed, and its progress."""
@@ -161,7 +212,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_killed_installation_is_repaired(checkout: Checkout) -> None:
-    """kill -9 in the middle: the next call waits for the orphaned installer, throws the remains away, begins anew."""
+    """kill -9 in the middle: the next call throws the remains away and begins anew."""
     checkout.lock("1.0")
     first = checkout.start()
     until((checkout.environment / "smallfirst" / "unfinished").exists)
@@ -171,6 +222,49 @@ def test_killed_installation_is_repaired(checkout: Checkout) -> None:
     assert checkout.install()[0] == 0
     assert checkout.version() == "1.0"
     assert not (checkout.environment / "remains").exists()
+
+
+def test_half_made_environment_is_repaired(bare_checkout: Checkout) -> None:
+    """As kill -9 leaves one of which Python does not know yet that it is one."""
+    bare_checkout.lock("1.0")
+    (bare_checkout.environment / "smallfirst").mkdir(parents=True)
+    (bare_checkout.environment / "bin").mkdir()
+    assert bare_checkout.install()[0] == 0
+    assert bare_checkout.version() == "1.0"
+
+
+@LINUX_ONLY
+@pytest.mark.parametrize("killed", ["/run up", "install.py demo", "pip install"])
+def test_kill_leaves_nothing(checkout: Checkout, killed: str) -> None:
+    """kill -9 of the command, of the installer, or of pip, while a process that pip has started builds a package."""
+    checkout.lock_endless()
+    run = checkout.start_run()
+    try:
+        until((checkout.path / "building").exists)
+        running = checkout.processes()
+        kinds = ("/run up", "install.py demo", "smallfirst-guard", "pip install", "_in_process.py")
+        assert [kind for kind in kinds if kind not in " ".join(running.values())] == []
+        os.kill(min(pid for pid, command in running.items() if killed in command), signal.SIGKILL)
+        run.communicate(timeout=30)
+        until(lambda: checkout.processes() == {})
+        assert run.returncode != 0
+    finally:
+        for pid in checkout.processes():
+            os.kill(pid, signal.SIGKILL)
+
+
+@LINUX_ONLY
+def test_kill_while_waiting_for_another_leaves_nothing(checkout: Checkout) -> None:
+    """The installer would otherwise begin when the other has ended."""
+    checkout.lock("1.0", group="-demo")
+    with checkout.environment.with_name(".venv.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        run = checkout.start_run()
+        assert run.stderr
+        assert "waiting for another ./run" in run.stderr.readline()
+        run.kill()
+        run.communicate(timeout=30)
+        until(lambda: checkout.processes() == {})
 
 
 def test_second_call_waits_for_the_first(checkout: Checkout) -> None:
