@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,11 +14,9 @@ from pathlib import Path
 import httpx2
 import openai
 import pytest
-from django.conf import settings
 from playwright.sync_api import Browser, Page, expect
 
 from config import state as places
-from demo.classifiers import fitting
 from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
@@ -45,12 +42,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """`up`, with the models' texts and trained figures that other tests of this session left in their state."""
-    state = tmp_path_factory.mktemp("story")
-    # Fitted once a session: they would be the same again.
-    fitting.prepare(settings.STATE / "models", lambda _said: None)
-    shutil.copytree(settings.STATE / "models", state / "models")
+def site(free_port: Callable[[], int], state: Path) -> Iterator[Site]:
+    """`up`, until the last of these tests has ended."""
     pages, gateway = free_port(), free_port()
     command = [sys.executable, "-m", "config.up", "--port", str(pages), "--gateway-port", str(gateway)]
     kept = {"PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
