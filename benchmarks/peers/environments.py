@@ -22,8 +22,8 @@ def python_of(peer: str) -> Path:
         fcntl.flock(held, fcntl.LOCK_EX)
         if not _is_current(python, stamp, lock):
             uv = shutil.which("uv")
-            install.make(environment, uv)
-            stamp.parent.mkdir()
+            install.make(environment, uv, held.fileno())
+            stamp.parent.mkdir(exist_ok=True)
             install.fill(python, lock, uv, held.fileno())
             stamp.write_text(install.digest(lock))
     return python

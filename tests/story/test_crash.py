@@ -5,6 +5,7 @@ import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def check_requests(sent: list[Sent]) -> None:
     events: dict[str | None, list[UsageEvent]] = defaultdict(list)
     for event in UsageEvent.objects.filter(run__in=[one.run for one in sent]).order_by("attempt"):
         events[event.run].append(event)
-    amounts = dict(Charge.objects.values_list("id", "amount"))
+    amounts = {charge.pk: charge.amount or Decimal(0) for charge in Charge.objects.all()}
     for one in sent:
         stand = decisions[one.run]
         attempts = [(decision.id, number) for decision in stand for number in range(len(decision.attempts))]
