@@ -36,6 +36,8 @@ EVERY: dict[str, float] = {
     "governance.tasks.expire_reviews": 5,
     "ledger.tasks.fold": 2,
     "ledger.tasks.ensure_partitions": 3600,
+    "routing.tasks.start_due_evaluations": 30,
+    "routing.tasks.evaluate": 5,
 }
 app.conf.beat_schedule = {
     task: {"task": task, "schedule": seconds, "options": {"expires": seconds}} for task, seconds in EVERY.items()

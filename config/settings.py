@@ -187,6 +187,8 @@ def database(url: str) -> dict[str, object]:
 DATABASES = {"default": database(env_text("DATABASE_URL", places.database_url(STATE)))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BROKER_URL = env_text("BROKER_URL", places.broker_url(STATE))
+# Each takes one of the worker's processes, which other tasks wait for too.
+EVALUATION_CHUNKS_AT_ONCE = env_number("SMALLFIRST_EVALUATION_CHUNKS_AT_ONCE", 1)
 
 # People
 AUTH_USER_MODEL = "governance.User"

@@ -21,6 +21,8 @@ from governance import accounts, audit, changes, gateways, registry, reviews, wo
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
 from ledger import prices, savings
 from ledger.models import Baseline
+from routing import evaluations
+from routing.models import EvaluationSchedule, SampleSet
 from smallfirst.seal import box_public_key, read_key_file, seal_box
 from tests.cast import (
     BOOTSTRAP,
@@ -33,6 +35,7 @@ from tests.cast import (
     make_live,
     make_person,
 )
+from tests.routing.lab import NOW, Lab, lab_of, row
 
 pytestmark = pytest.mark.django_db
 
@@ -58,7 +61,8 @@ def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
 
 def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
     """How each verb is played: the preparation, which returns the act itself."""
-    return _accounts(cast) | _registry(cast) | _workflows(cast) | _changes(cast) | _reviews(cast) | _ledger(cast)
+    governed = _accounts(cast) | _registry(cast) | _workflows(cast) | _changes(cast) | _reviews(cast)
+    return governed | _ledger(cast) | _routing(cast)
 
 
 def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
@@ -301,6 +305,55 @@ def _ledger(cast: Cast) -> dict[str, Callable[[], Act]]:
         "savings.set_baseline": lambda: set_baseline,
         "prices.set_own_price": lambda: lambda: prices.set_own_price(by=cast.finance, **price),
         "prices.seed_list_prices": known_models,
+    }
+
+
+def _routing(cast: Cast) -> dict[str, Callable[[], Act]]:
+    def held() -> tuple[Lab, SampleSet]:
+        lab = lab_of(cast)
+        return lab, lab.set([row("a")])
+
+    def create_set() -> Act:
+        lab = lab_of(cast)
+        return lambda: lab.set([row("a")])
+
+    def of_set(verb: Callable[..., object], **given: Any) -> Callable[[], Act]:
+        def prepare() -> Act:
+            _lab, sample_set = held()
+            return lambda: verb(sample_set=sample_set, by=cast.owner, **given)
+
+        return prepare
+
+    def read_sample() -> Act:
+        sample = held()[1].samples.get()
+        return lambda: evaluations.read_sample(sample=sample, by=cast.owner)
+
+    def cancel() -> Act:
+        lab, sample_set = held()
+        running = lab.start(sample_set)
+        return lambda: evaluations.cancel(evaluation=running, by=cast.owner, now=NOW)
+
+    def schedule() -> EvaluationSchedule:
+        place: dict[str, Any] = {"sample_set": held()[1], "environment": cast.production}
+        return evaluations.schedule(cron="0 6 * * *", by=cast.owner, now=NOW, **place)
+
+    def unschedule() -> Act:
+        made = schedule()
+        return lambda: evaluations.unschedule(schedule=made, by=cast.owner, now=NOW)
+
+    def start() -> Act:
+        lab, sample_set = held()
+        return lambda: lab.start(sample_set)
+
+    return {
+        "evaluations.create_set": create_set,
+        "evaluations.erase_set": of_set(evaluations.erase_set, reason="asked", now=NOW),
+        "evaluations.read_set": of_set(evaluations.read_set),
+        "evaluations.read_sample": read_sample,
+        "evaluations.schedule": lambda: schedule,
+        "evaluations.unschedule": unschedule,
+        "evaluations.start": start,
+        "evaluations.cancel": cancel,
     }
 
 
