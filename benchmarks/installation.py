@@ -24,7 +24,7 @@ def installation() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="smallfirst-bench-", ignore_cleanup_errors=True) as directory:
         state = places.make_private(Path(directory) / "state")
         logs = places.make_private(state / "log")
-        ports = processes.Ports(*[machine.free_port() for _ in range(4)])
+        ports = processes.Ports(*[machine.free_port() for _ in range(5)])
         made = processes.Installation(state, ports, demo=False)
         places.make_secrets(state / "keys")
         environment = made.control() | {

@@ -64,7 +64,7 @@ def main(words: Sequence[str]) -> int:
 
 def measure(program: Sequence[str], state: Path, starts: int, *, demo: bool) -> Found:
     """Start, stop, and start again so many times. Raises Void and TimeoutError."""
-    ports = processes.Ports(*[machine.free_port() for _ in range(4)])
+    ports = processes.Ports(*[machine.free_port() for _ in range(5)])
     installation = processes.Installation(state, ports, demo=demo)
     machine.say("first start")
     with up(program, installation) as process:

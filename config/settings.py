@@ -89,6 +89,8 @@ KEYS = Path(env_text("SMALLFIRST_KEYS", str(STATE / "keys")))
 SECRET_KEY = django_key(KEYS)
 PUBLIC_URL = env_address("SMALLFIRST_PUBLIC_URL", "http://127.0.0.1:8000")
 GATEWAY_URL = env_address("SMALLFIRST_GATEWAY_URL", "http://127.0.0.1:8001")
+# Where `./run up --empty` runs a gateway for development too.
+DEVELOPMENT_GATEWAY_URL = env_text("SMALLFIRST_DEVELOPMENT_GATEWAY_URL", "")
 ALLOWED_HOSTS = env_list("SMALLFIRST_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
 if urlsplit(PUBLIC_URL).scheme != "https":
     ALLOWED_HOSTS += LOOPBACK

@@ -1,24 +1,29 @@
 """What every installation starts with: environments, and with `./run up` a gateway of its own."""
 
 import os
+import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
 from django.db.models import Max
 
-from governance import gateways, registry
+from governance import accounts, gateways, registry
 from governance.audit import Service
-from governance.models import Environment, Gateway
+from governance.models import Environment, Gateway, Role, User
 from ledger import prices
 from routing import keys
 
 BOOTSTRAP = Service("bootstrap")
+DEVELOPMENT, PRODUCTION = "development", "production"
 # Name, and how many votes a change there needs.
-ENVIRONMENTS = (("development", 0), ("production", 1))
-PRODUCTION = "production"
+ENVIRONMENTS = ((DEVELOPMENT, 0), (PRODUCTION, 1))
 EMBEDDED = "embedded"
-CREDENTIAL = "gateway.credential"
+# Who sets up alone has to do with everything. He grants others their roles, and himself none.
+FOUNDER = (Role.ADMIN, Role.LEAD, Role.REVIEWER, Role.FINANCE, Role.AUDITOR)
+FIRST_PERSON, FIRST_ADDRESS = "first-person", "first@smallfirst.example"
+CREDENTIAL, DEVELOPMENT_CREDENTIAL = "gateway.credential", "gateway-development.credential"
 
 
 def run(*, directory: Path, now: datetime) -> list[str]:
@@ -33,24 +38,56 @@ def run(*, directory: Path, now: datetime) -> list[str]:
 
 
 @transaction.atomic
-def ensure_embedded_gateway(path: Path, url: str) -> list[str]:
-    """Register the gateway that runs beside this installation and write its credential to `path`, for its owner alone.
+def ensure_embedded_gateway(path: Path, url: str, environment: str = PRODUCTION) -> list[str]:
+    """Register a gateway that runs beside this installation and write its credential to `path`, for its owner alone.
 
     `url` is where it is reached. One whose credential is accepted stays. One whose credential is lost is revoked, and
     another takes its place. Returns what was made, in sentences.
     """
-    production = Environment.objects.get(name=PRODUCTION)
-    registry.set_gateway_url(environment=production, url=url, by=BOOTSTRAP)
+    place = Environment.objects.get(name=environment)
+    registry.set_gateway_url(environment=place, url=url, by=BOOTSTRAP)
     if path.exists() and gateways.authenticate(path.read_text(encoding="ascii").strip()) is not None:
         return []
-    earlier = Gateway.objects.filter(name__startswith=EMBEDDED)
+    earlier = Gateway.objects.filter(name__startswith=EMBEDDED, environment=place)
     for lost in earlier.filter(revoked_at=None):
         gateways.revoke(gateway=lost, by=BOOTSTRAP, reason="its credential was lost")
-    name = f"{EMBEDDED} {earlier.count() + 1}" if earlier.exists() else EMBEDDED
-    gateway, credential = gateways.register(name=name, environment=production, by=BOOTSTRAP)
+    own = EMBEDDED if environment == PRODUCTION else f"{EMBEDDED} in {environment}"
+    name = f"{own} {earlier.count() + 1}" if earlier.exists() else own
+    gateway, credential = gateways.register(name=name, environment=place, by=BOOTSTRAP)
     # Before the commit: a credential without a gateway is replaced at the next start, a gateway without one is lost.
     _write_private(path, credential)
     return [f"registered the gateway {gateway.name}"]
+
+
+def ensure_development_gateway(state: Path, url: str) -> list[str]:
+    """The same for the gateway that development has where `url` is given. Returns what was made, in sentences."""
+    return ensure_embedded_gateway(state / DEVELOPMENT_CREDENTIAL, url, DEVELOPMENT) if url else []
+
+
+@transaction.atomic
+def ensure_first_person(path: Path) -> list[str]:
+    """Add one person where there is nobody, and write address and password to `path`, a line each, for its owner alone.
+
+    Returns what was made, in sentences.
+    """
+    if User.objects.exists():
+        return []
+    _, password = create_person(email=FIRST_ADDRESS, name="First person", roles=FOUNDER)
+    _write_private(path, f"{FIRST_ADDRESS}\n{password}")
+    return [f"added {FIRST_ADDRESS}"]
+
+
+@transaction.atomic
+def create_person(*, email: str, name: str, roles: Iterable[str]) -> tuple[User, str]:
+    """Add a person with roles everywhere; return him and his password, which is kept nowhere.
+
+    Raises InvalidInput for an address in use.
+    """
+    password = secrets.token_urlsafe(12)
+    person = accounts.create_person(email=email, name=name, password=password, by=BOOTSTRAP)
+    for each in roles:
+        accounts.grant(user=person, role=each, by=BOOTSTRAP)
+    return person, password
 
 
 def _ensure_environments() -> list[str]:

@@ -15,6 +15,8 @@ from config.up.processes import Installation, Ports
 from config.up.supervisor import NotReadyError, Process, ProcessDiedError, StoppedError, StopSignals, Supervisor
 
 STARTED = time.monotonic()
+# Files by which a state directory says what it holds: the demo, or an installation of one's own.
+DEMO_MARK, FIRST_PERSON = "demo-password", "first-person"
 
 
 class UnusableError(Exception):
@@ -56,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./run up", description="Start Smallfirst on this machine.")
     parser.add_argument("--port", type=int, default=8000, help="of the pages and the API (%(default)s)")
     parser.add_argument("--gateway-port", type=int, default=8001, help="of the gateway (%(default)s)")
+    parser.add_argument("--empty", action="store_true", help="an installation of your own, without the demo")
     parser.add_argument("--state", type=Path, help="directory for data, keys and logs (the user's state directory)")
     return parser.parse_args()
 
@@ -72,9 +75,16 @@ def prepare(options: argparse.Namespace) -> Installation:
     if not os.access(state, os.R_OK | os.W_OK | os.X_OK) or not state.is_dir():
         raise UnusableError(f"{state} cannot be written to: choose another directory with --state")
     places.make_private(state / "log")
-    models = free_port(options.gateway_port + 10), free_port(options.gateway_port + 11)
-    demo = os.environ.get("SMALLFIRST_DEMO") or ("0" if os.environ.get("DATABASE_URL") else "1")
-    return Installation(state, Ports(options.port, options.gateway_port, *models), demo=demo == "1")
+    free = [free_port(options.gateway_port + further) for further in (10, 11, 1)]
+    return Installation(state, Ports(options.port, options.gateway_port, *free), demo=wants_demo(state, options.empty))
+
+
+def wants_demo(state: Path, empty: bool) -> bool:
+    """Whether the demo belongs there: not beside an installation of one's own. Raises UnusableError for both in one."""
+    if empty and (state / DEMO_MARK).exists():
+        raise UnusableError(f"{state} holds the demo: start your own installation elsewhere, with --state DIR")
+    own = empty or os.environ.get("DATABASE_URL") or (state / FIRST_PERSON).exists()
+    return (os.environ.get("SMALLFIRST_DEMO") or ("0" if own else "1")) == "1"
 
 
 def check_ports(ports: Ports) -> None:
@@ -152,7 +162,10 @@ def start(installation: Installation, supervisor: Supervisor) -> None:
     # Its start takes as long as the two steps below, and it needs none of their rows to be ready.
     web = processes.web(control, ports.web)
     supervisor.start(web)
-    supervisor.run(processes.step(control, "the first rows", "bootstrap", "--skip-checks"))
+    first_rows = ["bootstrap", "--skip-checks"]
+    if postgres and not installation.demo:
+        first_rows.append("--first-person")
+    supervisor.run(processes.step(control, "the first rows", *first_rows))
     if installation.demo:
         say("loading the demo")
         urls = {
@@ -162,12 +175,15 @@ def start(installation: Installation, supervisor: Supervisor) -> None:
         supervisor.run(processes.step(control | urls, "loading the demo", "demo_seed", "--skip-checks"))
 
     tasks = [processes.worker(control), processes.beat(control)]
-    gateway = processes.gateway(installation.data_plane(), ports.gateway)
-    serving = [web, *tasks, gateway]
+    gateways = [processes.gateway(installation.data_plane(), ports.gateway)]
+    if installation.development_url:
+        environment = installation.data_plane(development=True)
+        gateways.append(processes.gateway(environment, ports.development, development=True))
+    serving = [web, *tasks, *gateways]
     say("starting " + ", ".join(process.title for process in serving))
     supervisor.start(*tasks)
     # By itself, so that it is stopped first: what it still has in hand goes to the web server.
-    supervisor.start(gateway)
+    supervisor.start(*gateways)
     # The first start reads the models' texts and trains them.
     supervisor.wait_ready(*[process.name for process in [*serving, *models]], timeout=300)
     say("ready")
@@ -201,6 +217,14 @@ def block(installation: Installation) -> str:
             "",
             "  Ask the gateway something its models are not sure about:",
             *(f"    {line}" for line in places.read_secret(state / "demo-curl").splitlines()),
+        ]
+    elif (installation.state / FIRST_PERSON).exists():
+        email, password = places.read_secret(installation.state / FIRST_PERSON).splitlines()
+        lines += [
+            f"  Development {installation.development_url}/v1",
+            "",
+            f"  Sign in as {email} with the password {password}",
+            "  The first page says what to set up; change the password there.",
         ]
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
 

@@ -19,12 +19,13 @@ CONTROL_ONLY = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "BROKER_URL", "SMALLFI
 
 @dataclass(frozen=True)
 class Ports:
-    """The TCP ports, all on 127.0.0.1. The models' are used by the demo alone."""
+    """The TCP ports, all on 127.0.0.1. The models' are used by the demo alone, development's gateway without it."""
 
     web: int
     gateway: int
     classifiers: int
     smollm2: int
+    development: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Installation:
         """The address of the gateway."""
         return os.environ.get("SMALLFIRST_GATEWAY_URL") or f"http://127.0.0.1:{self.ports.gateway}"
 
+    @property
+    def development_url(self) -> str:
+        """The address of development's gateway, where a first policy needs nobody's vote; empty where none runs."""
+        return "" if self.demo else f"http://127.0.0.1:{self.ports.development}"
+
     def common(self) -> dict[str, str]:
         """What every process gets."""
         return clean_environment() | {
@@ -73,19 +79,22 @@ class Installation:
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "SMALLFIRST_KEYS": str(self.keys),
             "SMALLFIRST_DEMO": "1" if self.demo else "0",
+            "SMALLFIRST_DEVELOPMENT_GATEWAY_URL": self.development_url,
         }
 
-    def data_plane(self) -> dict[str, str]:
-        """What the gateway gets: the public half of the root key, and the secrets its endpoints refer to.
+    def data_plane(self, *, development: bool = False) -> dict[str, str]:
+        """What production's gateway gets, or development's: the public half of the root key, its endpoints' secrets.
 
         Raises KeysMissingError before `manage.py bootstrap` has run.
         """
+        name = "gateway-development" if development else "gateway"
         return {
             **self._shared(),
             "SMALLFIRST_CONTROL_URL": f"http://127.0.0.1:{self.ports.web}",
-            "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(self.state / "gateway.credential"),
+            "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(self.state / f"{name}.credential"),
             "SMALLFIRST_ROOT_KEY": root_public_key(self.keys),
-            "SMALLFIRST_GATEWAY_STATE": str(self.state / "gateway"),
+            "SMALLFIRST_GATEWAY_STATE": str(self.state / name),
+            **({"SMALLFIRST_GATEWAY_URL": self.development_url} if development else {}),
             **(self._models_key() if self.demo else {}),
         }
 
@@ -121,9 +130,11 @@ def web(environment: Mapping[str, str], port: int) -> Process:
     return _serving("web", "the web server", command, environment, port, "/readyz")
 
 
-def gateway(environment: Mapping[str, str], port: int) -> Process:
-    """The data plane."""
+def gateway(environment: Mapping[str, str], port: int, *, development: bool = False) -> Process:
+    """The data plane of production, or of development."""
     command = ["-m", "smallfirst.gateway", "--host", "127.0.0.1", "--port", str(port)]
+    if development:
+        return _serving("gateway-development", "development's gateway", command, environment, port, "/healthz")
     return _serving("gateway", "the gateway", command, environment, port, "/healthz")
 
 

@@ -131,6 +131,13 @@ def test_serves_until_ctrl_c(up: Up, ports: tuple[int, int], state: Path) -> Non
     assert (status(ports[0], "/healthz"), status(ports[0], "/readyz"), status(ports[1], "/healthz")) == (200, 200, 200)
     assert status(ports[0], "/sign-in/") == 200
 
+    # An installation of one's own: somebody to sign in as, and a gateway for development.
+    email, password = (state / "first-person").read_text().split()
+    assert f"Sign in as {email} with the password {password}" in up.said
+    development = re.search(r"Development http://127\.0\.0\.1:(\d+)/v1\n", up.said)
+    assert development
+    assert status(int(development[1]), "/healthz") == 200
+
     code, said = Up(state).ended()
     assert code == 1
     assert f"process {up.process.pid}, http://127.0.0.1:{ports[0]}." in said
@@ -201,3 +208,13 @@ def test_unwritable_state_is_named(tmp_path: Path) -> None:
     code, said = Up(tmp_path / "state").ended()
     assert code == 1
     assert "choose another directory with --state" in said
+
+
+def test_an_installation_of_ones_own_and_the_demo_never_share_a_state(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "demo-password").touch()
+    code, said = Up(state, "--empty").ended()
+    assert code == 1
+    assert "holds the demo" in said
+    assert not (state / "postgres").exists()

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from governance import gateways
-from governance.models import AuditEvent, Environment, Gateway
+from governance import accounts, gateways
+from governance.models import AuditEvent, Environment, Gateway, User
 from routing import bootstrap, keys
 from smallfirst.seal import open_envelope, read_key_file, sign_envelope, signing_public_key
 
@@ -190,3 +190,45 @@ def test_the_certificate_file_holds_no_secret(tmp_path: Path) -> None:
     assert json.loads(json.loads(text)["text"])["public_key"]
     for name in (keys.ROOT, keys.SIGNING, keys.REVIEW):
         assert (tmp_path / name).read_text().strip() not in text
+
+
+@pytest.mark.django_db
+def test_the_first_person_can_set_up_and_grants_himself_nothing(state: Path) -> None:
+    said("bootstrap", "--first-person")
+    email, password = (state / "first-person").read_text().split()
+    first = User.objects.get()
+    assert (first.email, first.check_password(password)) == (email, True)
+    assert (state / "first-person").stat().st_mode & 0o777 == 0o600
+    for act in ("accounts.edit", "registry.edit", "workflows.create", "changes.propose", "reviews.take", "prices.edit"):
+        assert accounts.can(first, act, accounts.ORGANISATION), act
+    with pytest.raises(accounts.NotPermitted):
+        accounts.grant(user=first, role="owner", by=first)
+
+    assert "nothing was missing" in said("bootstrap", "--first-person")
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_person_is_added_from_a_shell(state: Path) -> None:
+    said("bootstrap")
+    password = said("create_person", "ann@shop.example", "Ann", "--role", "lead").strip()
+    made = User.objects.get()
+    assert (made.name, made.check_password(password)) == ("Ann", True)
+    assert [grant.role for grant in made.grants.all()] == ["lead"]
+    with pytest.raises(CommandError, match="email"):
+        said("create_person", "ann@shop.example", "Ann again")
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_development_has_a_gateway_of_its_own_where_one_runs(state: Path, settings: Settings) -> None:
+    (state / "up.lock").touch()
+    said("bootstrap")
+    assert not (state / "gateway-development.credential").exists()
+    settings.DEVELOPMENT_GATEWAY_URL = "http://127.0.0.1:8002"
+    said("bootstrap")
+    credential = (state / "gateway-development.credential").read_text().strip()
+    made = gateways.authenticate(credential)
+    assert made is not None
+    assert (made.environment.name, made.environment.gateway_url) == ("development", "http://127.0.0.1:8002")
+    assert "nothing was missing" in said("bootstrap")

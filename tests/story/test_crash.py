@@ -122,7 +122,7 @@ def site(free_port: Callable[[], int], state: Path, django_db_blocker: DjangoDbB
         environment = stack.enter_context(pytest.MonkeyPatch.context())
         for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "BROKER_URL"):
             environment.delenv(name)
-        installation = Installation(state, Ports(free_port(), free_port(), free_port(), free_port()), demo=True)
+        installation = Installation(state, Ports(*(free_port() for _ in range(5))), demo=True)
         lock = StateLock(state, installation.pages_url)
         stack.callback(lock.release)
         places.make_secrets(installation.keys)
