@@ -110,7 +110,7 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.propose", found)
 
-    def submit(document: dict[str, Any], *, title: str, note: str, mode: str | None) -> Change:
+    def submit(document: dict[str, Any], *, title: str, note: str, mode: str) -> Change:
         return changes.revise(change=found, document=document, note=note, mode=mode, by=user)
 
     context = {
@@ -217,7 +217,7 @@ def _edit(
     if given is not None and form.is_valid():
         try:
             said = form.cleaned_data
-            made = submit(form.document(), title=said["title"], note=said["note"], mode=said["mode"] or None)
+            made = submit(form.document(), title=said["title"], note=said["note"], mode=said["mode"])
         except policies.InvalidPolicy as error:
             problems = list(error.problems)
         except REFUSALS as error:

@@ -16,7 +16,6 @@ class PolicyForm(forms.Form):
     title = forms.CharField(label="What changes, in one line", max_length=200)
     mode = forms.ChoiceField(
         label="Once it is live",
-        required=False,
         choices=[
             (
                 Mode.OBSERVE,

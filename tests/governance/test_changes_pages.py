@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from governance.models import AuditEvent, Change, PolicyHead, Revision, User, Vote
+from governance import accounts
+from governance.models import AuditEvent, Change, Grant, PolicyHead, Revision, User, Vote
 from tests import cast as casting
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,7 @@ def facts() -> tuple[int, ...]:
 
 def proposal(**fields: Any) -> dict[str, Any]:
     """What the threshold form sends for the cast's policy."""
-    return {"title": "Keep more", "note": "Fewer cases for people", "step-0": "0.6", **fields}
+    return {"title": "Keep more", "note": "Fewer cases for people", "step-0": "0.6", "mode": "enforce", **fields}
 
 
 def test_a_lower_threshold_is_proposed_approved_and_in_force(cast: casting.Cast) -> None:
@@ -114,7 +115,7 @@ def test_bad_input_of_the_form_is_named_and_kept(cast: casting.Cast, fields: dic
 def test_a_document_that_cannot_serve_is_refused_with_path_and_fix(cast: casting.Cast, text: str, said: str) -> None:
     before = facts()
     address = reverse("change_new", args=[cast.workflow.slug]) + "?whole=1"
-    answer = as_(cast.lead).post(address, {"title": "Try", "note": "", "text": text})
+    answer = as_(cast.lead).post(address, {"title": "Try", "note": "", "text": text, "mode": "enforce"})
     assert answer.status_code == 422
     assert said in answer.content.decode()
     assert facts() == before
@@ -154,3 +155,56 @@ def test_the_audit_knows_by_which_request_an_act_came(cast: casting.Cast) -> Non
     answer = as_(cast.lead).post(reverse("change_new", args=[cast.workflow.slug]), proposal())
     entry = AuditEvent.objects.filter(action="changes.propose").newest_first()[0]
     assert (entry.request_id, entry.ip, entry.auth_method) == (answer.headers["x-request-id"], "127.0.0.1", "session")
+
+
+def test_watching_only_is_proposed_and_read_as_a_sentence(cast: casting.Cast) -> None:
+    address = reverse("change_new", args=[cast.workflow.slug])
+    assert 'value="observe" checked' not in _squeezed(as_(cast.lead).get(address).content.decode())
+    as_(cast.lead).post(address, proposal(mode="observe", **{"step-0": "0.8"}))
+    change = Change.objects.select_related("revision").get(title="Keep more")
+    assert change.revision.mode == "observe"
+    page = as_(cast.owner).get(reverse("change", args=[change.pk])).content.decode()
+    assert "It only observes" in page
+    before = facts()
+    assert as_(cast.lead).post(address, proposal(mode="dream")).status_code == 422
+    assert facts() == before
+
+
+def _squeezed(html: str) -> str:
+    return " ".join(html.split())
+
+
+def test_one_person_alone_makes_it_live_and_another_ratifies_it(cast: casting.Cast) -> None:
+    for grant in Grant.objects.filter(role__in=["lead", "owner"]).exclude(user=cast.lead):
+        accounts.revoke(grant=grant, by=cast.admin)
+    change = casting.make_change(cast, 0.6, by=cast.lead)
+    address = reverse("change", args=[change.pk])
+    page = as_(cast.lead).get(address).content.decode()
+    assert "Make it live single-handed" in page
+    as_(cast.lead).post(reverse("change_activate", args=[change.pk]), {"single_handed": "1"})
+    change.refresh_from_db()
+    assert (change.state, change.single_handed) == ("applied", True)
+    assert "waits for somebody who had no hand in it" in as_(cast.lead).get(address).content.decode()
+    before = facts()
+    as_(cast.lead).post(reverse("change_ratify", args=[change.pk]), {"digest": change.revision.payload_digest})
+    assert facts() == before
+
+    accounts.grant(user=cast.finance, role="lead", by=cast.admin)
+    home = as_(cast.finance).get(reverse("home")).content.decode()
+    assert "when nobody else could vote" in home
+    page = as_(cast.finance).get(address).content.decode()
+    assert change.revision.payload_digest in page
+    as_(cast.finance).post(
+        reverse("change_ratify", args=[change.pk]), {"digest": change.revision.payload_digest, "reason": "It is right"}
+    )
+    assert change.ratification.by == cast.finance
+    assert "ratified it" in as_(cast.auditor).get(address).content.decode()
+
+
+def test_nobody_is_offered_to_act_alone_while_another_may_vote(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6, by=cast.lead)
+    page = as_(cast.lead).get(reverse("change", args=[change.pk])).content.decode()
+    assert "single-handed" not in page
+    as_(cast.lead).post(reverse("change_activate", args=[change.pk]), {"single_handed": "1"})
+    change.refresh_from_db()
+    assert change.state == "in_review"
