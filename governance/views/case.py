@@ -64,6 +64,7 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
         for each in body.get("messages", [])
     ]
     return {
+        "title": body.get("title") or "",
         "context": body.get("context") or [],
         "messages": sorted(messages, key=lambda each: each["role"] == "system"),
         "attempts": [each | {"css": each.get("tier", "")} for each in body.get("attempts", [])],
