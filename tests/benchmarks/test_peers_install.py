@@ -33,7 +33,7 @@ def test_two_releases_are_never_installed() -> None:
 def test_an_environment_is_made_once_for_each_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled: list[str] = []
 
-    def make(environment: Path, uv: str | None) -> None:
+    def make(environment: Path, uv: str | None, held: int) -> None:
         shutil.rmtree(environment, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
 
@@ -61,7 +61,7 @@ def test_what_was_interrupted_is_made_again(tmp_path: Path, monkeypatch: pytest.
     """The stamp comes last."""
     monkeypatch.setenv("SMALLFIRST_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(environments, "LOCKS", tmp_path)
-    monkeypatch.setattr(install, "make", lambda environment, uv: environment.mkdir(parents=True))
+    monkeypatch.setattr(install, "make", lambda environment, uv, held: environment.mkdir(parents=True))
 
     def fail(python: Path, lock: Path, uv: str | None, held: int) -> None:
         raise install.InstallError("no index")
