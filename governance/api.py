@@ -60,12 +60,12 @@ class ReviewsView(APIView):
 
 
 class ReviewView(APIView):
-    """One review of the gateway's environment."""
+    """One review of the gateway's environment, or of the API key that asks."""
 
     authentication_classes = [GatewayAuthentication]
     permission_classes = [IsGateway]
 
     def get(self, request: Request, pk: UUID) -> Response:
         """GET → how it stands: see `review_records.standing`; outcome is null until it has ended."""
-        here = Review.objects.filter(environment=asking(request).environment_id).select_related("body")
+        here = Review.objects.told_to(asking(request)).select_related("body")
         return Response(review_records.standing(get_object_or_404(here, pk=pk)), headers={"Cache-Control": "no-store"})

@@ -19,6 +19,7 @@ from governance.errors import InvalidInput, store
 from governance.models import ApiKey, Environment, Gateway, User
 
 PREFIX = "sfg_"
+KEY_PREFIX = "sf_"
 SDK = Service("SDK")
 # Often enough to tell that one is alive, seldom enough to cost nothing.
 SEEN_EVERY = timedelta(seconds=30)
@@ -99,10 +100,18 @@ def _register_for(key: ApiKey) -> Gateway:
 
 
 def authenticate(token: str) -> Gateway | None:
-    """Return the gateway whose credential this is, and note that it was seen; None for any other text."""
-    if not token.startswith(PREFIX):
+    """Return the gateway whose credential this is, and note that it was seen; None for any other text.
+
+    An application's own API key, in force, is the credential of what stands for its applications (`of_key`).
+    """
+    if not token.startswith((PREFIX, KEY_PREFIX)):
         return None
-    gateway = Gateway.objects.usable().select_related("environment").filter(sha256=token_sha256(token)).first()
+    known = Gateway.objects.filter(sha256=token_sha256(token))
+    gateway = known.usable().select_related("environment", "key").first()
+    if gateway is None and token.startswith(KEY_PREFIX) and not known.exists():
+        held = ApiKey.objects.usable().filter(purpose=ApiKey.Purpose.APPLICATION, sha256=token_sha256(token))
+        key = held.select_related("environment").first()
+        gateway = None if key is None else of_key(key)
     now = timezone.now()
     if gateway and (gateway.last_seen_at is None or gateway.last_seen_at < now - SEEN_EVERY):
         Gateway.objects.filter(pk=gateway.pk).update(last_seen_at=now)
@@ -110,7 +119,10 @@ def authenticate(token: str) -> Gateway | None:
 
 
 class GatewayAuthentication(BaseAuthentication):
-    """`Authorization: Bearer sfg_…`: the request comes from a gateway, which is then `request.auth`."""
+    """`Authorization: Bearer sfg_…`: the request comes from a gateway, which is then `request.auth`.
+
+    With `Bearer sf_…` it comes from an application that decides in process: the gateway is the one of its key.
+    """
 
     def authenticate(self, request: Request) -> tuple[AnonymousUser, Gateway] | None:
         """Return nobody and the gateway, or None without a credential. Raises AuthenticationFailed."""
@@ -120,7 +132,7 @@ class GatewayAuthentication(BaseAuthentication):
         gateway = authenticate(token.strip()) if scheme.lower() == "bearer" else None
         if gateway is None:
             raise AuthenticationFailed(
-                "This is no gateway's credential, or it was revoked: register the gateway again."
+                "This credential is unknown or was revoked: register the gateway again, or make a new API key."
             )
         return AnonymousUser(), gateway
 
@@ -132,7 +144,7 @@ class GatewayAuthentication(BaseAuthentication):
 class IsGateway(BasePermission):
     """Gateways alone may call this."""
 
-    message = "Only a gateway may call this: send its credential as Authorization: Bearer sfg_…"
+    message = "Only gateways and API keys may call this: send Authorization: Bearer sfg_… or sf_…"
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether a gateway asks."""

@@ -105,6 +105,8 @@ def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflo
     """Field and message of what this gateway may not say, or nobody may."""
     if record.environment != str(gateway.environment_id):
         return "environment", "is not the environment of this gateway's credential"
+    if gateway.key_id is not None and record.key != str(gateway.key_id):
+        return "key", "is not the API key that reports it"
     if record.key not in workflows:
         return "key", "no key of this environment has this id"
     if record.workflow != str(workflows[record.key].pk):
@@ -174,10 +176,10 @@ def _title(record: OpenReview, workflow: Workflow) -> str:
 @transaction.atomic
 def _deliver(record: Delivered, gateway: Gateway, now: datetime) -> bool | Fault:
     """Note that an outcome was fetched; False when that is known, or what is wrong with the record."""
-    here = Review.objects.filter(environment=gateway.environment_id, pk=UUID(record.review))
+    here = Review.objects.told_to(gateway).filter(pk=UUID(record.review))
     review = here.select_for_update(no_key=True).first()
     if review is None:
-        return "review", "no review of this environment has this id"
+        return "review", "this gateway may know of no review of this id"
     if review.ended_at is None:
         return "review", "has not ended"
     if review.delivered_at is not None:

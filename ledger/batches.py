@@ -71,6 +71,7 @@ class Known:
     environment: str
     workflow_of: dict[str, str]
     endpoints: frozenset[str]
+    only_key: str | None
 
     @classmethod
     def of(cls, gateway: Gateway, *, keys: Iterable[str], endpoints: Iterable[str] = ()) -> Self:
@@ -86,12 +87,15 @@ class Known:
             str(here),
             {str(key): str(workflow) for key, workflow in found},
             frozenset(map(str, places)) if served else frozenset(),
+            str(gateway.key_id) if gateway.key_id else None,
         )
 
     def fault(self, record: Located) -> tuple[str, str] | None:
         """Return field and message if a gateway of this environment may not say this, else None."""
         if record.environment != self.environment:
             return "environment", "This gateway's credential belongs to another environment."
+        if self.only_key not in (None, record.key):
+            return "key", "An API key reports for itself alone."
         workflow = self.workflow_of.get(record.key)
         if workflow is None:
             return "key", "No key of this environment has this id."

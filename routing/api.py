@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -11,9 +12,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from governance.gateways import GatewayAuthentication, IsGateway, asking
-from routing import bundles, states
+from governance.models import ApiKey
+from routing import bundles, narrowed, states
 from routing.models import Bundle, StateFeed
 from routing.stamps import UnsettledError
+
+Document = TypeVar("Document", Bundle, StateFeed)
 
 
 class TryAgain(APIException):
@@ -24,23 +28,27 @@ class TryAgain(APIException):
 
 
 class FeedView(APIView):
-    """A signed document, or 304 for a gateway that has it."""
+    """A signed document, or 304 for a gateway that has it. An API key gets its own part of it."""
 
     authentication_classes = [GatewayAuthentication]
     permission_classes = [IsGateway]
 
-    def answer(self, request: Request, current: Callable[..., Bundle | StateFeed]) -> HttpResponse:
+    def answer(
+        self, request: Request, current: Callable[..., Document], narrowed: Callable[[Document, ApiKey], bytes]
+    ) -> HttpResponse:
         """Return the gateway's current document. Raises TryAgain."""
-        environment = asking(request).environment
+        gateway = asking(request)
         try:
-            document = current(environment, now=timezone.now())
+            document = current(gateway.environment, now=timezone.now())
         except UnsettledError as error:
             raise TryAgain(str(error)) from error
-        etag = f'"{environment.pk.hex}-{document.serial}-{document.digest[:16]}"'
-        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+        whose = (gateway.key or gateway.environment).pk.hex
+        etag = f'"{whose}-{document.serial}-{document.digest[:16]}"'
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         if etag in parse_etags(request.headers.get("If-None-Match", "")):
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return HttpResponse(document.envelope, content_type="application/json", headers=headers)
+        envelope = narrowed(document, gateway.key) if gateway.key else document.envelope
+        return HttpResponse(envelope, content_type="application/json", headers=headers)
 
 
 class BundleView(FeedView):
@@ -48,7 +56,7 @@ class BundleView(FeedView):
 
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's bundle."""
-        return self.answer(request, bundles.current)
+        return self.answer(request, bundles.current, narrowed.bundle)
 
 
 class StateView(FeedView):
@@ -56,4 +64,4 @@ class StateView(FeedView):
 
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's state."""
-        return self.answer(request, states.current)
+        return self.answer(request, states.current, narrowed.state)

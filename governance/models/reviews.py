@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from governance.models import guards
 from governance.models.accounts import SHA256, ApiKey, Grant, User, in_scope
+from governance.models.gateways import Gateway
 from governance.models.registry import Environment
 from governance.models.workflows import Workflow
 from governance.permissions import Role
@@ -23,6 +24,11 @@ class ReviewQuerySet(models.QuerySet["Review"]):
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Those of workflows in whose teams the user may read reviews."""
         return in_scope(self, user, "reviews.view", "workflow__team")
+
+    def told_to(self, gateway: Gateway) -> Self:
+        """Those of its environment; to what stands for an API key, only the key's own."""
+        own = {"key": gateway.key_id} if gateway.key_id else {}
+        return self.filter(environment=gateway.environment_id, **own)
 
     def waiting(self) -> Self:
         """Those that have not ended, the most urgent first."""

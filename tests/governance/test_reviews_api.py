@@ -13,7 +13,7 @@ from governance import gateways, reviews
 from governance.models import Gateway, Review
 from smallfirst.gateway.reviews import Standing
 from smallfirst.records import Receipt
-from tests.cast import BOOTSTRAP, make_environment, make_key
+from tests.cast import BOOTSTRAP, make_environment
 from tests.governance.desk import Desk, found, make_desk, new_id, rows, wire
 
 pytestmark = pytest.mark.django_db
@@ -98,13 +98,12 @@ def test_an_unknown_case_is_not_found(client: Client) -> None:
 def test_strangers_get_and_leave_nothing(client: Client) -> None:
     desk = make_desk()
     review = desk.open()
-    _, token = make_key(desk.cast, "Another")
     _, revoked = gateways.register(name="Gone", environment=desk.cast.production, by=BOOTSTRAP)
     gateways.revoke(gateway=Gateway.objects.get(name="Gone"), by=BOOTSTRAP, reason="sold")
     client.force_login(desk.reviewer)
     body = json.dumps({"reviews": [desk.record()]})
     before = rows()
-    for headers in ({}, bearer(token), bearer(revoked), bearer("sfg_unknown")):
+    for headers in ({}, bearer("sf_unknown"), bearer(revoked), bearer("sfg_unknown")):
         assert client.get(f"{PATH}/{review.pk}", headers=headers).status_code == 401
         assert client.post(PATH, body, content_type="application/json", headers=headers).status_code == 401
     assert rows() == before

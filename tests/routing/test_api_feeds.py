@@ -107,13 +107,12 @@ def test_what_cannot_be_read_whole_is_not_issued(
 
 @BOTH
 def test_strangers_get_nothing(site: Site, client: Client, path: str) -> None:
-    _, token = make_key(site.cast)
     _, revoked = gateways.register(name="Gone", environment=site.cast.production, by=BOOTSTRAP)
     gateways.revoke(gateway=Gateway.objects.get(name="Gone"), by=BOOTSTRAP, reason="sold")
     for headers in (
         {},
         {"Authorization": "Bearer sfg_unknown"},
-        {"Authorization": f"Bearer {token}"},
+        {"Authorization": "Bearer sf_unknown"},
         {"Authorization": f"Bearer {revoked}"},
         {"Authorization": site.bearer.replace("Bearer", "Basic")},
     ):
