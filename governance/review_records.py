@@ -10,7 +10,7 @@ from django.db import DataError, transaction
 
 from governance import audit, reviews
 from governance.audit import Service
-from governance.models import ApiKey, Gateway, Review, ReviewBody, Role, Workflow
+from governance.models import ApiKey, Change, Gateway, Review, ReviewBody, Role, Workflow
 from smallfirst.engine.policy import ANY_STEP
 from smallfirst.records import Batch, Delivered, OpenReview, Receipt, RefusedRecord, review_id
 from smallfirst.seal import SealError, decode_base64url
@@ -115,11 +115,32 @@ def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflo
         return "id", "is not the id that this key's review of this request has"
     if record.role not in Role.values:
         return "role", f"is none of {', '.join(Role.values)}"
+    if gateway.key_id is not None and not _agreed(record, gateway):
+        return "on_expiry", "no policy of this workflow that ever was live here asks for a person on these terms"
     try:
         decode_base64url(record.body)
     except SealError as error:
         return "body", str(error)
     return None
+
+
+def _agreed(record: OpenReview, gateway: Gateway) -> bool:
+    """Whether people agreed to who is asked, how long, and what an expiry means; a key's holder could write anything.
+
+    What is live may be newer than what the application decided by, so every policy that was live here counts.
+    """
+    terms = {
+        "role": record.role,
+        "respond_within": int((record.respond_by - record.opened_at).total_seconds()),
+        "expire_after": int((record.expires_at - record.opened_at).total_seconds()),
+        "on_expiry": {"action": record.on_expiry.action, "answer": record.on_expiry.answer},
+    }
+    return Change.objects.filter(
+        workflow=UUID(record.workflow),
+        environment=gateway.environment_id,
+        state=Change.State.APPLIED,
+        revision__version__document__contains={"steps": [{"review": terms}]},
+    ).exists()
 
 
 @transaction.atomic

@@ -73,7 +73,7 @@ def record(*, batch: Sequence[msgspec.Raw], gateway: Gateway, now: datetime) -> 
     known = batches.Known.of(gateway, keys=(decision.key for decision in decisions))
     rows = []
     for decision in decisions:
-        fault = known.fault(decision) or _fault(decision)
+        fault = known.fault(decision) or _fault(decision, gateway)
         if fault:
             refused.append(records.RefusedRecord(id=decision.id, field=fault[0], message=fault[1]))
         else:
@@ -106,7 +106,7 @@ def wire(row: Decision) -> records.Decision:
     return msgspec.convert(fields, records.Decision)
 
 
-def _fault(decision: records.Decision) -> tuple[str, str] | None:
+def _fault(decision: records.Decision, gateway: Gateway) -> tuple[str, str] | None:
     if UUID(decision.id).version != 7:
         return "id", "A decision's id is a UUIDv7: the ledger keeps decisions by it."
     if decision.facts.workflow != decision.workflow:
@@ -115,6 +115,8 @@ def _fault(decision: records.Decision) -> tuple[str, str] | None:
         datetime.fromisoformat(decision.at)
     except ValueError:
         return "at", "There is no such day or time."
+    if gateway.key_id and decision.facts.purpose != "application":
+        return "facts.purpose", "An application's API key is for its work alone."
     return records.observed_fault(decision)
 
 

@@ -15,7 +15,7 @@ class GatewayQuerySet(models.QuerySet["Gateway"]):
     """Gateways by use."""
 
     def usable(self) -> Self:
-        """Those whose credential is accepted; one that stands for an application's key ends with it and its workflow."""
+        """Those whose credential is accepted; one of an application's key ends with it and its workflow."""
         held = Q(key__purpose=ApiKey.Purpose.APPLICATION, key__revoked_at=None, key__workflow__retired_at=None)
         return self.filter(Q(key=None) | held, revoked_at=None)
 

@@ -1,15 +1,16 @@
 """API keys as credentials: an application that decides in process is let in, as the gateway of its key and no other."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from governance import accounts, gateways, reviews, workflows
-from governance.models import ApiKey, AuditEvent, Gateway, Review
-from tests.cast import Cast, make_cast, make_key, make_workflow
+from governance import accounts, changes, gateways, reviews, workflows
+from governance.models import ApiKey, AuditEvent, Change, Gateway, Review
+from tests.cast import Cast, approve, make_cast, make_document, make_key, make_live, make_workflow
 from tests.governance.desk import Desk, found, make_desk, new_id, rows, wire
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,16 @@ def test_keys_of_our_own_let_nobody_in(cast: Cast, purpose: ApiKey.Purpose) -> N
     assert not Gateway.objects.exists()
 
 
+@pytest.mark.usefixtures("installation_keys")
+def test_what_stands_for_a_key_of_our_own_lets_nobody_in(cast: Cast) -> None:
+    """Whoever made such a row, the key's purpose decides."""
+    trial, token = accounts.own_key(
+        workflow=cast.workflow, environment=cast.production, purpose=ApiKey.Purpose.TRIAL, by=cast.lead
+    )
+    gateways.of_key(trial)
+    assert gateways.authenticate(token) is None
+
+
 def post(client: Client, token: str, body: Any) -> Any:
     """What is answered to a batch about reviews."""
     headers = {"Authorization": f"Bearer {token}"}
@@ -81,6 +92,7 @@ def post(client: Client, token: str, body: Any) -> Any:
 def shop(installation_keys: None) -> tuple[Desk, ApiKey, str]:
     """A desk with another key of the same workflow, and its token."""
     desk = make_desk()
+    make_live(desk.cast)
     key, token = make_key(desk.cast, "Shop, in process")
     return desk, key, token
 
@@ -125,6 +137,47 @@ def test_a_key_opens_no_case_of_another(client: Client, shop: tuple[Desk, ApiKey
         (sent[3]["id"], "environment"),
     ]
     assert rows() == before
+
+
+def propose(cast: Cast, **terms: Any) -> Change:
+    """A change after which people are asked on these terms."""
+    document = make_document(0.6)
+    document["steps"][0]["review"] |= terms
+    return changes.propose(
+        workflow=cast.workflow, environment=cast.production, document=document, title="Terms", note="",
+        mode="enforce", by=cast.integrator,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "terms"),
+    [
+        ({"role": "lead"}, {}),
+        ({"on_expiry": {"action": "answer", "answer": "positive"}},) * 2,
+        ({"respond_by": 1, "expires_at": 2}, {"respond_within": 1, "expire_after": 2}),
+    ],
+)
+def test_a_key_sets_no_terms_of_its_own(
+    client: Client, shop: tuple[Desk, ApiKey, str], said: dict[str, Any], terms: dict[str, Any]
+) -> None:
+    """Nor do those of a policy count on which nobody voted."""
+    desk, key, token = shop
+    propose(desk.cast, **terms)
+    later = {name: wire(desk.now + timedelta(seconds=at)) if isinstance(at, int) else at for name, at in said.items()}
+    record = desk.record(key=str(key.pk), **later)
+    gateways.authenticate(token)
+    before = rows()
+
+    answer = post(client, token, {"reviews": [record]}).json()
+
+    assert [(each["id"], each["field"]) for each in answer["refused"]] == [(record["id"], "on_expiry")]
+    assert rows() == before
+
+
+def test_terms_that_were_live_count_for_who_decided_by_them(client: Client, shop: tuple[Desk, ApiKey, str]) -> None:
+    desk, key, token = shop
+    changes.activate(change=approve(propose(desk.cast, respond_within=60), desk.cast.owner), by=desk.cast.lead)
+    assert post(client, token, {"reviews": [desk.record(key=str(key.pk))]}).json()["accepted"] == 1
 
 
 def test_a_key_learns_nothing_of_anothers_case(client: Client, shop: tuple[Desk, ApiKey, str]) -> None:

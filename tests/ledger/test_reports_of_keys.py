@@ -106,3 +106,13 @@ def test_a_revoked_key_reports_nothing(shop: tuple[Site, str, str], to: str, nou
     assert stored() == (0, 0, 0)
     # A gateway still may: what the application did before is owed.
     assert post(to, noun, site.credential, made(site, to, key=key)).json()["accepted"] == 1
+
+
+def test_work_is_not_passed_off_as_a_measurement(shop: tuple[Site, str, str]) -> None:
+    """Which the figures leave out."""
+    site, key, token = shop
+    record = site.decision(key=key)
+    record["facts"] = record["facts"] | {"purpose": "evaluation"}
+    answer = post("decisions", "decisions", token, record).json()
+    assert [each["field"] for each in answer["refused"]] == ["facts.purpose"]
+    assert stored() == (0, 0, 0)
