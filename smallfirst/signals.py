@@ -32,11 +32,23 @@ def read(messages: Sequence[object]) -> Signals:
     for every request of a step and says nothing about this one.
     """
     texts = [(role, text) for message in messages for role, text in _texts(message)]
-    written = "\n".join([text for role, text in texts if role == "user"])
-    sizes = sum([len(text.encode("utf-8", "surrogatepass")) for _, text in texts])
+    tokens = _estimated([text for _, text in texts]) + TOKENS_PER_MESSAGE * len(messages)
+    return _counted("\n".join([text for role, text in texts if role == "user"]), tokens)
+
+
+def read_texts(texts: Sequence[str], *, tokens: int = 0) -> Signals:
+    """Return the signals of texts to embed; ``tokens`` are those that came as numbers, in place of texts."""
+    return _counted("\n".join(texts), _estimated(texts) + tokens)
+
+
+def _estimated(texts: Sequence[str]) -> int:
+    return -(-sum([len(text.encode("utf-8", "surrogatepass")) for text in texts]) // BYTES_PER_TOKEN)
+
+
+def _counted(written: str, tokens: int) -> Signals:
     sentences = len(_SENTENCE_END.findall(written))
     return Signals(
-        input_tokens=min(MOST, -(-sizes // BYTES_PER_TOKEN) + TOKENS_PER_MESSAGE * len(messages)),
+        input_tokens=min(MOST, tokens),
         characters=len(written),
         words=len(_WORD.findall(written)),
         sentences=max(sentences, 1) if written.strip() else 0,

@@ -29,6 +29,9 @@ from smallfirst.engine.words import share, told_apart
 # Outcomes after which another endpoint of the same model may do better.
 ELSEWHERE = ("error", "timeout")
 
+# Facts that came after the first release, with what they say of every decision before.
+LATER_FACTS = (("purpose", "application"), ("kind", "chat"))
+
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
@@ -146,9 +149,10 @@ def encode(decision: Decision) -> bytes:
     fields = msgspec.structs.asdict(decision)
     if decision.observed is None:
         del fields["observed"]
-    if decision.facts.purpose == "application":
-        fields["facts"] = msgspec.structs.asdict(decision.facts)
-        del fields["facts"]["purpose"]
+    fields["facts"] = facts = msgspec.structs.asdict(decision.facts)
+    for name, usual in LATER_FACTS:
+        if facts[name] == usual:
+            del facts[name]
     return _ENCODER.encode(fields)
 
 

@@ -12,6 +12,7 @@ Ids = Annotated[tuple[Id, ...], Meta(max_length=1000)]
 Tag = tuple[Name, Annotated[str, Meta(max_length=500, pattern=r"\A[^\x00]*\Z")]]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 KeyPurpose = Literal["application", "trial", "evaluation"]
+Kind = Literal["chat", "embeddings"]
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,6 +25,7 @@ class Facts(Input, frozen=True, kw_only=True):
     ``step`` is ``*`` when the request names none, ``model`` is ``auto`` when the policy chooses. ``tags`` are sorted by
     name, each name once. ``purpose`` is what the key is for, never the caller's to say: an ``application`` at work, the
     ``trial`` of a person, which is decided alike, or an ``evaluation``, which measures one model of the ladder.
+    ``kind`` is what is asked for: the answer to a chat, or the ``embeddings`` of texts, which nobody can judge.
     """
 
     workflow: Id
@@ -38,6 +40,7 @@ class Facts(Input, frozen=True, kw_only=True):
     max_output_tokens: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
     wants_logprobs: bool = False
     purpose: KeyPurpose = "application"
+    kind: Kind = "chat"
 
 
 class Signals(Input, frozen=True, kw_only=True):

@@ -229,7 +229,8 @@ def _place(candidate: Candidate, case: Case) -> PlannedRung | LeftOut:
         text = f"data class {DATA_CLASSES[case.clearance]} is not allowed there"
         return LeftOut(model.name, "data_class", text)
     needed = case.signals.input_tokens + (case.max_output_tokens or 0)
-    if model.context_tokens is not None and needed > model.context_tokens:
+    # Each text to embed is read by itself, so their sum says nothing of what a model must take at once.
+    if case.facts.kind == "chat" and model.context_tokens is not None and needed > model.context_tokens:
         text = f"the request needs about {needed:,} tokens, it takes {model.context_tokens:,}"
         return LeftOut(model.name, "context", text)
     if not case.narrowed:
@@ -280,17 +281,20 @@ def _place_endpoint(endpoint: Endpoint, model: Model, case: Case) -> PlannedEndp
 def _priced(endpoint: Endpoint, case: Case, ceiling: Decimal) -> PlannedEndpoint | Barrier:
     """Hold one attempt at an endpoint, at its dearest, against the cost ceiling."""
     rates = case.snapshot.rates.get(endpoint.id)
-    if rates is None or rates.input is None or rates.output is None:
+    # Embeddings are no output tokens: who bills them bills what was read.
+    speaks = case.facts.kind == "chat"
+    output_rate = rates.output if rates is not None and speaks else Decimal(0)
+    if rates is None or rates.input is None or output_rate is None:
         return Barrier("price_unknown", "its price is not known, and cost has a ceiling")
     if rates.currency != "USD":
         return Barrier("price_unknown", f"it is priced in {rates.currency}, and the ceiling is in USD")
-    if case.max_output_tokens is None:
+    if speaks and case.max_output_tokens is None:
         return Barrier("unbounded_cost", "its output has no limit, and cost has a ceiling")
     input_cost = EXACT.multiply(rates.input, case.signals.input_tokens)
-    most = EXACT.add(input_cost, EXACT.multiply(rates.output, case.max_output_tokens))
+    most = EXACT.add(input_cost, EXACT.multiply(output_rate, case.max_output_tokens or 0))
     if most > ceiling:
         return Barrier("cost", f"it may cost up to USD {most.normalize(EXACT):f}, the ceiling is USD {ceiling:f}")
-    return PlannedEndpoint(endpoint.id, input_cost, rates.output, most)
+    return PlannedEndpoint(endpoint.id, input_cost, output_rate, most)
 
 
 def _nothing_left(case: Case, left_out: tuple[LeftOut, ...]) -> Refusal:
@@ -335,6 +339,9 @@ def _planned(
             text = f"rule '{review_rule}' asks for a person, and step '{policy.name}' does not say how"
             return _refusal(case, "not_allowed", "review", text, left_out)
         review = msgspec.structs.replace(review, when="always")
+    if case.facts.kind == "embeddings" and (gate is not None or review is not None):
+        text = f"step '{policy.name}' judges its answers; ask for embeddings in a step without a gate and a review"
+        return _refusal(case, "not_allowed", "review" if gate is None else "gate", text, left_out)
     return Plan(
         policy_version=case.workflow.policy_version,
         step=policy.name,

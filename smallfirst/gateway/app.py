@@ -10,9 +10,8 @@ from smallfirst.engine.decision import Plan
 from smallfirst.engine.facts import Facts, Signals
 from smallfirst.engine.plan import plan
 from smallfirst.engine.policy import AUTO
-from smallfirst.gateway import answers
+from smallfirst.gateway import answers, chat, embeddings
 from smallfirst.gateway.admission import Admitted, admit
-from smallfirst.gateway.chat import Services, answer, deliver
 from smallfirst.gateway.control import ControlPlane
 from smallfirst.gateway.exchange import Exchange, Receive, Scope, Send
 from smallfirst.gateway.feed import Feed
@@ -22,6 +21,7 @@ from smallfirst.gateway.reviews import Reviews
 from smallfirst.gateway.settings import Settings
 from smallfirst.gateway.upload import Uploader
 from smallfirst.gateway.upstream import Upstream
+from smallfirst.gateway.walk import Services
 from smallfirst.gateway.wire import ApiError, encode, invalid
 from smallfirst.spool import Spool
 
@@ -130,7 +130,10 @@ class Gateway:
             await exchange.reply(status, encode(body))
         elif path == "/v1/chat/completions":
             _allow(method, "POST")
-            await answer(exchange, self._admit(exchange), self._services)
+            await chat.answer(exchange, self._admit(exchange), self._services)
+        elif path == "/v1/embeddings":
+            _allow(method, "POST")
+            await embeddings.answer(exchange, self._admit(exchange), self._services)
         elif path == "/v1/models":
             _allow(method, "GET")
             await exchange.reply(200, encode(_models(self._admit(exchange))))
@@ -149,7 +152,7 @@ class Gateway:
         if case is None or case.opened.workflow != admitted.key.workflow:
             raise invalid("This key's workflow has no such review.", "review", status=404)
         if case.ended:
-            deliver(case, self._spool)
+            chat.deliver(case, self._spool)
         exchange.headers |= {"decision": case.opened.decision, "review": case.opened.id}
         body = answers.standing(case, public_url=self._settings.public_url)
         await exchange.reply(200, encode(body), retry_after=None if case.ended else 1)

@@ -12,7 +12,7 @@ from smallfirst.engine.decision import Plan
 from smallfirst.engine.facts import AttemptSignals, Facts
 from smallfirst.engine.policy import Gate, Tier
 from smallfirst.engine.snapshot import Endpoint
-from smallfirst.gateway.upstream import MISSING, NOTHING_SENT, AttemptFailed, Completion, Usage, cost_of
+from smallfirst.gateway.upstream import MISSING, NOTHING_SENT, AttemptFailed, Completion, Embedded, Usage, cost_of
 from smallfirst.records import UsageEvent
 
 Outcome = Literal["ok", "error", "timeout", "aborted", "refused"]
@@ -31,6 +31,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     first_byte_ms: int | None = None
     usage: Usage = MISSING
     completion: Completion | None = None
+    embedded: Embedded | None = None
     stop_reason: str | None = None
     model_served: str | None = None
     http_status: int | None = None
@@ -49,6 +50,16 @@ class Attempt(msgspec.Struct, kw_only=True):
         self.http_status = 200
         self.request_id = completion.request_id
         self.first_byte_ms = completion.first_byte_ms
+
+    def answered_in_numbers(self, embedded: Embedded) -> None:
+        """Note the embeddings of all texts."""
+        self.outcome = "ok"
+        self.embedded = embedded
+        self.usage = embedded.usage
+        self.model_served = embedded.model_served
+        self.http_status = 200
+        self.request_id = embedded.request_id
+        self.first_byte_ms = embedded.first_byte_ms
 
     def failed(self, failure: AttemptFailed) -> None:
         """Note why no answer came."""

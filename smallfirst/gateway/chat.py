@@ -1,50 +1,35 @@
 """One chat request: asks the engine what to do, does it, and records all of it before the answer leaves."""
 
-import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, NoReturn, assert_never
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 import msgspec
 import uuid_utils
-from msgspec import Raw
 
 from smallfirst import seal
 from smallfirst.engine import decide
-from smallfirst.engine.decision import Climb, Fail, Keep, Move, Person, Plan, Refusal
-from smallfirst.engine.facts import AttemptSignals, Facts
-from smallfirst.engine.plan import plan as plan_of
+from smallfirst.engine.decision import Fail, Keep, Person, Plan
 from smallfirst.engine.policy import AUTO
 from smallfirst.gateway import answers
-from smallfirst.gateway.admission import RETRY_SECONDS, Admitted
-from smallfirst.gateway.attempts import Attempt, new_attempt, total_cost
+from smallfirst.gateway.admission import Admitted
+from smallfirst.gateway.attempts import Attempt, total_cost
 from smallfirst.gateway.exchange import Exchange
 from smallfirst.gateway.logs import log
-from smallfirst.gateway.reviews import Case, Opened, Reviews, request_digest
+from smallfirst.gateway.reviews import Case, Opened, request_digest
 from smallfirst.gateway.stream import DONE, Relay, retold
-from smallfirst.gateway.upstream import AttemptFailed, Completion, Upstream, forwarded, milliseconds
+from smallfirst.gateway.upstream import AttemptFailed, Completion, forwarded
+from smallfirst.gateway.walk import Services, Walk, recording
 from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
-from smallfirst.records import Delivered, OpenReview, WhyReview, moment_text, review_id
+from smallfirst.records import Delivered, OpenReview, WhyReview, review_id
 from smallfirst.signals import read as read_signals
-from smallfirst.spool import Kind, Spool
+from smallfirst.spool import Spool
 
 # What a reviewer is shown has to fit into one record: `OpenReview.body` holds 2,000,000 characters of base64.
 REVIEWABLE_BYTES: Final = 1_000_000
 SHOWN_BYTES: Final = 1_490_000
 SHOWN_CHARACTERS: Final = 8_000
-
-
-class Services(msgspec.Struct, frozen=True):
-    """What a request needs of its gateway."""
-
-    spool: Spool
-    upstream: Upstream
-    reviews: Reviews
-    public_url: str
 
 
 async def answer(exchange: Exchange, admitted: Admitted, services: Services) -> None:
@@ -63,7 +48,7 @@ async def answer(exchange: Exchange, admitted: Admitted, services: Services) -> 
 def _served_as_asked(request: ChatRequest, admitted: Admitted) -> bool:
     """Whether the workflow's policy is only watched, so that no review of earlier days may answer either."""
     workflow = admitted.workflow
-    return workflow is not None and workflow.watched is not None and request.body.model != AUTO
+    return workflow is not None and workflow.watched is not None and request.model != AUTO
 
 
 async def answer_from_review(exchange: Exchange, request: ChatRequest, case: Case, services: Services) -> None:
@@ -97,29 +82,14 @@ def deliver(case: Case, spool: Spool) -> None:
         case.delivered = True
 
 
-@contextmanager
-def recording(decision: str) -> Iterator[None]:
-    """Refuse to answer when the disk does not take the record of it."""
-    try:
-        yield
-    except OSError as error:
-        log("spool.failed", level=logging.CRITICAL, decision=decision, error=error.errno)
-        raise ApiError(
-            503,
-            "no_model_available",
-            "This gateway cannot record what it does, so it does not answer. Try another, or again in a moment.",
-            retry_after=RETRY_SECONDS,
-        ) from None
-
-
 async def _retell(exchange: Exchange, completion: dict[str, Any], *, include_usage: bool) -> None:
     chunks = b"".join(retold(completion, include_usage=include_usage))
     await exchange.start_stream()
     await exchange.end_stream(chunks)
 
 
-class Chat:
-    """One request that is being decided."""
+class Chat(Walk):
+    """A chat request that is being decided."""
 
     def __init__(
         self,
@@ -130,83 +100,34 @@ class Chat:
         raw: bytes,
         decision_id: str,
     ) -> None:
-        self._exchange = exchange
-        self._admitted = admitted
-        self._services = services
+        super().__init__(exchange, admitted, services, request, read_signals(request.messages), decision_id)
         self._request = request
         self._raw = raw
-        self._id = decision_id
-        self._at = admitted.at
-        self._snapshot = admitted.bundle.snapshot
-        self._facts = self._read_facts()
-        self._signals = read_signals(request.messages)
-        self._state = admitted.state
-        self._attempts: list[Attempt] = []
-        self._told: list[AttemptSignals] = []
 
     async def run(self) -> None:
         """Walk the ladder and answer."""
-        planned = plan_of(self._facts, self._signals, self._state, self._snapshot)
-        if planned.policy_version is not None:
-            self._exchange.headers["policy"] = str(planned.policy_version.number)
-        self._exchange.headers["attempts"] = "0"
-        if isinstance(planned, Refusal):
-            self._record(planned)
-            raise _refused(planned)
-        if (planned.gate is not None or planned.review is not None) and (self._request.body.n or 1) > 1:
+        plan = self._plan()
+        if (plan.gate is not None or plan.review is not None) and (self._request.body.n or 1) > 1:
             raise invalid("n must be 1 where answers pass a gate or a person: only one answer is judged.", "n")
-        if planned.review is not None and len(self._raw) > REVIEWABLE_BYTES:
+        if plan.review is not None and len(self._raw) > REVIEWABLE_BYTES:
             text = f"Requests of this step may go to a person: send at most {REVIEWABLE_BYTES} bytes."
             raise invalid(text, "messages", status=413)
-        move: Move = decide.next(planned, self._told)
-        try:
-            while isinstance(move, Climb):
-                move = await self._climb(planned, move)
-        except BaseException:
-            # The caller left, or something is wrong with this program: what was asked is recorded all the same.
-            self._record(planned)
-            raise
+        move = await self._walk(plan)
         match move:
             case Keep(rung=rung):
-                await self._keep(planned, rung)
+                await self._keep(plan, rung)
             case Person():
-                raise self._ask_person(planned, move)
+                raise self._ask_person(plan, move)
             case Fail():
-                self._fail(planned, move)
+                self._fail(plan, move)
             case _:
                 assert_never(move)
 
-    def _read_facts(self) -> Facts:
-        workflow = self._admitted.workflow
-        return self._request.facts(
-            workflow=self._admitted.key.workflow,
-            purpose=self._admitted.key.purpose,
-            data_class=workflow.data_class if workflow else 0,
-            risk=workflow.risk if workflow else 0,
-        )
-
-    async def _climb(self, plan: Plan, move: Climb) -> Move:
-        """Make one attempt and return the engine's next move."""
-        attempt = new_attempt(plan, move.rung, self._snapshot.endpoints[move.endpoint])
-        self._attempts.append(attempt)
-        spent = sum(told.latency_ms for told in self._told)
-        seconds = min(attempt.endpoint.timeout_ms, max(1, plan.limits.deadline_ms - spent)) / 1000
-        began = time.monotonic()
-        try:
-            if self._request.stream and decide.streams(plan, move.rung):
-                await self._stream(plan, attempt, seconds)
-            else:
-                await self._complete(plan, attempt, seconds)
-        except AttemptFailed as error:
-            attempt.failed(error)
-            log(
-                "attempt.failed", decision=self._id, endpoint=attempt.endpoint.id, outcome=error.outcome,
-                code=error.code,
-            )  # fmt: skip
-        finally:
-            attempt.latency_ms = milliseconds(began)
-            self._told.append(attempt.signals(plan.gate))
-        return decide.next(plan, self._told)
+    async def _ask(self, plan: Plan, attempt: Attempt, seconds: float) -> None:
+        if self._request.stream and decide.streams(plan, attempt.rung):
+            await self._stream(plan, attempt, seconds)
+        else:
+            await self._complete(plan, attempt, seconds)
 
     async def _complete(self, plan: Plan, attempt: Attempt, seconds: float) -> None:
         body = forwarded(
@@ -254,7 +175,7 @@ class Chat:
 
     async def _keep(self, plan: Plan, rung: int) -> None:
         """Send the answer that the engine keeps; of a stream, the end."""
-        attempt = next(one for one in reversed(self._attempts) if one.rung == rung and one.outcome == "ok")
+        attempt = self._kept(rung)
         self._record(plan, kept=attempt)
         if attempt.completion is None:
             await self._exchange.end_stream(DONE)
@@ -364,89 +285,3 @@ class Chat:
             "url": asked.url if asked else None,
             "context": asked.context if asked else (),
         }
-
-    def _fail(self, plan: Plan, move: Fail) -> NoReturn:
-        """Say that no model answered; raises an ApiError, in the middle of a stream for its last event."""
-        self._record(plan)
-        last = self._attempts[-1]
-        if move.reason.code == "request_refused":
-            said = f" {last.endpoint.model} said: {last.told}" if last.told else ""
-            error = invalid(f"Every model that was asked refused this request.{said}")
-        else:
-            error = ApiError(
-                503,
-                "no_model_available",
-                "No model answered. Try again in a moment.",
-                retry_after=max((one.retry_after or 0 for one in self._attempts), default=0) or RETRY_SECONDS,
-            )
-        if self._exchange.started:
-            error.message = "The answer broke off. What came so far is not the whole answer."
-        else:
-            self._count_headers()
-        raise error
-
-    def _served_headers(self, attempt: Attempt) -> None:
-        self._exchange.headers |= {"model": attempt.endpoint.model, "tier": attempt.tier}
-        self._count_headers()
-
-    def _count_headers(self) -> None:
-        self._exchange.headers["attempts"] = str(len(self._attempts))
-        # While an attempt is still going on, as at the start of a stream, nobody knows what it will cost.
-        if len(self._told) == len(self._attempts):
-            cost = total_cost(self._attempts, self._snapshot.rates)
-            if cost is not None:
-                self._exchange.headers["cost"] = cost
-
-    def _record(
-        self,
-        planned: Plan | Refusal,
-        *,
-        kept: Attempt | None = None,
-        review: OpenReview | None = None,
-        review_id: str | None = None,
-    ) -> None:
-        """Write all that happened to the spool in one piece; raise an ApiError when the disk does not take it."""
-        environment, key = self._admitted.bundle.payload.environment.id, self._admitted.key.id
-        decision = decide.conclude(
-            planned,
-            self._told,
-            id=self._id,
-            at=moment_text(self._at),
-            environment=environment,
-            key=key,
-            facts=self._facts,
-            signals=self._signals,
-            state=self._state,
-            snapshot=self._snapshot.digest,
-            review=review.id if review else review_id,
-        )
-        records: list[tuple[Kind, object]] = [
-            (
-                "usage",
-                attempt.event(
-                    number, decision=self._id, environment=environment, key=key, facts=self._facts, kept=attempt is kept
-                ),
-            )
-            for number, attempt in enumerate(self._attempts)
-        ]
-        records.append(("decision", Raw(decide.encode(decision))))
-        if review is not None:
-            records.append(("review", review))
-        with recording(self._id):
-            self._services.spool.write(records)
-
-
-def _refused(refusal: Refusal) -> ApiError:
-    """The engine's refusal as an error: what the caller got wrong, what is forbidden, what may pass by itself."""
-    if refusal.code == "unknown_model":
-        return invalid(f"{_sentence(refusal.text)}", "model")
-    detail: dict[str, object] = {"clause": refusal.clause}
-    if refusal.code == "not_allowed":
-        text = f"Not allowed ({refusal.clause}): {refusal.text}."
-        return ApiError(403, "not_allowed", text, param=refusal.clause, detail=detail)
-    text = f"{_sentence(refusal.text)} Try again in a moment."
-    return ApiError(503, "no_model_available", text, detail=detail, retry_after=RETRY_SECONDS)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

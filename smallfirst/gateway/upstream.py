@@ -137,13 +137,37 @@ class Completion(msgspec.Struct, frozen=True):
         return math.exp(min(0.0, tokens.content[0].logprob))
 
 
+class _Vector(msgspec.Struct):
+    embedding: Raw
+
+
+class _Embeddings(msgspec.Struct):
+    data: list[_Vector]
+    model: Raw = Raw(b"null")
+    usage: Raw = Raw(b"null")
+
+
+class Embedded(msgspec.Struct, frozen=True):
+    """The embeddings of all texts of a request: the answer's fields as they came, and what the ledger reads of them."""
+
+    fields: dict[str, Raw]
+    usage: Usage
+    model_served: str | None
+    request_id: str | None
+    first_byte_ms: int
+
+
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
 _completion_decoder = msgspec.json.Decoder(_Completion)
+_embeddings_decoder = msgspec.json.Decoder(_Embeddings)
 _usage_decoder = msgspec.json.Decoder(_ProviderUsage | None)
 
 
-def read_usage(raw: Raw) -> Usage:
-    """Split OpenAI's usage into disjoint buckets: prompt_tokens there counts what a cache was asked and given too."""
+def read_usage(raw: Raw, *, speaks: bool = True) -> Usage:
+    """Split OpenAI's usage into disjoint buckets: prompt_tokens there counts what a cache was asked and given too.
+
+    Without `speaks` there are no output tokens to be told, as of embeddings.
+    """
     try:
         said = _usage_decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -153,6 +177,8 @@ def read_usage(raw: Raw) -> Usage:
     details = said.prompt_tokens_details or _TokenDetails()
     read, write = details.cached_tokens or 0, details.cache_write_tokens or 0
     prompt, output = said.prompt_tokens, said.completion_tokens
+    if output is None and prompt is not None and not speaks:
+        output = 0
     if any(count is not None and not 0 <= count <= TOKENS for count in (prompt, output, read, write)):
         return MISSING
     if prompt is None and output is None:
@@ -255,8 +281,18 @@ class Upstream:
 
     async def complete(self, endpoint: Endpoint, body: bytes, *, seconds: float) -> Completion:
         """Ask for a whole answer; raise AttemptFailed."""
+        return _read_completion(*await self._ask_whole(endpoint, "chat/completions", body, seconds))
+
+    async def embed(self, endpoint: Endpoint, body: bytes, *, count: int, seconds: float) -> Embedded:
+        """Ask for the embeddings of `count` texts; raise AttemptFailed."""
+        return _read_embedded(*await self._ask_whole(endpoint, "embeddings", body, seconds), count)
+
+    async def _ask_whole(
+        self, endpoint: Endpoint, path: str, body: bytes, seconds: float
+    ) -> tuple[bytes, str | None, int]:
+        """Return a whole answer, the provider's id of the request, and the milliseconds to its first byte."""
         began = time.monotonic()
-        response = await self._ask(endpoint, body, "application/json", total=seconds, idle=None)
+        response = await self._ask(endpoint, path, body, "application/json", total=seconds, idle=None)
         first_byte_ms = milliseconds(began)
         try:
             pieces: list[bytes] = []
@@ -267,7 +303,7 @@ class Upstream:
                     if size > ANSWER_BYTES:
                         raise AttemptFailed("error", "too_large", status=200, request_id=_request_id(response))
                     pieces.append(piece)
-            return _read_completion(b"".join(pieces), _request_id(response), first_byte_ms)
+            return b"".join(pieces), _request_id(response), first_byte_ms
         finally:
             response.release()
 
@@ -275,7 +311,7 @@ class Upstream:
     async def stream(self, endpoint: Endpoint, body: bytes, *, seconds: float) -> AsyncIterator[Stream]:
         """Ask for an answer in pieces, none later than `seconds` after the one before; raise AttemptFailed."""
         began = time.monotonic()
-        response = await self._ask(endpoint, body, "text/event-stream", total=None, idle=seconds)
+        response = await self._ask(endpoint, "chat/completions", body, "text/event-stream", total=None, idle=seconds)
         try:
             if response.content_type != "text/event-stream":
                 raise AttemptFailed("error", "not_a_stream", status=200, request_id=_request_id(response))
@@ -285,7 +321,7 @@ class Upstream:
             response.release()
 
     async def _ask(
-        self, endpoint: Endpoint, body: bytes, accept: str, *, total: float | None, idle: float | None
+        self, endpoint: Endpoint, path: str, body: bytes, accept: str, *, total: float | None, idle: float | None
     ) -> aiohttp.ClientResponse:
         headers = {"Content-Type": "application/json", "Accept": accept}
         if endpoint.secret is not None:
@@ -295,7 +331,7 @@ class Upstream:
         )
         with _failures_named(None):
             response = await self._session.post(
-                f"{endpoint.url.rstrip('/')}/chat/completions",
+                f"{endpoint.url.rstrip('/')}/{path}",
                 data=body,
                 headers=headers,
                 timeout=timeout,
@@ -363,6 +399,19 @@ def _read_completion(raw: bytes, request_id: str | None, first_byte_ms: int) -> 
     if not read.choices:
         raise AttemptFailed("error", "not_a_completion", status=200, request_id=request_id)
     return Completion(fields, read.choices, read_usage(read.usage), model_name(read.model), request_id, first_byte_ms)
+
+
+def _read_embedded(raw: bytes, request_id: str | None, first_byte_ms: int, count: int) -> Embedded:
+    try:
+        raw.decode()
+        fields = _fields_decoder.decode(raw)
+        read = _embeddings_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise AttemptFailed("error", "not_embeddings", status=200, request_id=request_id) from None
+    if len(read.data) != count or any(memoryview(one.embedding)[0] not in b'["' for one in read.data):
+        raise AttemptFailed("error", "not_embeddings", status=200, request_id=request_id)
+    usage = read_usage(read.usage, speaks=False)
+    return Embedded(fields, usage, model_name(read.model), request_id, first_byte_ms)
 
 
 def model_name(raw: Raw) -> str | None:

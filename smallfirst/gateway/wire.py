@@ -1,12 +1,14 @@
-"""OpenAI's wire: reads and checks a chat request, writes completions, chunks and errors."""
+"""OpenAI's wire: what all requests share, the chat request, and errors."""
 
 import re
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from smallfirst.engine.facts import Facts, KeyPurpose
+from smallfirst.engine.facts import Facts, KeyPurpose, Kind
 from smallfirst.engine.policy import (
     ANY_STEP,
     DATA_CLASS_RANK,
@@ -22,6 +24,8 @@ from smallfirst.engine.policy import (
 BODY_BYTES: Final = 8 * 1024 * 1024
 CONSUMED: Final = ("metadata", "smallfirst", "smallfirst.review")
 TAGS: Final = 50
+
+T = TypeVar("T")
 
 encode = msgspec.json.Encoder().encode
 
@@ -162,14 +166,55 @@ class Metadata(msgspec.Struct, frozen=True):
     language: Annotated[str, Meta(max_length=35, pattern=r"\A[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*\Z")] | None = None
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
-    """A chat request that has been read: `fields` is each field's JSON as it came, `messages` the same decoded."""
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that has been read: `fields` is each field's JSON as it came."""
 
     fields: dict[str, Raw]
-    body: Body
-    messages: list[dict[str, Any]]
+    model: str
     metadata: Metadata
     tags: tuple[tuple[str, str], ...]
+    kind: Kind
+
+    @property
+    def stream(self) -> bool:
+        """Whether the caller wants the answer as a stream."""
+        return False
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """The bound on output tokens that the caller set."""
+        return None
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the caller asked for token probabilities."""
+        return False
+
+    def facts(self, *, workflow: str, purpose: KeyPurpose, data_class: int, risk: int) -> Facts:
+        """The engine's facts; `purpose` is the key's, `data_class` and `risk` are the workflow's declared ranks."""
+        said_class, said_risk = self.metadata.data_class, self.metadata.risk
+        return Facts(
+            workflow=workflow,
+            step=self.metadata.step,
+            data_class=DATA_CLASSES[max(data_class, DATA_CLASS_RANK[said_class] if said_class else 0)],
+            risk=RISKS[max(risk, RISK_RANK[said_risk] if said_risk else 0)],
+            language=self.metadata.language,
+            run=self.metadata.run,
+            tags=self.tags,
+            model=self.model,
+            stream=self.stream,
+            max_output_tokens=self.max_output_tokens,
+            wants_logprobs=self.wants_logprobs,
+            purpose=purpose,
+            kind=self.kind,
+        )
+
+
+class ChatRequest(Request, frozen=True, kw_only=True):
+    """A chat request; `messages` are its messages decoded."""
+
+    body: Body
+    messages: list[dict[str, Any]]
     review: ReviewRequest | None
 
     @property
@@ -187,23 +232,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """The bound on output tokens that the caller set."""
         return self.body.max_completion_tokens or self.body.max_tokens
 
-    def facts(self, *, workflow: str, purpose: KeyPurpose, data_class: int, risk: int) -> Facts:
-        """The engine's facts; `purpose` is the key's, `data_class` and `risk` are the workflow's declared ranks."""
-        said_class, said_risk = self.metadata.data_class, self.metadata.risk
-        return Facts(
-            workflow=workflow,
-            step=self.metadata.step,
-            data_class=DATA_CLASSES[max(data_class, DATA_CLASS_RANK[said_class] if said_class else 0)],
-            risk=RISKS[max(risk, RISK_RANK[said_risk] if said_risk else 0)],
-            language=self.metadata.language,
-            run=self.metadata.run,
-            tags=self.tags,
-            model=self.body.model,
-            stream=self.stream,
-            max_output_tokens=self.max_output_tokens,
-            wants_logprobs=bool(self.body.logprobs),
-            purpose=purpose,
-        )
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the caller asked for token probabilities."""
+        return bool(self.body.logprobs)
 
 
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
@@ -225,11 +257,35 @@ _HINTS: Final = {
 
 def read_chat(raw: bytes) -> ChatRequest:
     """Read a request body; raise an `invalid_request` ApiError that names the field and the fix."""
-    try:
-        raw.decode()
-        fields = _fields_decoder.decode(raw)
-        body = _body_decoder.decode(raw)
+    with faults_named(raw):
+        fields, body = read_fields(raw, _body_decoder)
         messages = _messages_decoder.decode(fields["messages"])
+    _check_messages(body.messages)
+    if body.smallfirst is not None and body.review is not None:
+        raise invalid(
+            "Say what a reviewer should see once: in smallfirst or in smallfirst.review.", "smallfirst.review"
+        )
+    review = body.review or (body.smallfirst.review if body.smallfirst else None)
+    if review is not None:
+        _check_review(review)
+    metadata, tags = read_metadata(body.metadata or {})
+    return ChatRequest(
+        fields=fields,
+        model=body.model,
+        metadata=metadata,
+        tags=tags,
+        kind="chat",
+        body=body,
+        messages=messages,
+        review=review,
+    )
+
+
+@contextmanager
+def faults_named(raw: bytes) -> Iterator[None]:
+    """Turn what may be wrong with a body into `invalid_request` ApiErrors that name the field and the fix."""
+    try:
+        yield
     except UnicodeDecodeError:
         raise invalid("The body is not UTF-8. Send JSON encoded as UTF-8.") from None
     except RecursionError:
@@ -238,19 +294,16 @@ def read_chat(raw: bytes) -> ChatRequest:
         raise _named(error) from None
     except msgspec.DecodeError as error:
         raise invalid(f"The body is not JSON: {_reason(error)}. Send one JSON object.") from None
-    _check_messages(body.messages)
+
+
+def read_fields(raw: bytes, decoder: msgspec.json.Decoder[T]) -> tuple[dict[str, Raw], T]:
+    """Read a body twice: each field as it came, and those that are checked. Faults are raised as they are found."""
+    raw.decode()
+    fields = _fields_decoder.decode(raw)
     for name in fields:
         if name.startswith("smallfirst") and name not in CONSUMED:
             raise invalid(f"Unknown field. The fields of Smallfirst are {', '.join(CONSUMED[1:])}.", name)
-    if body.smallfirst is not None and body.review is not None:
-        raise invalid(
-            "Say what a reviewer should see once: in smallfirst or in smallfirst.review.", "smallfirst.review"
-        )
-    review = body.review or (body.smallfirst.review if body.smallfirst else None)
-    if review is not None:
-        _check_review(review)
-    metadata, tags = _read_metadata(body.metadata or {})
-    return ChatRequest(fields, body, messages, metadata, tags, review)
+    return fields, decoder.decode(raw)
 
 
 def _named(error: msgspec.ValidationError) -> ApiError:
@@ -317,7 +370,7 @@ def _check_review(review: ReviewRequest) -> None:
             raise invalid("An answer of type fields needs a JSON schema.", "smallfirst.review.answer.schema")
 
 
-def _read_metadata(given: dict[str, Any]) -> tuple[Metadata, tuple[tuple[str, str], ...]]:
+def read_metadata(given: dict[str, Any]) -> tuple[Metadata, tuple[tuple[str, str], ...]]:
     """Split the metadata map into facts and tags."""
     facts: dict[str, str] = {}
     tags: list[tuple[str, str]] = []

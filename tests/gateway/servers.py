@@ -63,7 +63,7 @@ class Models(Served):
 
     def routes(self) -> list[web.RouteDef]:
         """OpenAI's wire."""
-        return [web.post("/v1/chat/completions", self._chat)]
+        return [web.post("/v1/chat/completions", self._chat), web.post("/v1/embeddings", self._chat)]
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
@@ -73,8 +73,9 @@ class Models(Served):
         if request.headers.get("Authorization") != f"Bearer {SECRET}":
             raise web.HTTPUnauthorized
         try:
-            script = json.loads(body["messages"][-1]["content"]).get(body["model"], {})
-        except (ValueError, AttributeError):
+            said = body["messages"][-1]["content"] if "messages" in body else body["input"][0]
+            script = json.loads(said).get(body["model"], {})
+        except (ValueError, AttributeError, TypeError):
             script = {}
         try:
             return await self._act(request, body, script)
@@ -103,6 +104,8 @@ class Models(Served):
         if "status" in script:
             error = {"error": {"message": script.get("message", "no"), "type": "x", "code": "x", "param": None}}
             return web.json_response(error, status=script["status"], headers=script.get("headers", {}))
+        if request.path.endswith("embeddings"):
+            return web.json_response(embeddings(body, script), headers={"x-request-id": "req-3"})
         if body.get("stream"):
             return await self._stream(request, body, script)
         return web.json_response(completion(body, script), headers={"x-request-id": "req-1"})
@@ -157,6 +160,25 @@ def completion(body: dict[str, Any], script: dict[str, Any]) -> dict[str, Any]:
         ],
         "usage": script.get("usage", USAGE),
         "system_fingerprint": "fp",
+    }
+
+
+def embeddings(body: dict[str, Any], script: dict[str, Any]) -> dict[str, Any]:
+    """The embeddings of each input: its place, and how many numbers were wanted, in OpenAI's shape."""
+    inputs = body["input"] if isinstance(body["input"], list) and not isinstance(body["input"][0], int) else [0]
+    rows = [
+        {
+            "object": "embedding",
+            "index": place,
+            "embedding": script.get("embedding", [place + 0.5, body.get("dimensions", 0)]),
+        }
+        for place, _ in enumerate(inputs)
+    ]
+    return {
+        "object": "list",
+        "data": rows[: script.get("count", len(rows))],
+        "model": script.get("served", body["model"] + "-2026-01"),
+        "usage": script.get("usage", {"prompt_tokens": 40, "total_tokens": 40}),
     }
 
 

@@ -172,7 +172,7 @@ def test_a_length_over_the_limit_is_answered_before_the_body_comes(site: Site) -
     [
         ("GET", "/v1/chat/completions", 405),
         ("POST", "/v1/models", 405),
-        ("POST", "/v1/embeddings", 404),
+        ("POST", "/v1/images/generations", 404),
         ("GET", "/", 404),
         ("GET", "/v1/reviews/x", 404),
         ("GET", "/v1/reviews/00000000-0000-8000-8000-000000000000", 404),

@@ -131,8 +131,8 @@ def test_three_real_models_climb_to_a_person(
 ) -> None:
     world = World(classifiers)
     names = {"lexicon": "small", "tfidf": "small", "minilm": "mid"}
-    world.models = {name: world._model(name, tier) for name, tier in names.items()}
-    world.endpoints = [world._endpoint(name) for name in names]
+    world.models = {name: world.model(name, tier) for name, tier in names.items()}
+    world.endpoints = [world.endpoint(name) for name in names]
     for endpoint in world.endpoints:
         endpoint["timeout_ms"] = 20_000
     labels = ["positive", "negative", "neutral"]

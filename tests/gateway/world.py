@@ -94,15 +94,15 @@ class World:
         self.bundle_serial = self.state_serial = 1
         self.requires: list[str] = []
         self.expires_in = timedelta(hours=1)
-        self.models = {name: self._model(name, tier) for name, tier in TIERS.items()}
-        self.endpoints = [self._endpoint(name) for name in TIERS]
-        self.endpoints.append(self._endpoint("small", upstream="small-2", order=2))
-        self.endpoints.append(self._endpoint("mute", upstream="mute", logprobs=False))
-        self.models["mute"] = self._model("mute", "mid")
-        self.models["patient"] = self._model("patient", "small")
-        self.endpoints.append(self._endpoint("patient", timeout_ms=60_000))
-        self.models["free"] = self._model("free", "small")
-        self.endpoints.append(self._endpoint("free"))
+        self.models = {name: self.model(name, tier) for name, tier in TIERS.items()}
+        self.endpoints = [self.endpoint(name) for name in TIERS]
+        self.endpoints.append(self.endpoint("small", upstream="small-2", order=2))
+        self.endpoints.append(self.endpoint("mute", upstream="mute", logprobs=False))
+        self.models["mute"] = self.model("mute", "mid")
+        self.models["patient"] = self.model("patient", "small")
+        self.endpoints.append(self.endpoint("patient", timeout_ms=60_000))
+        self.models["free"] = self.model("free", "small")
+        self.endpoints.append(self.endpoint("free"))
         self.unpriced = {"free"}
 
     def add(self, slug: str, *steps: dict[str, Any], pin: str = "replace", mode: str = "enforce", **parts: Any) -> str:
@@ -191,7 +191,8 @@ class World:
             "expires_at": (now + self.expires_in).isoformat(),
         }
 
-    def _model(self, name: str, tier: str) -> dict[str, Any]:
+    def model(self, name: str, tier: str) -> dict[str, Any]:
+        """A model as the snapshot holds it."""
         return {
             "id": new_id(),
             "name": name,
@@ -204,7 +205,7 @@ class World:
             "context_tokens": None,
         }
 
-    def _endpoint(
+    def endpoint(
         self,
         model: str,
         *,
@@ -213,6 +214,7 @@ class World:
         logprobs: bool = True,
         timeout_ms: int = 1500,
     ) -> dict[str, Any]:
+        """A place where the models' server serves one."""
         return {
             "id": new_id(),
             "model": model,
@@ -415,11 +417,11 @@ class Process:
         """The official client."""
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=token, max_retries=0, timeout=20)
 
-    def post(self, token: str, body: object, **options: Any) -> httpx2.Response:
-        """A chat request by hand; `body` is JSON, or bytes as they are."""
+    def post(self, token: str, body: object, *, path: str = "/v1/chat/completions", **options: Any) -> httpx2.Response:
+        """A request by hand, for a chat unless said; `body` is JSON, or bytes as they are."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return httpx2.post(f"{self.url}/v1/chat/completions", content=content, headers=headers, timeout=20, **options)
+        return httpx2.post(f"{self.url}{path}", content=content, headers=headers, timeout=20, **options)
 
     def get(self, token: str, path: str) -> httpx2.Response:
         """A GET by hand."""
