@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,9 +232,10 @@ while True:
             [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         assert child.stdout is not None
-        time.sleep(0.6)
+        # Long enough for uploads and new segments; it is killed wherever it is then.
+        lines = [next(child.stdout) for _ in range(random.randint(80, 400))]
         child.kill()
-        lines = child.communicate()[0].splitlines(keepends=True)
+        lines += child.communicate()[0].splitlines(keepends=True)
         offset = len(written)
         for line in lines:
             if line.startswith("-") and line.endswith("\n"):
