@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from governance import accounts, audit, changes, registry, workflows
@@ -209,6 +210,7 @@ def make_key(cast: Cast, name: str = "Shop") -> tuple[ApiKey, str]:
     return accounts.create_key(workflow=cast.workflow, environment=cast.production, name=name, by=cast.integrator)
 
 
+@transaction.atomic
 def make_review(key: ApiKey) -> Review:
     """A waiting review of the key's workflow, as if a gateway had opened it; nobody can read what is in its box."""
     now = timezone.now()

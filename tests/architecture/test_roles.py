@@ -114,6 +114,11 @@ class Stage:
 @pytest.fixture
 def stage(db: None) -> Stage:
     """Everything a page may be about."""
+    return make_stage()
+
+
+def make_stage() -> Stage:
+    """Play the cast, and make one of everything that a page may be about."""
     cast = casting.make_cast()
     head = casting.make_live(cast)
     change = casting.make_change(cast, 0.6)
