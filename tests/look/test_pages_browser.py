@@ -89,7 +89,8 @@ def test_every_page_fits_reads_and_breaks_no_rule(live_site: str, browser: Brows
         assert answer
         assert answer.status == 200, name
         if "<html" not in answer.text():
-            # A part of another page, seen there.
+            # A part of another page, seen there; alone it has no icon.
+            said[:] = [line for line in said if not line.startswith(page.url)]
             continue
         faults = dict(page.evaluate(FAULTS))
         for violation in axe.run(page, options=AXE).response["violations"]:

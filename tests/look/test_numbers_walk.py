@@ -1,0 +1,126 @@
+"""A walk over all pages as a person would: no link leads nowhere, and a number opens exactly as much as it says."""
+
+import re
+from collections import deque
+from datetime import timedelta
+from html.parser import HTMLParser
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from ledger import decisions, rollups, savings
+from tests.cast import make_change, make_live, make_review
+from tests.ledger.reports import BERLIN, Site, make_site, raw
+from tests.pages import signed_in
+
+pytestmark = pytest.mark.django_db
+
+COUNT = re.compile(r"\d{1,3}(,\d{3})*")
+# So many links from home: a menu's page, what it lists, what that counts. Further on filters only combine.
+FAR = 3
+
+
+class Links(HTMLParser):
+    """The links of a page with their words, the parts it loads, and how many things its list has in all."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[tuple[str, str]] = []
+        self.total: int | None = None
+        self._open: str | None = None
+        self._words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a link's address, a part's, a list's total."""
+        said = dict(attrs)
+        if tag == "a" and said.get("href"):
+            self._open, self._words = said["href"], []
+        if said.get("hx-get"):
+            self.links.append((said["hx-get"] or "", ""))
+        if said.get("data-total"):
+            self.total = int(said["data-total"] or 0)
+
+    def handle_data(self, data: str) -> None:
+        """Gather a link's words."""
+        if self._open is not None:
+            self._words.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        """A link ends."""
+        if tag == "a" and self._open is not None:
+            self.links.append((self._open, " ".join("".join(self._words).split())))
+            self._open = None
+
+
+@pytest.fixture
+def site() -> Site:
+    """Attempts of two days, some not kept and some unpriced, decisions, a case, changes and a baseline."""
+    made = make_site()
+    now = timezone.now()
+    made.price(0)
+    made.price(2)
+    make_live(made.cast)
+    make_change(made.cast, 0.6)
+    make_review(made.key)
+    events = []
+    for number in range(7):
+        decision = made.decision(now - timedelta(minutes=number))
+        decisions.record(batch=raw([decision]), gateway=made.gateway, now=now)
+        events.append(made.event(now - timedelta(minutes=number), place=number % 3, decision=decision["id"]))
+    events += [made.event(now - timedelta(minutes=9), place=1, kept=False, outcome="error", input_tokens=None)]
+    made.report(events, now)
+    rollups.fold_all(zone=BERLIN)
+    savings.set_baseline(
+        workflow=made.cast.workflow,
+        model=made.cast.models[2],
+        assumed=True,
+        reason="It was used before",
+        valid_from=now - timedelta(days=2),
+        by=made.cast.lead,
+    )
+    return made
+
+
+def walk(client: Client) -> tuple[dict[str, Links], list[str]]:
+    """Follow every link of ours from home; the pages by address, and what was wrong."""
+    pages: dict[str, Links] = {}
+    wrong: list[str] = []
+    left = deque([(reverse("home"), "", 0)])
+    while left:
+        address, source, steps = left.popleft()
+        if address in pages:
+            continue
+        answer = client.get(address)
+        if answer.status_code != 200:
+            wrong.append(f"{source} links to {address}: {answer.status_code}")
+        html = answer.content.decode() if not answer.streaming and "html" in answer.headers["content-type"] else ""
+        if answer.streaming:
+            b"".join(answer)  # type: ignore[arg-type]
+        pages[address] = Links(html)
+        for href, _words in pages[address].links:
+            target = urljoin(address, href)
+            parts = urlsplit(target)
+            # Sorting leads to the same rows.
+            if steps < FAR and not parts.scheme and not parts.fragment and "sort=" not in parts.query:
+                left.append((target, address, steps + 1))
+    return pages, wrong
+
+
+@pytest.mark.parametrize("who", ["lead", "owner", "finance", "auditor", "reviewer", "integrator", "admin"])
+def test_no_link_leads_nowhere_and_each_number_opens_what_it_counts(site: Site, who: str) -> None:
+    pages, wrong = walk(signed_in(site.cast.people[who]))
+    counted = 0
+    for address, page in pages.items():
+        for href, words in page.links:
+            target = pages.get(urljoin(address, href))
+            if target is None or target.total is None or not COUNT.fullmatch(words):
+                continue
+            counted += 1
+            if target.total != int(words.replace(",", "")):
+                wrong.append(f"{address} says {words}, {href} has {target.total}")
+    assert wrong == []
+    assert counted or who in ("reviewer", "admin", "auditor")
