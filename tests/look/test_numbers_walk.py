@@ -99,7 +99,7 @@ def walk(client: Client) -> tuple[dict[str, Links], list[str]]:
             wrong.append(f"{source} links to {address}: {answer.status_code}")
         html = answer.content.decode() if not answer.streaming and "html" in answer.headers["content-type"] else ""
         if answer.streaming:
-            b"".join(answer)  # type: ignore[arg-type]
+            b"".join(answer)
         pages[address] = Links(html)
         for href, _words in pages[address].links:
             target = urljoin(address, href)
