@@ -91,6 +91,8 @@ PUBLIC_URL = env_address("SMALLFIRST_PUBLIC_URL", "http://127.0.0.1:8000")
 GATEWAY_URL = env_address("SMALLFIRST_GATEWAY_URL", "http://127.0.0.1:8001")
 # Where `./run up --empty` runs a gateway for development too.
 DEVELOPMENT_GATEWAY_URL = env_text("SMALLFIRST_DEVELOPMENT_GATEWAY_URL", "")
+# Variables of this process's environment that are keys of providers: the only ones sent when an endpoint is tried.
+PROVIDER_SECRETS = frozenset(env_list("SMALLFIRST_PROVIDER_SECRETS", ""))
 ALLOWED_HOSTS = env_list("SMALLFIRST_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
 if urlsplit(PUBLIC_URL).scheme != "https":
     ALLOWED_HOSTS += LOOPBACK

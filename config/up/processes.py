@@ -80,6 +80,7 @@ class Installation:
             "SMALLFIRST_KEYS": str(self.keys),
             "SMALLFIRST_DEMO": "1" if self.demo else "0",
             "SMALLFIRST_DEVELOPMENT_GATEWAY_URL": self.development_url,
+            **self._provider_secrets(),
         }
 
     def data_plane(self, *, development: bool = False) -> dict[str, str]:
@@ -104,6 +105,14 @@ class Installation:
 
     def _shared(self) -> dict[str, str]:
         return {name: value for name, value in self.common().items() if name not in CONTROL_ONLY}
+
+    def _provider_secrets(self) -> dict[str, str]:
+        """Names what of the environment is a provider's key, so that its endpoints can be tried from the pages."""
+        inherited = self.common()
+        usual = ",".join(sorted(name for name in inherited if name.endswith("_API_KEY")))
+        named = inherited.get("SMALLFIRST_PROVIDER_SECRETS") or usual
+        demo = self._models_key() if self.demo else {}
+        return {"SMALLFIRST_PROVIDER_SECRETS": ",".join([*filter(None, [named]), *demo]), **demo}
 
     def _models_key(self) -> dict[str, str]:
         return {"SMALLFIRST_DEMO_MODELS_KEY": places.read_secret(self.keys / "demo-models.key")}

@@ -6,6 +6,7 @@ from governance.models.changes import Change, Contributor, Ratification, Revisio
 from governance.models.gateways import Gateway
 from governance.models.ids import new_id
 from governance.models.policies import Mode, PolicyHead, PolicyVersion
+from governance.models.probes import Probe
 from governance.models.registry import (
     DataClass,
     Endpoint,
@@ -37,6 +38,7 @@ __all__ = [
     "ModelVersion",
     "PolicyHead",
     "PolicyVersion",
+    "Probe",
     "Provider",
     "Ratification",
     "Review",

@@ -6,11 +6,15 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from governance.models import guards
-from governance.models.accounts import SHA256, SLUG, Team, User, holding
+from governance.models.accounts import SHA256, SLUG, Grant, Team, User, holding
 from governance.models.ids import Identified
+
+# Parts between slashes, as in `supplier/model:edition`. None begins with a sign, so that an address of pages,
+# /models/<name>/-/edit/, can be read in one way only.
+MODEL_NAME = r"^[a-z0-9][a-z0-9._:-]*(/[a-z0-9][a-z0-9._:-]*)*$"
 
 
 class Tier(models.TextChoices):
@@ -37,6 +41,19 @@ class DataClass(models.TextChoices):
     RESTRICTED = "restricted", "Restricted"
 
 
+class EnvironmentQuerySet(models.QuerySet["Environment"]):
+    """Environments by use and by right."""
+
+    def serving(self) -> Self:
+        """Those where requests are answered: not those of recordings."""
+        return self.filter(recorded=False)
+
+    def allowing(self, user: User | AnonymousUser, act: str, team: UUID | None = None) -> Self:
+        """Those where the user has the act, for a team if one is given, else for any."""
+        held = Grant.objects.allowing(user, act).filter(Q(environment=None) | Q(environment=OuterRef("pk")))
+        return self.filter(Exists(held.filter(Q(team=None) | Q(team=team)) if team else held))
+
+
 class Environment(Identified):
     """Where a policy is live: development, production. Keys, heads and bundles belong to one.
 
@@ -48,6 +65,8 @@ class Environment(Identified):
     position = models.PositiveSmallIntegerField(unique=True)
     recorded = models.BooleanField("holds recordings", default=False)
     gateway_url = models.CharField("where its gateway is reached", max_length=400, blank=True, default="")
+
+    objects = EnvironmentQuerySet.as_manager()
 
     class Meta:
         ordering = ["position"]
@@ -171,9 +190,10 @@ class Model(Identified):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(name__regex=r"^[a-z0-9][a-z0-9._:/-]*$") & ~Q(name="auto"),
+                condition=Q(name__regex=MODEL_NAME) & ~Q(name="auto"),
                 name="model_name_form",
-                violation_error_message="Write the name in lower case letters, digits and . _ : / -; auto is taken.",
+                violation_error_message="Write the name in lower case letters, digits and . _ : / -, each part "
+                "beginning with a letter or digit; auto is taken.",
             ),
             models.CheckConstraint(
                 condition=Q(tier__in=Tier.values),

@@ -17,7 +17,7 @@ from django.utils import timezone
 import governance
 import ledger
 import routing
-from governance import accounts, audit, changes, gateways, registry, reviews, workflows
+from governance import accounts, audit, changes, gateways, probes, registry, reviews, workflows
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
 from ledger import prices, savings
 from ledger.models import Baseline
@@ -157,6 +157,7 @@ def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
         "registry.move_endpoint": lambda: (
             lambda: registry.move_endpoint(endpoint=endpoint, url="https://other.example.com/v1", by=cast.lead)
         ),
+        "probes.try_endpoint": lambda: lambda: probes.try_endpoint(endpoint=endpoint, by=cast.lead),
         "registry.close_endpoint": lambda: lambda: registry.close_endpoint(endpoint=endpoint, reason="", by=cast.lead),
         "registry.retire": lambda: lambda: registry.retire(model=cast.models[0], reason="old", by=cast.lead),
     }

@@ -1,0 +1,44 @@
+"""What each process is told: of the environment's keys only those of providers go to an endpoint that is tried."""
+
+from pathlib import Path
+
+import pytest
+
+from config import state as places
+from config.up.processes import Installation, Ports
+
+NAMED = "SMALLFIRST_PROVIDER_SECRETS"
+
+
+def installation(state: Path, *, demo: bool) -> Installation:
+    """One whose keys are there."""
+    (state / "keys").mkdir()
+    places.write_secret(state / "keys" / "demo-models.key", "models-key")
+    return Installation(state, Ports(1, 2, 3, 4, 5), demo)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (NAMED, "SMALLFIRST_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SOMEONE_API_KEY", "secret")
+    monkeypatch.setenv("UNRELATED_TOKEN", "secret")
+
+
+def test_keys_that_are_named_as_such_are_providers_keys(tmp_path: Path) -> None:
+    given = installation(tmp_path, demo=False).control()
+    assert "SOMEONE_API_KEY" in given[NAMED].split(",")
+    assert "UNRELATED_TOKEN" not in given[NAMED]
+    assert "SMALLFIRST_DEMO_MODELS_KEY" not in given
+
+
+def test_a_list_of_ones_own_is_the_whole_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAMED, "UNRELATED_TOKEN")
+    assert installation(tmp_path, demo=False).control()[NAMED] == "UNRELATED_TOKEN"
+
+
+def test_the_demo_adds_the_key_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAMED, "UNRELATED_TOKEN")
+    given = installation(tmp_path, demo=True).control()
+    assert given[NAMED] == "UNRELATED_TOKEN,SMALLFIRST_DEMO_MODELS_KEY"
+    assert given["SMALLFIRST_DEMO_MODELS_KEY"] == "models-key"
