@@ -18,7 +18,7 @@ from django.utils import timezone
 from governance import audit, boxes
 from governance.audit import Actor, Service
 from governance.errors import GovernanceError, InvalidInput, store
-from governance.models import ApiKey, Environment, Grant, Team, User, Workflow
+from governance.models import ApiKey, Environment, Grant, Team, User, Workflow, new_id
 from governance.permissions import PERMISSIONS, SERVICES, VIEWS, Role, roles_with
 
 __all__ = [
@@ -253,17 +253,25 @@ def revoke(*, grant: Grant, by: Actor, reason: str = "") -> Grant:
 
 
 @transaction.atomic
-def create_key(*, workflow: Workflow, environment: Environment, name: str, by: Actor) -> tuple[ApiKey, str]:
+def create_key(
+    *, workflow: Workflow, environment: Environment, name: str, by: Actor, identity: UUID | None = None
+) -> tuple[ApiKey, str]:
     """Make an API key of one workflow and environment. Returns it with its token, which is never shown again.
 
-    Raises NotPermitted, and InvalidInput for a retired workflow or an empty name.
+    `identity` is the id it gets, where one form must not make two. Raises NotPermitted, and InvalidInput for a retired
+    workflow, an empty name, or (field `id`) an identity in use.
     """
     require(by, "accounts.create_key", workflow, environment=environment)
-    return _make_key(workflow, environment, name, ApiKey.Purpose.APPLICATION, by)
+    return _make_key(workflow, environment, name, ApiKey.Purpose.APPLICATION, by, identity)
 
 
 def _make_key(
-    workflow: Workflow, environment: Environment, name: str, purpose: ApiKey.Purpose, by: Actor
+    workflow: Workflow,
+    environment: Environment,
+    name: str,
+    purpose: ApiKey.Purpose,
+    by: Actor,
+    identity: UUID | None = None,
 ) -> tuple[ApiKey, str]:
     if environment.recorded:
         raise InvalidInput(
@@ -274,6 +282,7 @@ def _make_key(
     prefix = "".join(secrets.choice(PREFIX_LETTERS) for _ in range(8))
     token = f"sf_{prefix}_{secrets.token_urlsafe(32)}"
     key = ApiKey(
+        id=identity or new_id(),
         name=name,
         purpose=purpose,
         workflow=workflow,

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from governance import api
-from governance.views import accounts, audit, changes, home, policies, reviews, workflow_acts, workflows
+from governance.views import accounts, audit, changes, home, keys, policies, reviews, workflow_acts, workflows
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -33,6 +33,10 @@ urlpatterns = [
     path("reviews/<uuid:pk>/claim/", reviews.review_claim, name="review_claim"),
     path("reviews/<uuid:pk>/release/", reviews.review_release, name="review_release"),
     path("reviews/<uuid:pk>/answer/", reviews.review_answer, name="review_answer"),
+    path("keys/", keys.keys, name="keys"),
+    path("keys/export.csv", keys.keys_csv, name="keys_csv"),
+    path("keys/new/", keys.key_new, name="key_new"),
+    path("keys/<uuid:pk>/revoke/", keys.key_revoke, name="key_revoke"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export.csv", audit.audit_csv, name="audit_csv"),
 ]

@@ -152,6 +152,10 @@ function await_(change) {
   document.documentElement.toggleAttribute("data-busy", awaited > 0);
 }
 
+// A page that shows a secret once: reloading it leads on, and sends no form again.
+const leadsOn = one("[data-reload]");
+if (leadsOn) history.replaceState(null, "", leadsOn.dataset.reload);
+
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 document.addEventListener("change", (event) => {

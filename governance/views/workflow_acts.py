@@ -13,7 +13,8 @@ from django.views.decorators.http import require_http_methods
 from governance import accounts, workflows
 from governance.errors import InvalidInput
 from governance.models import Workflow
-from governance.views.workflow_forms import NewWorkflowForm, ReasonForm, StepForm, WorkflowForm, entry
+from governance.views.forms import ReasonForm
+from governance.views.workflow_forms import NewWorkflowForm, StepForm, WorkflowForm, entry
 
 
 @require_http_methods(["GET", "POST"])

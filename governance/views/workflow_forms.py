@@ -83,12 +83,6 @@ class StepForm(forms.Form):
     purpose = forms.CharField(label="What it does", max_length=500, widget=SHORT)
 
 
-class ReasonForm(forms.Form):
-    """Why something ends."""
-
-    reason = forms.CharField(label="Why", max_length=2000, widget=SHORT)
-
-
 def entry(workflow: Workflow) -> dict[str, Any]:
     """What the form of an existing workflow begins with."""
     fields = ("name", "purpose", "people_affected", "rationale", "retention_days", "cost_centre", "review_due")

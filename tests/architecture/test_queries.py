@@ -22,6 +22,7 @@ LIMIT = 12
 QUERIES: dict[tuple[str, str], int] = {
     ("workflows", "lead"): 12,
     ("changes", "lead"): 8,
+    ("keys", "integrator"): 8,
     ("reviews", "reviewer"): 10,
     ("audit", "auditor"): 6,
     ("spend", "finance"): 9,

@@ -67,6 +67,12 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("step_add", "post"): only(*VOTERS, gives=INVALID),
     ("workflow_retire", "get"): only(*VOTERS),
     ("workflow_retire", "post"): only(*VOTERS, gives=INVALID),
+    ("keys", "get"): everyone(OK),
+    ("keys_csv", "get"): everyone(OK),
+    ("key_new", "get"): only(*PROPOSERS, stranger=OK),
+    ("key_new", "post"): only(*PROPOSERS, gives=INVALID, stranger=INVALID),
+    ("key_revoke", "get"): only(*PROPOSERS),
+    ("key_revoke", "post"): only(*PROPOSERS, gives=INVALID),
     ("reviews", "get"): only(*REVIEW_READERS, stranger=OK),
     ("reviews_csv", "get"): only(*REVIEW_READERS, stranger=OK),
     ("review", "get"): only(*REVIEW_READERS, else_=ABSENT),
@@ -122,7 +128,8 @@ def make_stage() -> Stage:
     cast = casting.make_cast()
     head = casting.make_live(cast)
     change = casting.make_change(cast, 0.6)
-    review = casting.make_review(casting.make_key(cast)[0])
+    key, _token = casting.make_key(cast)
+    review = casting.make_review(key)
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
@@ -143,6 +150,7 @@ def make_stage() -> Stage:
             for name, _ in MATRIX
             if name == "review" or (name.startswith("review_") and name != "review_next")
         },
+        "key_revoke": [key.pk],
         "api_review": [review.pk],
     }
     return Stage(people, arguments)
