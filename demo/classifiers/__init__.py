@@ -1,1 +1,1 @@
-"""Three sentiment models of rising cost behind one OpenAI-compatible server: lexicon, tfidf and minilm."""
+"""Six small models behind one OpenAI-compatible server: three for sentiment, two for attacks, one for languages."""

@@ -1,4 +1,4 @@
-"""`python -m demo.classifiers --port P` serves the three models; `--report` measures them on held-out documents."""
+"""`python -m demo.classifiers --port P` serves the models; `--report` measures them on texts that none has seen."""
 
 import argparse
 import os

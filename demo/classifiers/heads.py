@@ -17,7 +17,7 @@ def log_softmax(scores: Numbers) -> Numbers:
 
 @dataclass(frozen=True)
 class Linear:
-    """Three scores from numbers: weights of shape (3, columns), bias of shape (3,)."""
+    """A score for each label from numbers: weights of shape (labels, columns), bias of shape (labels,)."""
 
     weights: Numbers
     bias: Numbers
@@ -37,5 +37,5 @@ class Head:
     calibration: Linear
 
     def log_probabilities(self, values: Numbers, columns: NDArray[np.intp] | None = None) -> Numbers:
-        """Natural logarithms of the probabilities of positive, neutral, negative."""
+        """Natural logarithms of the probabilities of the labels, in their order."""
         return log_softmax(self.calibration.scores(log_softmax(self.judgement.scores(values, columns))))

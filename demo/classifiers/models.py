@@ -1,12 +1,13 @@
-"""The three models, ready to read: a text in, probabilities and a token count out."""
+"""The models, ready to read: a text in, probabilities and a token count out."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo import texts
-from demo.classifiers import fitted
+from demo.classifiers import fitted, patterns
 from demo.classifiers.heads import Numbers
+from demo.classifiers.language import LANGUAGES, Languages
 from demo.classifiers.lexicon import Lexicon
 from demo.classifiers.minilm import MOST_TOKENS, MiniLM
 
@@ -20,18 +21,24 @@ class TextTooLongError(ValueError):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model makes of a text: calibrated log probabilities in the order of LABELS, and the tokens it read.
+    """What a model makes of a text: calibrated log probabilities of its labels, in their order, and the tokens it read.
 
     Tokens are wordpieces with their two marks for minilm, words between blanks for the others.
     """
 
+    labels: tuple[str, ...]
     log_probabilities: tuple[float, ...]
     tokens: int
 
     @property
     def best(self) -> int:
-        """The place of the likeliest label in LABELS."""
+        """The place of the likeliest label."""
         return max(range(len(self.log_probabilities)), key=self.log_probabilities.__getitem__)
+
+    @property
+    def label(self) -> str:
+        """The likeliest label."""
+        return self.labels[self.best]
 
     @property
     def confidence(self) -> float:
@@ -40,11 +47,12 @@ class Reading:
 
 
 class Classifiers:
-    """All three models of one directory. Safe to use from several threads."""
+    """All models of one directory. Safe to use from several threads."""
 
     def __init__(self, directory: Path, numbers: fitted.Fitted) -> None:
         self._numbers = numbers
         self._lexicon = Lexicon()
+        self._languages = Languages()
         self._minilm = MiniLM(directory / texts.TOKENIZER)
 
     @classmethod
@@ -56,17 +64,23 @@ class Classifiers:
         return cls(directory, numbers)
 
     def classify(self, model: str, text: str) -> Reading:
-        """How likely the text is positive, neutral, negative. Raises TextTooLongError; KeyError for another model."""
-        head = self._numbers.heads[model]
+        """How likely each label of a model is for a text. Raises TextTooLongError, and KeyError for another model."""
+        labels = LANGUAGES if model in fitted.LANGUAGE else fitted.FITTED[model]
         _refuse_above(MOST_CHARACTERS, len(text), "characters", model)
+        tokens = len(text.split())
         if model == "minilm":
             vector, tokens = self.embed(text)
-            return _reading(head.log_probabilities(vector), tokens)
-        words = len(text.split())
-        if model == "tfidf":
-            columns, values = self._numbers.vocabulary.features(text)
-            return _reading(head.log_probabilities(values, columns), words)
-        return _reading(head.log_probabilities(self._lexicon.features(text)), words)
+            given = self._numbers.heads[model].log_probabilities(vector)
+        elif model in fitted.COUNTING:
+            columns, values = self._numbers.vocabularies[model].features(text)
+            given = self._numbers.heads[model].log_probabilities(values, columns)
+        elif model == "lexicon":
+            given = self._numbers.heads[model].log_probabilities(self._lexicon.features(text))
+        elif model == "patterns":
+            given = self._numbers.heads[model].log_probabilities(patterns.features(text))
+        else:
+            given = self._languages.log_probabilities(text)
+        return Reading(labels, tuple(given.tolist()), tokens)
 
     def embed(self, text: str) -> tuple[Numbers, int]:
         """MiniLM's embedding of the text, 384 numbers of length 1, and its tokens. Raises TextTooLongError."""
@@ -79,7 +93,3 @@ class Classifiers:
 def _refuse_above(most: int, found: int, unit: str, model: str) -> None:
     if found > most:
         raise TextTooLongError(f"the text has {found} {unit}; {model} reads at most {most}: send a shorter one")
-
-
-def _reading(log_probabilities: Numbers, tokens: int) -> Reading:
-    return Reading(tuple(log_probabilities.tolist()), tokens)

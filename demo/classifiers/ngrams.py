@@ -1,4 +1,4 @@
-"""What the second model sees: words, pairs of words and character runs, weighted by how rare they are (TF-IDF)."""
+"""What the counting models see: words, pairs of words and character runs, weighted by how rare they are (TF-IDF)."""
 
 import math
 import re
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 _WORD = re.compile(r"\w\w+")
 _RUN_LENGTHS = range(2, 6)
-# A term seen in fewer texts says more about those texts than about sentiment.
-_WORDS_IN_AT_LEAST = 2
-_RUNS_IN_AT_LEAST = 3
 
 
 def words(text: str) -> Iterator[str]:
@@ -43,12 +40,15 @@ class Vocabulary:
     rarity: NDArray[np.float64]
 
     @classmethod
-    def of(cls, texts: list[str]) -> "Vocabulary":
-        """The vocabulary of these texts."""
-        seen_words = Counter(term for text in texts for term in set(words(text)))
+    def of(cls, texts: list[str], *, words_in_at_least: int | None = 2, runs_in_at_least: int = 3) -> "Vocabulary":
+        """The vocabulary of these texts: terms that so many of them have; None takes no words.
+
+        A term seen in fewer texts says more about those texts than about their labels.
+        """
+        seen_words = Counter(term for text in texts for term in set(words(text))) if words_in_at_least else Counter()
         seen_runs = Counter(term for text in texts for term in set(runs(text)))
-        known_words = sorted(term for term, texts_with in seen_words.items() if texts_with >= _WORDS_IN_AT_LEAST)
-        known_runs = sorted(term for term, texts_with in seen_runs.items() if texts_with >= _RUNS_IN_AT_LEAST)
+        known_words = sorted(term for term, texts_with in seen_words.items() if texts_with >= (words_in_at_least or 0))
+        known_runs = sorted(term for term, texts_with in seen_runs.items() if texts_with >= runs_in_at_least)
         texts_with = [seen_words[term] for term in known_words] + [seen_runs[term] for term in known_runs]
         rarity = np.log((1 + len(texts)) / (1 + np.array(texts_with))) + 1
         return cls.from_lists(known_words, known_runs, rarity)

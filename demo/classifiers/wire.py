@@ -14,7 +14,6 @@ from demo.classifiers.fitted import MODELS
 from demo.classifiers.heads import Numbers
 from demo.classifiers.minilm import DIMENSIONS
 from demo.classifiers.models import Reading
-from demo.texts import LABELS
 
 T = TypeVar("T")
 
@@ -155,7 +154,7 @@ def models(created: int) -> bytes:
 
 def completion(request: ChatRequest, reading: Reading) -> bytes:
     """A whole answer: the label, one token."""
-    message = {"role": "assistant", "content": LABELS[reading.best], "refusal": None}
+    message = {"role": "assistant", "content": reading.label, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": _logprobs(request, reading), "finish_reason": "stop"}
     return _encode(_head("chat.completion", request) | {"choices": [choice], "usage": _usage(reading)})
 
@@ -164,7 +163,7 @@ def completion_events(request: ChatRequest, reading: Reading) -> Iterator[bytes]
     """The same answer as server-sent events."""
     head = _head("chat.completion.chunk", request)
     wants_usage = bool(request.stream_options and request.stream_options.include_usage)
-    label = {"index": 0, "delta": {"content": LABELS[reading.best]}, "finish_reason": None}
+    label = {"index": 0, "delta": {"content": reading.label}, "finish_reason": None}
     choices: list[Json] = [
         {"index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None},
         label | {"logprobs": _logprobs(request, reading)},
@@ -210,8 +209,8 @@ def _usage(reading: Reading) -> Json:
 def _logprobs(request: ChatRequest, reading: Reading) -> Json | None:
     if not request.logprobs:
         return None
-    likeliest = sorted(range(len(LABELS)), key=reading.log_probabilities.__getitem__, reverse=True)
-    tokens = [_token(LABELS[place], reading.log_probabilities[place]) for place in likeliest]
+    likeliest = sorted(range(len(reading.labels)), key=reading.log_probabilities.__getitem__, reverse=True)
+    tokens = [_token(reading.labels[place], reading.log_probabilities[place]) for place in likeliest]
     return {"content": [tokens[0] | {"top_logprobs": tokens[: request.top_logprobs or 0]}], "refusal": None}
 
 

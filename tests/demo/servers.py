@@ -15,7 +15,7 @@ from openai import OpenAI
 ROOT = Path(__file__).parents[2]
 KEY = "a key of the tests"
 # For what hangs; nothing is measured.
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 @dataclass(frozen=True)

@@ -40,19 +40,19 @@ def ask(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("model", fitted.MODELS)
 def test_a_label_comes_with_its_calibrated_probability(server: Server, classifiers: Classifiers, model: str) -> None:
     answer = server.openai.chat.completions.create(
-        model=model, messages=said(DEMO_SENTENCE), logprobs=True, top_logprobs=3
+        model=model, messages=said(DEMO_SENTENCE), logprobs=True, top_logprobs=6
     )
     reading = classifiers.classify(model, DEMO_SENTENCE)
     [choice] = answer.choices
     assert (answer.model, choice.finish_reason) == (model, "stop")
-    assert choice.message.content == texts.LABELS[reading.best]
+    assert choice.message.content == reading.label
     assert choice.logprobs
     assert choice.logprobs.content
     [token] = choice.logprobs.content
     assert token.token == choice.message.content
     assert math.exp(token.logprob) == pytest.approx(reading.confidence)
     given = {each.token: each.logprob for each in token.top_logprobs}
-    assert given == dict(zip(texts.LABELS, reading.log_probabilities, strict=True))
+    assert given == dict(zip(reading.labels, reading.log_probabilities, strict=True))
     assert list(given.values()) == sorted(given.values(), reverse=True)
     assert answer.usage
     used = (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens)

@@ -42,6 +42,30 @@ def test_whole_documents_are_held_out(models_directory: Path) -> None:
     assert len(folds) == len(held_out | learned_from)
 
 
+def test_messages_come_in_three_parts(models_directory: Path) -> None:
+    parts = [texts.read_messages(models_directory, part) for part in (texts.LEARNED, texts.CALIBRATED, texts.UNSEEN)]
+    assert [len(part) for part in parts] == [11089, 2101, 2101]
+    assert [sum(label for _text, label in part) for part in parts] == [4786, 1051, 1051]
+
+
+def test_unseen_samples_were_learned_from_by_nobody(models_directory: Path) -> None:
+    learned = {
+        text for part in (texts.LEARNED, texts.CALIBRATED) for text, _ in texts.read_messages(models_directory, part)
+    }
+    messages = texts.unseen_messages(models_directory)
+    assert len(messages) == len({sample.text for sample in messages}) == 1985
+    assert not {sample.text for sample in messages} & learned
+    assert len(texts.unseen_sentences(models_directory)) == 785
+    assert {sample.label for sample in messages} == set(texts.VERDICTS)
+
+
+def test_tweets_have_labels_and_ids(models_directory: Path) -> None:
+    tweets = texts.tweets(models_directory)
+    assert len(tweets) == len({tweet.id for tweet in tweets}) == 4200
+    assert Counter(tweet.label for tweet in tweets) == {"positive": 2345, "negative": 1087, "neutral": 768}
+    assert not [tweet for tweet in tweets if "&amp;" in tweet.text]
+
+
 @pytest.mark.usefixtures("no_index")
 def test_what_is_there_is_read_without_the_index(models_directory: Path) -> None:
     said: list[str] = []
@@ -92,4 +116,4 @@ def test_another_file_in_the_package_is_refused(tmp_path: Path, monkeypatch: pyt
 def test_the_lock_holds_hashes_and_no_address() -> None:
     lock = texts.LOCK.read_text()
     assert "://" not in lock
-    assert lock.count("==") == lock.count("--hash=sha256:") == 2
+    assert lock.count("==") == lock.count("--hash=sha256:") == 3
