@@ -19,6 +19,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -30,6 +31,8 @@ Kind = Literal["decision", "usage", "review", "delivered"]
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 RECORD_BYTES: Final = 64 * 1024 * 1024
 SYNC_SECONDS: Final = 0.05
+# Enough for most first records.
+FIRST_BYTES: Final = 64 * 1024
 
 _HEADER: Final = struct.Struct(">II")
 _PREFIX: Final = {
@@ -50,6 +53,15 @@ class Record(msgspec.Struct, frozen=True):
             return msgspec.json.decode(self.data, type=_OfReview).review
         return msgspec.json.decode(self.data, type=_Own).id
 
+    @property
+    def at(self) -> datetime | None:
+        """When it happened, by its own word; None where that cannot be read, which must not keep it from its way."""
+        try:
+            times = msgspec.json.decode(self.data, type=_Times)
+        except msgspec.MsgspecError:
+            return None
+        return times.occurred_at or times.opened_at or times.at
+
 
 class _Own(msgspec.Struct):
     id: str
@@ -57,6 +69,14 @@ class _Own(msgspec.Struct):
 
 class _OfReview(msgspec.Struct):
     review: str
+
+
+class _Times(msgspec.Struct):
+    """Of usage, a review, or a decision and a delivery."""
+
+    occurred_at: datetime | None = None
+    opened_at: datetime | None = None
+    at: datetime | None = None
 
 
 class Position(msgspec.Struct, frozen=True, order=True):
@@ -294,6 +314,11 @@ class Spool:
     def backlog(self) -> int:
         """Bytes that the control plane does not have yet, leftovers included."""
         return sum(log.backlog() for log in [*self.adopted, self.own])
+
+    def oldest(self) -> datetime | None:
+        """When the first record happened that the control plane does not have yet; None when none waits."""
+        firsts = [log.read(records=1, size=FIRST_BYTES) for log in [*self.adopted, self.own]]
+        return min((at for first in firsts if first is not None and (at := first.records[0].at)), default=None)
 
     def sync(self) -> None:
         """Bring all that is written to the disk itself. Safe in another thread than the writer's."""

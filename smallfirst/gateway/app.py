@@ -14,9 +14,11 @@ from smallfirst.gateway import answers, chat, embeddings
 from smallfirst.gateway.admission import Admitted, admit
 from smallfirst.gateway.control import ControlPlane
 from smallfirst.gateway.exchange import Exchange, Receive, Scope, Send
+from smallfirst.gateway.exposition import CONTENT_TYPE, Exposition
 from smallfirst.gateway.feed import Feed
 from smallfirst.gateway.health import health
 from smallfirst.gateway.logs import log, log_failure
+from smallfirst.gateway.metrics import Metrics
 from smallfirst.gateway.reviews import Reviews
 from smallfirst.gateway.settings import Settings
 from smallfirst.gateway.upload import Uploader
@@ -40,6 +42,8 @@ class Gateway:
         self._reviews: Reviews
         self._uploader: Uploader
         self._services: Services
+        self._metrics = Metrics()
+        self._exposition: Exposition
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,9 +72,12 @@ class Gateway:
         self._feed.start_from_disk()
         self._reviews = Reviews(settings.state / "reviews", control=control)
         self._reviews.start_from_disk()
-        self._uploader = Uploader(spool=self._spool, control=control, reviews=self._reviews)
+        self._uploader = Uploader(spool=self._spool, control=control, reviews=self._reviews, metrics=self._metrics)
         self._uploader.adopt()
-        self._services = Services(self._spool, upstream, self._reviews, settings.public_url)
+        self._services = Services(self._spool, upstream, self._reviews, self._metrics, settings.public_url)
+        self._exposition = Exposition(
+            self._metrics, feed=self._feed, spool=self._spool, uploader=self._uploader, reviews=self._reviews
+        )
         for name, run in (
             ("bundle", self._feed.follow_bundle),
             ("state", self._feed.follow_state),
@@ -105,22 +112,30 @@ class Gateway:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, exchange: Exchange) -> None:
+        outcome = "answered"
+        self._metrics.in_flight += 1
         try:
             try:
                 await self._answer(exchange)
             except ApiError as error:
+                outcome = error.code
                 await exchange.refuse(error)
             except Exception as error:  # noqa: BLE001 (one bad request must not be told in a server's own words)
+                outcome = "internal_error"
                 log_failure("request.failed", error, path=exchange.path, decision=exchange.headers.get("decision"))
                 if not exchange.finished:
                     await exchange.refuse(ApiError(500, "internal_error", "Something is wrong in the gateway."))
         except asyncio.CancelledError:
+            outcome = "left" if exchange.left else "stopped"
             if not exchange.left:
                 raise
             task = asyncio.current_task()
             if task is not None:
                 task.uncancel()
             log("request.left", decision=exchange.headers.get("decision"))
+        finally:
+            self._metrics.in_flight -= 1
+            self._metrics.ended(exchange, outcome)
 
     async def _answer(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method
@@ -128,6 +143,9 @@ class Gateway:
             _allow(method, "GET")
             status, body = health(feed=self._feed, spool=self._spool, uploader=self._uploader, reviews=self._reviews)
             await exchange.reply(status, encode(body))
+        elif path == "/metrics":
+            _allow(method, "GET")
+            await exchange.reply(200, self._exposition.text(), content_type=CONTENT_TYPE)
         elif path == "/v1/chat/completions":
             _allow(method, "POST")
             await chat.answer(exchange, self._admit(exchange), self._services)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -24,7 +25,11 @@ _UNSAFE = re.compile(r"[^\x20-\x7e]")
 
 
 class Exchange:
-    """A request being answered. `headers` (x-smallfirst-…) fill up on the way and leave with any kind of answer."""
+    """A request being answered. `headers` (x-smallfirst-…) fill up on the way and leave with any kind of answer.
+
+    For the metrics: `status` and `first_byte` (seconds from the start) once the answer has begun, `asked` once a model
+    was, and `waited`, the seconds spent waiting for the body and for models.
+    """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -33,10 +38,21 @@ class Exchange:
         self.started = False
         self.finished = False
         self.left = False
+        self.streamed = False
+        self.asked = False
+        self.status: int | None = None
+        self.first_byte: float | None = None
+        self.waited = 0.0
+        self._began = time.monotonic()
         self._request_headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
         self._send = send
         self._unread = True
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the request began."""
+        return time.monotonic() - self._began
 
     def header(self, name: bytes) -> str:
         """A header of the request, or an empty text."""
@@ -50,11 +66,14 @@ class Exchange:
         declared = self.header(b"content-length")
         if declared.isdigit() and int(declared) > BODY_BYTES:
             raise _too_large()
+        began = time.monotonic()
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 return await self._read_pieces()
         except TimeoutError:
             raise invalid(f"The body did not come within {BODY_SECONDS:.0f} seconds.", status=408) from None
+        finally:
+            self.waited += time.monotonic() - began
 
     async def _read_pieces(self) -> bytes:
         pieces: list[bytes] = []
@@ -91,16 +110,17 @@ class Exchange:
         finally:
             watcher.cancel()
 
-    async def reply(self, status: int, body: bytes, *, retry_after: int | None = None) -> None:
-        """Answer with JSON."""
-        headers = self._response_headers(JSON)
+    async def reply(
+        self, status: int, body: bytes, *, retry_after: int | None = None, content_type: str = JSON
+    ) -> None:
+        """Answer with a body that is whole, JSON unless said."""
+        headers = self._response_headers(content_type)
         headers.append((b"content-length", str(len(body)).encode()))
         if retry_after is not None:
             headers.append((b"retry-after", str(retry_after).encode()))
         if self._unread and self._has_body():
             headers.append((b"connection", b"close"))
-        self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._start(status, headers)
         if self._unread and self._has_body():
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
             await self._discard()
@@ -118,8 +138,8 @@ class Exchange:
     async def start_stream(self) -> None:
         """Begin an answer of server-sent events."""
         headers = [*self._response_headers(EVENTS), (b"x-accel-buffering", b"no")]
-        self.started = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self.streamed = True
+        await self._start(200, headers)
 
     async def stream(self, data: bytes) -> None:
         """Send a piece of the stream."""
@@ -129,6 +149,12 @@ class Exchange:
         """Send the last piece of the stream."""
         self.finished = True
         await self._send({"type": "http.response.body", "body": data})
+
+    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.started = True
+        self.status = status
+        self.first_byte = self.seconds
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     def _response_headers(self, content_type: str) -> list[tuple[bytes, bytes]]:
         headers = [(b"content-type", content_type.encode()), (b"cache-control", b"no-store")]

@@ -5,12 +5,14 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 from smallfirst.gateway.control import ControlPlane, Unreachable
 from smallfirst.gateway.logs import log
+from smallfirst.gateway.metrics import Metrics
 from smallfirst.gateway.reviews import Reviews
 from smallfirst.gateway.wire import encode
 from smallfirst.records import Receipt
@@ -32,10 +34,11 @@ _PATHS: Final[tuple[tuple[str, dict[Kind, str]], ...]] = (
 class Uploader:
     """Uploads the spool of this process and of dead ones before it."""
 
-    def __init__(self, *, spool: Spool, control: ControlPlane, reviews: Reviews) -> None:
+    def __init__(self, *, spool: Spool, control: ControlPlane, reviews: Reviews, metrics: Metrics) -> None:
         self._spool = spool
         self._control = control
         self._reviews = reviews
+        self._metrics = metrics
         self.silence: str | None = None
         self.last_success: float | None = None
 
@@ -89,6 +92,8 @@ class Uploader:
                 await self._send(path, names, records)
         self._spool.done(batch)
         self.last_success = time.monotonic()
+        if (oldest := batch.records[0].at) is not None:
+            self._metrics.upload_lag.add(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
         return True
 
     async def _send(self, path: str, names: dict[Kind, str], records: Sequence[Record]) -> None:

@@ -17,6 +17,7 @@ from smallfirst.gateway.admission import RETRY_SECONDS, Admitted
 from smallfirst.gateway.attempts import Attempt, new_attempt, total_cost
 from smallfirst.gateway.exchange import Exchange
 from smallfirst.gateway.logs import log
+from smallfirst.gateway.metrics import Metrics
 from smallfirst.gateway.reviews import Reviews
 from smallfirst.gateway.upstream import AttemptFailed, Upstream, milliseconds
 from smallfirst.gateway.wire import ApiError, Request, invalid
@@ -30,6 +31,7 @@ class Services(msgspec.Struct, frozen=True):
     spool: Spool
     upstream: Upstream
     reviews: Reviews
+    metrics: Metrics
     public_url: str
 
 
@@ -105,6 +107,7 @@ class Walk:
         """Make one attempt and return the engine's next move."""
         attempt = new_attempt(plan, move.rung, self._snapshot.endpoints[move.endpoint])
         self._attempts.append(attempt)
+        self._exchange.asked = True
         spent = sum(told.latency_ms for told in self._told)
         seconds = min(attempt.endpoint.timeout_ms, max(1, plan.limits.deadline_ms - spent)) / 1000
         began = time.monotonic()
@@ -118,7 +121,10 @@ class Walk:
             )  # fmt: skip
         finally:
             attempt.latency_ms = milliseconds(began)
+            took = time.monotonic() - began
+            self._exchange.waited += took
             self._told.append(attempt.signals(plan.gate))
+            self._services.metrics.attempted(attempt, took, self._snapshot.rates.get(attempt.endpoint.id))
         return decide.next(plan, self._told)
 
     async def _ask(self, plan: Plan, attempt: Attempt, seconds: float) -> None:
