@@ -5,6 +5,7 @@ docs/operations says which variables a production installation sets.
 """
 
 import os
+import re
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -52,6 +53,14 @@ def env_address(name: str, default: str) -> str:
         raise ImproperlyConfigured(f'{name} is "{said}"; write an address such as https://smallfirst.example.com')
     if parts.scheme == "http" and parts.hostname not in LOOPBACK and not DEBUG:
         raise ImproperlyConfigured(f'{name} is "{said}": sessions would travel in the open; serve it over https')
+    return said
+
+
+def env_token(name: str) -> str:
+    """A secret that programs send us; empty when there is none. One that could be guessed is refused."""
+    said = env_text(name, "")
+    if said and not re.fullmatch(r"[!-~]{20,200}", said):
+        raise ImproperlyConfigured(f"{name} must be 20 to 200 random letters, digits and signs, without a space")
     return said
 
 
@@ -117,6 +126,7 @@ if DEMO:
     INSTALLED_APPS.append("demo")
 
 MIDDLEWARE = [
+    "config.metrics.counted",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.limit_body",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -208,11 +218,12 @@ LOGOUT_REDIRECT_URL = "sign_in"
 # Browser. Whether cookies and redirects insist on https follows from the public address, so it cannot be forgotten.
 SECURE = urlsplit(PUBLIC_URL).scheme == "https"
 SECURE_SSL_REDIRECT = SECURE
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds()) if SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE
 SECURE_HSTS_PRELOAD = SECURE
-if env_flag("SMALLFIRST_BEHIND_PROXY"):
+BEHIND_PROXY = env_flag("SMALLFIRST_BEHIND_PROXY")
+if BEHIND_PROXY:
     # Only where a proxy sets this header itself: anyone else could claim that the request came over https.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
@@ -243,6 +254,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
     }
 }
+# Whoever sends it reads /metrics from anywhere; without it only programs on this machine do.
+METRICS_TOKEN = env_token("SMALLFIRST_METRICS_TOKEN")
 # A usage batch of 1,000 events of 4 kB and some room. config.middleware refuses larger bodies of every kind.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 

@@ -2,7 +2,7 @@
 
 from django.urls import include, path, re_path
 
-from config import api, health
+from config import api, health, metrics
 from governance import urls as governance
 from ledger import urls as ledger
 from routing import urls as routing
@@ -10,6 +10,7 @@ from routing import urls as routing
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     # What gateways fetch and report.
     path("api/v1/", include(governance.api_urlpatterns)),
     path("api/v1/", include(ledger.api_urlpatterns)),

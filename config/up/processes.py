@@ -14,7 +14,13 @@ from routing.keys import root_public_key
 
 ROOT = Path(__file__).parents[2]
 # What only the control plane may know; the data plane has no database.
-CONTROL_ONLY = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "BROKER_URL", "SMALLFIRST_KEYS")
+CONTROL_ONLY = (
+    "DATABASE_URL",
+    "MIGRATION_DATABASE_URL",
+    "BROKER_URL",
+    "SMALLFIRST_KEYS",
+    "SMALLFIRST_METRICS_TOKEN",
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,10 @@ def step(environment: Mapping[str, str], title: str, *command: str) -> Process:
 
 
 def web(environment: Mapping[str, str], port: int) -> Process:
-    """The pages and the API."""
+    """The pages and the API: one worker process with threads, so that each scrape of /metrics meets the same counts.
+
+    Who needs more web processes gives each a port of its own and scrapes each, as config/metrics.py says.
+    """
     command = [
         *("-m", "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "8"),
         *("--host", "127.0.0.1", "--port", str(port), "config.wsgi:application"),

@@ -7,7 +7,7 @@ from uuid import UUID
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from governance.models import guards
@@ -60,6 +60,12 @@ class ReviewQuerySet(models.QuerySet["Review"]):
     def due(self, at: datetime) -> Self:
         """Those that wait although their time is over, the longest overdue first."""
         return self.filter(status__in=Review.WAITING, expires_at__lte=at).order_by("expires_at", "id")
+
+    def how_many_wait(self, at: datetime) -> tuple[int, int]:
+        """How many have not ended, and of how many of them an answer was wanted by then."""
+        late = Count("pk", filter=Q(respond_by__lte=at))
+        found = self.filter(status__in=Review.WAITING).aggregate(waiting=Count("pk"), late=late)
+        return found["waiting"], found["late"]
 
     def like(self, review: "Review") -> Self:
         """Ended cases of the same step that were here for the same reason, the newest first."""

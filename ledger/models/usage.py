@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, Min, OuterRef, Q
 from django.utils import timezone
 
 from governance.models import ApiKey, Endpoint, Environment, Gateway, User, Workflow, guards
@@ -145,11 +145,22 @@ class UsageEvent(models.Model):
         return f"Attempt {self.attempt} of {self.decision_id}"
 
 
+class UsageQueueQuerySet(models.QuerySet["UsageQueue"]):
+    """What the fold has still to do."""
+
+    def backlog(self, most: int) -> tuple[int, datetime | None]:
+        """How many events wait and when the oldest of them arrived, of the `most` that are folded next."""
+        found = self.order_by("event_id")[:most].aggregate(count=Count("event_id"), oldest=Min("recorded_at"))
+        return found["count"], found["oldest"]
+
+
 class UsageQueue(models.Model):
     """An event that was stored and is not yet priced and counted. The fold drains these rows."""
 
     event_id = models.UUIDField(primary_key=True, editable=False)
     recorded_at = models.DateTimeField(default=timezone.now)
+
+    objects = UsageQueueQuerySet.as_manager()
 
     def __str__(self) -> str:
         return str(self.event_id)

@@ -1,11 +1,13 @@
 """What each process is told: of the environment's keys only those of providers go to an endpoint that is tried."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from config import state as places
-from config.up.processes import Installation, Ports
+from config.up.processes import CONTROL_ONLY, Installation, Ports
+from routing import keys as key_files
 
 NAMED = "SMALLFIRST_PROVIDER_SECRETS"
 
@@ -35,6 +37,19 @@ def test_keys_that_are_named_as_such_are_providers_keys(tmp_path: Path) -> None:
 def test_a_list_of_ones_own_is_the_whole_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAMED, "UNRELATED_TOKEN")
     assert installation(tmp_path, demo=False).control()[NAMED] == "UNRELATED_TOKEN"
+
+
+def test_what_only_the_control_plane_may_know_reaches_no_model_and_no_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in CONTROL_ONLY:
+        monkeypatch.setenv(name, str(tmp_path / "keys"))
+    installed = installation(tmp_path, demo=True)
+    key_files.ensure(tmp_path / "keys", now=datetime.now(UTC))
+
+    assert installed.control().keys() >= set(CONTROL_ONLY)
+    for given in (installed.data_plane(), installed.models()):
+        assert not given.keys() & set(CONTROL_ONLY)
 
 
 def test_the_demo_adds_the_key_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,17 @@ def test_bad_value_is_refused_by_name(production: dict[str, str], name: str, val
     assert message in said
 
 
+@pytest.mark.parametrize("value", ["short", "twenty characters and spaces", "x" * 201, "äöü-äöü-äöü-äöü-äöü-äöü"])
+def test_a_token_that_could_be_guessed_is_refused_and_not_repeated(production: dict[str, str], value: str) -> None:
+    """The name and the fix; never the value. Without one there is none."""
+    said = refused(production | {"SMALLFIRST_METRICS_TOKEN": value})
+    assert "SMALLFIRST_METRICS_TOKEN must be 20 to 200" in said
+    assert value not in said
+    assert loaded(production)["METRICS_TOKEN"] == ""
+    token = "0123456789-abcdefghij"
+    assert loaded(production | {"SMALLFIRST_METRICS_TOKEN": token})["METRICS_TOKEN"] == token
+
+
 def test_missing_key_is_refused(production: dict[str, str], tmp_path: Path) -> None:
     """No made-up key in production: it would sign out everybody at each restart."""
     (tmp_path / "keys" / "django.key").unlink()

@@ -63,12 +63,7 @@ def pages(stage: Stage) -> Iterator[tuple[str, str]]:
     """Each page of the role matrix with the first role that may open it; what gateways and files are has no look."""
     for (name, method), gets in MATRIX.items():
         role = next((role for role, status in gets.items() if status == 200), None)
-        if (
-            method == "get"
-            and role
-            and not name.startswith("api_")
-            and not name.endswith(("_csv", "healthz", "readyz"))
-        ):
+        if method == "get" and role and not name.startswith("api_") and not name.endswith(NO_PAGES):
             yield name, role
 
 
