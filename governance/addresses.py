@@ -18,3 +18,6 @@ class ModelName:
 
 
 register_converter(ModelName, "model")
+
+# A model's part of an address.
+MODEL = "<model:name>"

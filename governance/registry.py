@@ -321,7 +321,7 @@ def retire(*, model: Model, reason: str, by: Actor) -> Model:
     require(by, "registry.edit", held)
     if held.state != Model.State.ACTIVE:
         raise InvalidInput(f"{held.name} is retired already.")
-    heads = PolicyHead.objects.naming(held.name).filter(workflow__retired_at=None)
+    heads = PolicyHead.objects.naming(held.name).of_workflows_in_use()
     users = heads.order_by("workflow__name").values_list("workflow__name", flat=True).distinct()
     if users:
         raise ModelInUse(f"{held.name} is named by the live policy of {', '.join(users)}: change that first.")

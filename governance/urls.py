@@ -3,7 +3,20 @@
 from django.urls import path
 
 from governance import api
-from governance.views import accounts, audit, changes, home, keys, policies, reviews, workflow_acts, workflows
+from governance.addresses import MODEL
+from governance.views import (
+    accounts,
+    audit,
+    changes,
+    home,
+    keys,
+    model_acts,
+    models,
+    policies,
+    reviews,
+    workflow_acts,
+    workflows,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -33,6 +46,17 @@ urlpatterns = [
     path("reviews/<uuid:pk>/claim/", reviews.review_claim, name="review_claim"),
     path("reviews/<uuid:pk>/release/", reviews.review_release, name="review_release"),
     path("reviews/<uuid:pk>/answer/", reviews.review_answer, name="review_answer"),
+    path("models/", models.models, name="models"),
+    path("models/-/export.csv", models.models_csv, name="models_csv"),
+    path("models/-/new/", model_acts.model_new, name="model_new"),
+    path(f"models/{MODEL}/", models.model, name="model"),
+    path(f"models/{MODEL}/-/edit/", model_acts.model_edit, name="model_edit"),
+    path(f"models/{MODEL}/-/retire/", model_acts.model_retire, name="model_retire"),
+    path(f"models/{MODEL}/-/version/", model_acts.version_new, name="version_new"),
+    path(f"models/{MODEL}/-/endpoint/", model_acts.endpoint_new, name="endpoint_new"),
+    path("endpoints/<uuid:pk>/try/", model_acts.endpoint_try, name="endpoint_try"),
+    path("endpoints/<uuid:pk>/move/", model_acts.endpoint_move, name="endpoint_move"),
+    path("endpoints/<uuid:pk>/close/", model_acts.endpoint_close, name="endpoint_close"),
     path("keys/", keys.keys, name="keys"),
     path("keys/export.csv", keys.keys_csv, name="keys_csv"),
     path("keys/new/", keys.key_new, name="key_new"),

@@ -36,6 +36,27 @@ def current(endpoints: Iterable[Endpoint], at: datetime) -> dict[UUID, Price]:
     return {endpoint: price for endpoint, price in found.items() if price is not None}
 
 
+def history(endpoints: Iterable[Endpoint]) -> dict[UUID, list[Price]]:
+    """Return all prices each endpoint ever had, own and listed, newest first, by its id; two queries.
+
+    Those that were replaced before they began are left out. Endpoints come with their provider.
+    """
+    served = list(endpoints)
+    names = {(endpoint.provider.slug, endpoint.upstream_model) for endpoint in served}
+    found: dict[UUID, list[Price]] = {endpoint.id: [] for endpoint in served}
+    own = Price.objects.own_of(served).exclude(valid_until=F("valid_from"))
+    listed = list(
+        Price.objects.listed(names).exclude(valid_until=F("valid_from")).order_by("-valid_from", "input_from")
+    )
+    for price in own.order_by("-valid_from"):
+        if price.endpoint_id:
+            found[price.endpoint_id].append(price)
+    for endpoint in served:
+        name = (endpoint.provider.slug, endpoint.upstream_model)
+        found[endpoint.id] += [price for price in listed if (price.provider, price.model) == name]
+    return found
+
+
 @transaction.atomic
 def set_own_price(
     *,

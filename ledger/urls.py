@@ -2,8 +2,9 @@
 
 from django.urls import path
 
+from governance.addresses import MODEL
 from ledger import api
-from ledger.views import attempts, desk, savings, spend
+from ledger.views import attempts, desk, prices, savings, spend
 
 urlpatterns = [
     path("spend/", spend.spend, name="spend"),
@@ -14,6 +15,8 @@ urlpatterns = [
     path("savings/", savings.savings_list, name="savings"),
     path("savings/export.csv", savings.savings_csv, name="savings_csv"),
     path("savings/<slug:slug>/baseline/", savings.baseline_new, name="baseline_new"),
+    path(f"models/{MODEL}/-/prices/", prices.model_prices, name="model_prices"),
+    path("endpoints/<uuid:pk>/price/", prices.price_new, name="price_new"),
     path("spend/attempts/", attempts.attempts, name="spend_attempts"),
     path("spend/attempts/export.csv", attempts.attempts_csv, name="spend_attempts_csv"),
 ]

@@ -6,7 +6,7 @@ from uuid import UUID
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import Func, Q
 
 from governance.models import guards
 from governance.models.accounts import SHA256, User, in_scope
@@ -163,6 +163,13 @@ _HEAD_MOVES_BY_VOTES = """
 """.replace("<voters>", _VOTERS)
 
 
+class _ModelsOfLadders(Func):
+    """The models on a document's ladders, a row each."""
+
+    template = "jsonb_path_query(%(expressions)s, '$.steps[*].ladder[*].model')"
+    output_field = models.JSONField()
+
+
 class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
     """Heads by place and by reader."""
 
@@ -173,6 +180,14 @@ class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
     def naming(self, model: str) -> Self:
         """Those whose policy has the model of this name on a ladder."""
         return self.filter(version__document__contains={"steps": [{"ladder": [{"model": model}]}]})
+
+    def of_workflows_in_use(self) -> Self:
+        """Those that still decide: a retired workflow keeps its heads."""
+        return self.filter(workflow__retired_at=None)
+
+    def models_named(self) -> "models.QuerySet[PolicyHead, tuple[str, UUID]]":
+        """Each name of a model on one of the ladders, with the workflow's key, once; one query."""
+        return self.annotate(named=_ModelsOfLadders("version__document")).values_list("named", "workflow").distinct()
 
     def live_in(self, environment: Environment) -> Self:
         """What is live in an environment, with workflow and version, in the order of slugs; one query."""

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Prefetch, Q, Value, When
 
 from governance.models import guards
 from governance.models.accounts import SHA256, SLUG, Grant, Team, User, holding
@@ -156,9 +156,22 @@ class ModelQuerySet(models.QuerySet["Model"]):
         """Those a policy may name."""
         return self.filter(state=Model.State.ACTIVE)
 
+    def by_size(self) -> Self:
+        """With `size`, 0 for small models, 2 for frontier ones: tiers in the order of their letters mean nothing."""
+        sizes = [When(tier=tier, then=Value(place)) for place, tier in enumerate(Tier.values)]
+        return self.annotate(size=Case(*sizes, output_field=models.SmallIntegerField()))
+
+    def with_current(self) -> Self:
+        """With owner, team, current version and where it is served, in three queries whatever the length."""
+        current = ModelVersion.objects.filter(is_current=True)
+        served = Endpoint.objects.filter(active=True).select_related("environment")
+        parts = (Prefetch("versions", current), Prefetch("versions__endpoints", served))
+        return self.select_related("owner", "team").prefetch_related(*parts).order_by("name")
+
     def with_versions(self) -> Self:
-        """With owner, team, versions and their endpoints, in four queries whatever the length."""
-        return self.select_related("owner", "team").prefetch_related("versions__endpoints__provider").order_by("name")
+        """With owner, team, versions and their endpoints, in five queries whatever the length."""
+        parts = ("versions__endpoints__provider", "versions__endpoints__environment")
+        return self.select_related("owner", "team").prefetch_related(*parts).order_by("name")
 
 
 class Model(Identified):
@@ -276,6 +289,11 @@ class ModelVersion(Identified):
 
     def __str__(self) -> str:
         return f"{self.model.name} {self.version}"
+
+    @property
+    def clearance(self) -> str:
+        """The most closely held data that it may see."""
+        return max(self.data_classes, key=DataClass.values.index)
 
     @property
     def team_id(self) -> UUID:

@@ -62,10 +62,13 @@ class KeyForm(OnceForm):
         self.fields["workflow"] = forms.ModelChoiceField(
             queryset=in_scope(Workflow.objects.in_use(), user, act, "team").order_by("name"),
             to_field_name="slug",
+            empty_label="Choose…",
             help_text="Its policy answers, and its owner sees the cost.",
         )
         self.fields["environment"] = forms.ModelChoiceField(
-            queryset=Environment.objects.serving().allowing(user, act), to_field_name="name"
+            queryset=Environment.objects.serving().allowing(user, act),
+            to_field_name="name",
+            empty_label="Choose…",
         )
 
 

@@ -23,6 +23,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("workflows", "lead"): 12,
     ("changes", "lead"): 8,
     ("keys", "integrator"): 8,
+    ("models", "lead"): 12,
     ("reviews", "reviewer"): 10,
     ("audit", "auditor"): 6,
     ("spend", "finance"): 9,
@@ -42,6 +43,8 @@ def add(site: Site, number: int) -> None:
     cast = dataclasses.replace(site.cast, workflow=workflow)
     casting.make_live(cast)
     casting.make_change(cast, 0.6)
+    provider = site.endpoint().provider
+    casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
     key, _token = casting.make_key(cast)
     casting.make_review(key)
     site.report([site.event(workflow=str(workflow.pk), key=str(key.pk))])

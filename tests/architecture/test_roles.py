@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from governance.models import Role
+from governance.models import Endpoint, Role
 from tests import cast as casting
 
 ROLES = ("anonymous", "viewer", "reviewer", "owner", "lead", "finance", "integrator", "auditor", "admin", "stranger")
@@ -33,6 +33,8 @@ PROPOSERS = ("owner", "lead", "integrator")
 VOTERS = ("owner", "lead")
 REVIEW_READERS = ("reviewer", "owner", "lead", "integrator", "auditor")
 SPENDERS = ("owner", "lead", "finance", "integrator", "auditor")
+MODEL_FORMS = ("model_edit", "model_retire", "version_new", "endpoint_new")
+REGISTER_FORMS = (*MODEL_FORMS, "endpoint_move", "endpoint_close")
 OPEN = dict.fromkeys(ROLES, OK)
 GATEWAYS = dict.fromkeys(ROLES, 401)
 
@@ -69,6 +71,17 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("step_add", "post"): only(*VOTERS, gives=INVALID),
     ("workflow_retire", "get"): only(*VOTERS),
     ("workflow_retire", "post"): only(*VOTERS, gives=INVALID),
+    ("models", "get"): everyone(OK),
+    ("models_csv", "get"): everyone(OK),
+    ("model", "get"): everyone(OK),
+    ("model_new", "get"): only("lead", stranger=OK),
+    ("model_new", "post"): only("lead", gives=INVALID, stranger=INVALID),
+    **{(name, "get"): only("lead", stranger=NO) for name in REGISTER_FORMS},
+    **{(name, "post"): only("lead", gives=INVALID, stranger=NO) for name in REGISTER_FORMS},
+    ("endpoint_try", "post"): only("lead", gives=GONE_ON, stranger=NO),
+    ("model_prices", "get"): only(*SPENDERS, stranger=OK),
+    ("price_new", "get"): only("lead", "finance", stranger=NO),
+    ("price_new", "post"): only("lead", "finance", gives=INVALID, stranger=NO),
     ("keys", "get"): everyone(OK),
     ("keys_csv", "get"): everyone(OK),
     ("key_new", "get"): only(*PROPOSERS, stranger=OK),
@@ -131,6 +144,7 @@ def make_stage() -> Stage:
     head = casting.make_live(cast)
     change = casting.make_change(cast, 0.6)
     key, _token = casting.make_key(cast)
+    endpoint = Endpoint.objects.get(version__model=cast.models[0])
     review = casting.make_review(key)
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
@@ -152,6 +166,8 @@ def make_stage() -> Stage:
             for name, _ in MATRIX
             if name == "review" or (name.startswith("review_") and name != "review_next")
         },
+        **{name: ["lexicon"] for name in ("model", "model_prices", *MODEL_FORMS)},
+        **{name: [endpoint.pk] for name in ("endpoint_try", "endpoint_move", "endpoint_close", "price_new")},
         "key_revoke": [key.pk],
         "api_review": [review.pk],
     }
