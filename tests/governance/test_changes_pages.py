@@ -164,7 +164,8 @@ def test_watching_only_is_proposed_and_read_as_a_sentence(cast: casting.Cast) ->
     change = Change.objects.select_related("revision").get(title="Keep more")
     assert change.revision.mode == "observe"
     page = as_(cast.owner).get(reverse("change", args=[change.pk])).content.decode()
-    assert "It only observes" in page
+    assert '<del><span class="vh">removed: </span>enforces</del>' in page
+    assert '<ins><span class="vh">added: </span>only observes</ins>' in page
     before = facts()
     assert as_(cast.lead).post(address, proposal(mode="dream")).status_code == 422
     assert facts() == before

@@ -187,13 +187,13 @@ def test_environments_and_providers_are_named_once_and_keep_their_rule() -> None
     assert Environment.objects.get().votes_needed == 1
 
 
-def test_the_list_of_models_takes_four_queries(django_assert_num_queries: Any) -> None:
+def test_the_list_of_models_takes_five_queries(django_assert_num_queries: Any) -> None:
     cast = make_cast()
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         shown = list(Model.objects.visible_to(cast.owner).with_versions())
         assert [(each.owner.name, each.team.name) for each in shown] == [("Owner", "Customer care")] * 3
         assert all(
-            endpoint.provider.name
+            endpoint.provider.name and endpoint.environment.name
             for each in shown
             for version in each.versions.all()
             for endpoint in version.endpoints.all()
