@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,10 @@ T = TypeVar("T")
 # One batch is one transaction; a gateway that was offline for long sends many.
 MOST_RECORDS = 1000
 YEARS = range(2020, 2101)
+
+Status = Literal["open", "claimed", "answered", "expired", "cancelled"]
+# Of a review that has not ended.
+WAITING: Final[tuple[Status, ...]] = ("open", "claimed")
 
 EventId = Annotated[
     str, Meta(pattern=r"\A[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
@@ -119,6 +123,35 @@ class Receipt(Record, frozen=True, kw_only=True):
     accepted: int
     repeated: int
     refused: tuple[RefusedRecord, ...] = ()
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A review as it was opened; `policy` is the version's number, which only the gateway that opened it knows."""
+
+    id: str
+    key: str
+    workflow: str
+    decision: str
+    opened_at: datetime
+    respond_by: datetime
+    expires_at: datetime
+    policy: int | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a review ended; `answer` is there for the action `answer`."""
+
+    by: Literal["person", "expiry"]
+    action: Literal["answer", "refuse"]
+    ended_at: datetime
+    answer: Any = None
+
+
+class Standing(Opened, frozen=True, kw_only=True):
+    """What the control plane says of a review."""
+
+    status: Status
+    outcome: Outcome | None = None
 
 
 class BatchError(ValueError):

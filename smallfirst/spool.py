@@ -347,6 +347,11 @@ class Spool:
                 else:
                     os.close(log.lock)
 
+    def let_go(self) -> None:
+        """Close the copies that a fork made of another process's files; that one writes on, and holds its locks."""
+        for file in (self._file, *self._retired, *(log.lock for log in [*self.adopted, self.own])):
+            os.close(file)
+
     def _open(self, number: int) -> int:
         return os.open(self.own.segment(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
 

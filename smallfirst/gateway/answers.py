@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
-from smallfirst.gateway.reviews import Case, Opened, Outcome
+from smallfirst.gateway.reviews import Case
 from smallfirst.gateway.wire import ApiError
+from smallfirst.records import Opened, Outcome
 
 PERSON = "person"
 # The answer that the policy gives when nobody decided in time: approved by people, but nobody's answer to this request.

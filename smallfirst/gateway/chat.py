@@ -9,6 +9,7 @@ import msgspec
 import uuid_utils
 
 from smallfirst import seal
+from smallfirst.cases import Said, shown
 from smallfirst.engine import decide
 from smallfirst.engine.decision import Fail, Keep, Person, Plan
 from smallfirst.engine.policy import AUTO
@@ -17,19 +18,17 @@ from smallfirst.gateway.admission import Admitted
 from smallfirst.gateway.attempts import Attempt, total_cost
 from smallfirst.gateway.exchange import Exchange
 from smallfirst.gateway.logs import log
-from smallfirst.gateway.reviews import Case, Opened, request_digest
+from smallfirst.gateway.reviews import Case, request_digest
 from smallfirst.gateway.stream import DONE, Relay, retold
 from smallfirst.gateway.upstream import AttemptFailed, Completion, forwarded
 from smallfirst.gateway.walk import Services, Walk, recording
 from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
-from smallfirst.records import Delivered, OpenReview, WhyReview, review_id
+from smallfirst.records import Delivered, Opened, OpenReview, WhyReview, review_id
 from smallfirst.signals import read as read_signals
 from smallfirst.spool import Spool
 
-# What a reviewer is shown has to fit into one record: `OpenReview.body` holds 2,000,000 characters of base64.
+# What a reviewer is shown has to fit into one record.
 REVIEWABLE_BYTES: Final = 1_000_000
-SHOWN_BYTES: Final = 1_490_000
-SHOWN_CHARACTERS: Final = 8_000
 
 
 async def answer(exchange: Exchange, admitted: Admitted, services: Services) -> None:
@@ -236,10 +235,8 @@ class Chat(Walk):
             raise ValueError("the engine asks for a person only where the policy says how")
         now = datetime.now(UTC)
         asked = self._request.review
-        shown = encode(self._shown(plan, SHOWN_CHARACTERS))
-        if len(shown) > SHOWN_BYTES:
-            shown = encode(self._shown(plan, 0))
-        box = seal.seal_box(self._admitted.bundle.payload.review_key, shown, UUID(review).bytes)
+        body = shown(self._request.fields["messages"], self._said(plan), asked)
+        box = seal.seal_box(self._admitted.bundle.payload.review_key, body, UUID(review).bytes)
         return OpenReview(
             id=review,
             decision=self._id,
@@ -260,28 +257,18 @@ class Chat(Walk):
             body=seal.encode_base64url(box),
         )
 
-    def _shown(self, plan: Plan, characters: int) -> dict[str, object]:
-        """What a reviewer sees: the request, what the application adds, so many characters of what each model said."""
-        asked = self._request.review
-        said = []
-        for attempt in self._attempts:
-            text = attempt.completion.text if attempt.completion else None
-            said.append(
-                {
-                    "model": attempt.endpoint.model,
-                    "tier": attempt.tier,
-                    "outcome": attempt.outcome,
-                    "text": text[:characters] if text is not None else None,
-                    "label": attempt.label(plan.gate),
-                    "confidence": attempt.completion.confidence if attempt.completion else None,
-                    "threshold": plan.rungs[attempt.rung].keep_from,
-                    "cost": total_cost([attempt], self._snapshot.rates),
-                }
+    def _said(self, plan: Plan) -> list[Said]:
+        """What each model said, for a reviewer."""
+        return [
+            Said(
+                model=attempt.endpoint.model,
+                tier=attempt.tier,
+                outcome=attempt.outcome,
+                text=attempt.completion.text if attempt.completion else None,
+                label=attempt.label(plan.gate),
+                confidence=attempt.completion.confidence if attempt.completion else None,
+                threshold=plan.rungs[attempt.rung].keep_from,
+                cost=total_cost([attempt], self._snapshot.rates),
             )
-        return {
-            "messages": self._request.fields["messages"],
-            "attempts": said,
-            "title": asked.title if asked else None,
-            "url": asked.url if asked else None,
-            "context": asked.context if asked else (),
-        }
+            for attempt in self._attempts
+        ]

@@ -12,17 +12,15 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from smallfirst.gateway.control import ControlPlane, Unreachable
 from smallfirst.gateway.logs import log
 from smallfirst.gateway.wire import encode, invalid
+from smallfirst.records import WAITING, Opened, Outcome, Standing, Status
 
-Status = Literal["open", "claimed", "answered", "expired", "cancelled"]
-
-WAITING: Final = ("open", "claimed")
 # Asking about one review: never more often, and never waiting longer, seconds.
 ASK_AGAIN: Final = 0.5
 ASK_SECONDS: Final = 2.0
@@ -31,35 +29,6 @@ ASK_AT_ONCE: Final = 50
 REMEMBERED: Final = timedelta(days=7)
 
 _canonical = msgspec.json.Encoder(order="sorted")
-
-
-class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """A review as it was opened; `policy` is the version's number, which only the gateway that opened it knows."""
-
-    id: str
-    key: str
-    workflow: str
-    decision: str
-    opened_at: datetime
-    respond_by: datetime
-    expires_at: datetime
-    policy: int | None = None
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How a review ended; `answer` is there for the action `answer`."""
-
-    by: Literal["person", "expiry"]
-    action: Literal["answer", "refuse"]
-    ended_at: datetime
-    answer: Any = None
-
-
-class Standing(Opened, frozen=True, kw_only=True):
-    """What the control plane says of a review."""
-
-    status: Status
-    outcome: Outcome | None = None
 
 
 class Case:

@@ -4,31 +4,19 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
-
+from smallfirst import delivery
 from smallfirst.gateway.control import ControlPlane, Unreachable
 from smallfirst.gateway.logs import log
 from smallfirst.gateway.metrics import Metrics
 from smallfirst.gateway.reviews import Reviews
-from smallfirst.gateway.wire import encode
-from smallfirst.records import Receipt
-from smallfirst.spool import Kind, Record, Spool
+from smallfirst.records import RefusedRecord
+from smallfirst.spool import Record, Spool
 
 LONGEST_PAUSE: Final = 10.0
 ADOPT_SECONDS: Final = 30.0
-# The control plane cannot read the batch: one of its records is to blame, and halving finds it.
-UNREADABLE: Final = frozenset({400, 413, 422})
-
-# Reviews first: a person is waited for.
-_PATHS: Final[tuple[tuple[str, dict[Kind, str]], ...]] = (
-    ("/api/v1/reviews", {"review": "reviews", "delivered": "delivered"}),
-    ("/api/v1/decisions", {"decision": "decisions"}),
-    ("/api/v1/usage", {"usage": "events"}),
-)
 
 
 class Uploader:
@@ -86,44 +74,21 @@ class Uploader:
         batch = self._spool.read()
         if batch is None:
             return False
-        for path, names in _PATHS:
-            records = [record for record in batch.records if record.kind in names]
-            if records:
-                await self._send(path, names, records)
+        sending, answer = delivery.sending(batch, self._refused), None
+        while (request := delivery.following(sending, answer)) is not None:
+            answer = await self._control.post(*request)
         self._spool.done(batch)
         self.last_success = time.monotonic()
         if (oldest := batch.records[0].at) is not None:
             self._metrics.upload_lag.add(max(0.0, (datetime.now(UTC) - oldest).total_seconds()))
         return True
 
-    async def _send(self, path: str, names: dict[Kind, str], records: Sequence[Record]) -> None:
-        body = {name: [record.data for record in records if record.kind == kind] for kind, name in names.items()}
-        answer = await self._control.post(path, encode(body))
-        if answer.status in UNREADABLE:
-            if len(records) == 1:
-                self._set_aside(records[0], field="", message=f"HTTP {answer.status} without a receipt")
-                return
-            middle = len(records) // 2
-            await self._send(path, names, records[:middle])
-            await self._send(path, names, records[middle:])
+    def _refused(self, record: Record | None, refused: RefusedRecord) -> None:
+        if record is None:
+            log("upload.refused_unknown", level=logging.ERROR, field=refused.field)
             return
-        if answer.status not in (200, 201, 202):
-            raise Unreachable(f"http_{answer.status}")
-        try:
-            receipt = msgspec.json.decode(answer.body, type=Receipt)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise Unreachable("bad_receipt") from None
-        by_id = {record.id: record for record in records} if receipt.refused else {}
-        for refused in receipt.refused:
-            record = by_id.get(refused.id or "")
-            if record is None:
-                log("upload.refused_unknown", level=logging.ERROR, path=path, field=refused.field)
-            else:
-                self._set_aside(record, field=refused.field, message=refused.message)
-
-    def _set_aside(self, record: Record, *, field: str, message: str) -> None:
-        self._spool.set_aside(record, field=field, message=message)
-        log("upload.refused", level=logging.ERROR, kind=record.kind, id=record.id, field=field)
+        self._spool.set_aside(record, field=refused.field, message=refused.message)
+        log("upload.refused", level=logging.ERROR, kind=record.kind, id=record.id, field=refused.field)
         if record.kind == "review":
             # It will never be decided: the same request must be able to open another.
             self._reviews.forget(record.id)

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import Meta, Raw
 
+from smallfirst.cases import ReviewRequest, review_fault
 from smallfirst.engine.facts import Facts, KeyPurpose, Kind
 from smallfirst.engine.policy import (
     ANY_STEP,
@@ -15,7 +16,6 @@ from smallfirst.engine.policy import (
     DATA_CLASSES,
     RISK_RANK,
     RISKS,
-    AnswerForm,
     DataClass,
     Name,
     Risk,
@@ -86,39 +86,6 @@ class StreamOptions(msgspec.Struct):
     """What a streaming client asks for beside the answer."""
 
     include_usage: bool | None = None
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table that a reviewer should see; every row has as many cells as there are columns."""
-
-    columns: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=50)]
-    rows: Annotated[tuple[tuple[str | int | float | bool | None, ...], ...], Meta(max_length=500)]
-
-
-class Remark(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One contribution to a thread that a reviewer should see."""
-
-    author: Name
-    text: str
-    at: str | None = None
-
-
-class Context(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One thing that a reviewer should see, in exactly one form."""
-
-    label: Name
-    text: str | UnsetType = UNSET
-    table: Table | UnsetType = UNSET
-    thread: Annotated[tuple[Remark, ...], Meta(max_length=500)] | UnsetType = UNSET
-
-
-class ReviewRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body field `smallfirst.review`: what a reviewer should see, and what he fills in."""
-
-    title: Name | None = None
-    url: Annotated[str, Meta(max_length=2000)] | None = None
-    context: Annotated[tuple[Context, ...], Meta(max_length=50)] = ()
-    answer: AnswerForm | None = None
 
 
 class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -266,8 +233,10 @@ def read_chat(raw: bytes) -> ChatRequest:
             "Say what a reviewer should see once: in smallfirst or in smallfirst.review.", "smallfirst.review"
         )
     review = body.review or (body.smallfirst.review if body.smallfirst else None)
-    if review is not None:
-        _check_review(review)
+    fault = None if review is None else review_fault(review)
+    if fault is not None:
+        where, said = fault
+        raise invalid(said, f"smallfirst.review.{where}")
     metadata, tags = read_metadata(body.metadata or {})
     return ChatRequest(
         fields=fields,
@@ -349,25 +318,6 @@ def _check_messages(messages: list[Message]) -> None:
         for place, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if part.type == "text" and part.text is None:
                 raise invalid("A part of type text needs a text.", f"messages[{index}].content[{place}].text")
-
-
-def _check_review(review: ReviewRequest) -> None:
-    if review.url is not None and not re.match(r"https?://[^\s\x00-\x1f]+\Z", review.url):
-        raise invalid("url must be an http or https address.", "smallfirst.review.url")
-    for index, context in enumerate(review.context):
-        where = f"smallfirst.review.context[{index}]"
-        forms = [form for form in ("text", "table", "thread") if getattr(context, form) is not UNSET]
-        if len(forms) != 1:
-            raise invalid("Give exactly one of text, table and thread.", where)
-        if isinstance(context.table, Table) and any(
-            len(row) != len(context.table.columns) for row in context.table.rows
-        ):
-            raise invalid("Every row needs as many cells as there are columns.", f"{where}.table.rows")
-    if review.answer is not None:
-        if review.answer.type == "label" and not review.answer.options:
-            raise invalid("An answer of type label needs options to choose from.", "smallfirst.review.answer.options")
-        if review.answer.type == "fields" and review.answer.schema is None:
-            raise invalid("An answer of type fields needs a JSON schema.", "smallfirst.review.answer.schema")
 
 
 def read_metadata(given: dict[str, Any]) -> tuple[Metadata, tuple[tuple[str, str], ...]]:

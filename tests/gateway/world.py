@@ -238,6 +238,7 @@ class Control(Served):
 
     def __init__(self) -> None:
         super().__init__()
+        self.credential = CREDENTIAL
         self.bundle: bytes | None = None
         self.state: bytes | None = None
         self.down = False
@@ -285,7 +286,7 @@ class Control(Served):
             assert request.transport is not None
             request.transport.close()
             raise web.HTTPServiceUnavailable
-        if request.headers.get("Authorization") != f"Bearer {CREDENTIAL}":
+        if request.headers.get("Authorization") != f"Bearer {self.credential}":
             raise web.HTTPUnauthorized
 
     async def _document(self, request: web.Request) -> web.Response:

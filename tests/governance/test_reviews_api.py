@@ -11,8 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from governance import gateways, reviews
 from governance.models import Gateway, Review
-from smallfirst.gateway.reviews import Standing
-from smallfirst.records import Receipt
+from smallfirst.records import Receipt, Standing
 from tests.cast import BOOTSTRAP, make_environment
 from tests.governance.desk import Desk, found, make_desk, new_id, rows, wire
 
