@@ -26,16 +26,13 @@ import msgspec
 
 from smallfirst import seal
 from smallfirst.cases import ReviewRequest, review_fault, shown
-from smallfirst.connection import Connection, Line, clear_of_forks, log
+from smallfirst.connection import Connection, Line, clear_of_forks
 from smallfirst.deciding import (
     Action,
     Ask,
     Attempt,
     AttemptOutcome,
     Deciding,
-    InvalidInput,
-    NothingToAsk,
-    SmallfirstError,
     checked,
     facts_of,
     signals_of,
@@ -44,10 +41,23 @@ from smallfirst.deciding import (
 from smallfirst.documents import StateKey
 from smallfirst.engine import Person, Plan, Signals
 from smallfirst.engine.policy import AUTO
+from smallfirst.faults import (
+    InvalidInput,
+    InvalidKey,
+    NothingToAsk,
+    NotReady,
+    NotRecorded,
+    ReviewNotTaken,
+    SmallfirstError,
+    StillWaiting,
+    log,
+    spared,
+)
 from smallfirst.held import Bundle, GatewayState, Held, Unreachable
 from smallfirst.records import WAITING, Delivered, Opened, OpenReview, Standing, WhyReview, review_id
 from smallfirst.seal import SealError
 from smallfirst.spool import Kind
+from smallfirst.undecided import Undecided
 
 __all__ = [
     "Action",
@@ -80,26 +90,6 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 _open: "weakref.WeakSet[Smallfirst]" = weakref.WeakSet()
 
 
-class NotReady(SmallfirstError):
-    """Nothing can be decided now: no policies have come yet, or they are past their expiry, or this is closed."""
-
-
-class InvalidKey(SmallfirstError):
-    """The API key is unknown, was revoked, or its workflow was retired. Nothing is decided or asked with it."""
-
-
-class NotRecorded(SmallfirstError):
-    """The disk did not take a report; nothing of it was written. Report again, or do not use the answer."""
-
-
-class StillWaiting(SmallfirstError, TimeoutError):
-    """Nobody has decided on the review yet, as far as the control plane could be asked."""
-
-
-class ReviewNotTaken(SmallfirstError):
-    """The control plane did not take the review, so nobody will decide on it; asking again opens it anew."""
-
-
 class Smallfirst:
     """Decides for one API key. Threads may share one; after a fork, parent and child each go on with theirs."""
 
@@ -114,6 +104,7 @@ class Smallfirst:
         bundle_seconds: float = BUNDLE_SECONDS,
         state_seconds: float = STATE_SECONDS,
         wait_seconds: float = 10.0,
+        raises: bool = False,
     ) -> None:
         """Read what an earlier run kept in `state_dir`, and begin to follow the control plane at `url`.
 
@@ -121,6 +112,9 @@ class Smallfirst:
         obeyed that it does not stand behind. `state_dir` is else `$SMALLFIRST_SDK_STATE`, else `~/.smallfirst`. The
         seconds are between polls. Where nothing was kept, this waits up to `wait_seconds` for a first answer and goes
         on without one. Raises InvalidInput, and OSError for a directory that cannot be written.
+
+        Once made, it raises nothing: what goes wrong is logged, and a decision refuses and says why. `raises` asks for
+        the exceptions that each method names.
         """
         root_key = root_key or os.environ.get("SMALLFIRST_ROOT_KEY", "")
         directory = state_dir or os.environ.get("SMALLFIRST_SDK_STATE") or Path.home() / ".smallfirst"
@@ -141,7 +135,7 @@ class Smallfirst:
             known = False
         if not known:
             raise InvalidInput("root_key", "must be the public root key, which `./run manage root_key` prints")
-        self._when_expired = when_expired
+        self._when_expired, self._raises = when_expired, raises
         self._delivered: set[str] = set()
         self._connection = Connection(
             line=line,
@@ -185,9 +179,30 @@ class Smallfirst:
         """Decide which model to ask first for one request, from memory: no file is read, nobody is asked.
 
         `messages` are OpenAI's; the numbers that the policy looks at are read from them, or given as `signals`. Data
-        class and risk can only raise what the workflow declares. A `model` other than `auto` is a pin. Raises NotReady,
-        InvalidKey, and InvalidInput for a field out of its bounds.
+        class and risk can only raise what the workflow declares. A `model` other than `auto` is a pin. Raises, if asked
+        for, NotReady, InvalidKey, and InvalidInput for a field out of its bounds; else such a decision refuses.
         """
+        try:
+            return self._decide(
+                (step, data_class, risk, language, tags, model, max_output_tokens, wants_logprobs, stream, kind),
+                run,
+                messages,
+                signals,
+            )
+        except Exception as error:
+            if self._raises:
+                raise
+            spared("decide", error)
+            return Undecided(error)
+
+    def _decide(
+        self,
+        said: tuple[Any, ...],
+        run: str | None,
+        messages: Sequence[Mapping[str, object]] | None,
+        signals: Signals | Mapping[str, object] | None,
+    ) -> Deciding:
+        """Decide on the facts said, in the order in which `facts_of` takes them."""
         connection = self._connection
         connection.start()
         bundle, key = self._in_force()
@@ -195,13 +210,7 @@ class Smallfirst:
         if self._when_expired == "refuse" and "expired" in self._ages(now):
             raise NotReady("The control plane has been silent for so long that its last word has expired.")
         return Deciding(
-            facts=with_run(
-                facts_of(
-                    key, bundle.snapshot.workflows.get(key.workflow), step, data_class, risk, language, tags, model,
-                    max_output_tokens, wants_logprobs, stream, kind,
-                ),
-                run,
-            ),
+            facts=with_run(facts_of(key, bundle.snapshot.workflows.get(key.workflow), *said), run),
             signals=signals_of(messages, signals),
             state=connection.documents.engine_state(key.workflow, now),
             snapshot=bundle.snapshot,
@@ -210,7 +219,8 @@ class Smallfirst:
             at=now,
             messages=messages,
             review_key=bundle.payload.review_key,
-        )  # fmt: skip
+            raises=self._raises,
+        )
 
     def next(self, d: Deciding, **attempt: Any) -> Action:
         """Say what came of the attempt that `d.ask` named, and return what to do now: see `Deciding.next`."""
@@ -218,13 +228,25 @@ class Smallfirst:
 
     def report(
         self, d: Deciding, usage: Mapping[str, object] | None = None, outcome: AttemptOutcome | None = None
-    ) -> None:
-        """Report a decision and its attempts. On return they are on disk: a killed process loses nothing of them.
+    ) -> bool:
+        """Report a decision and its attempts. After True they are on disk: a killed process loses nothing of them.
 
         `usage` and `outcome` are what came of the last attempt, where `next` was not told. A decision that is left
-        while a model is still to be asked has failed. Raises InvalidInput for one that a person must decide
-        (`ask_person` reports it) or that was reported before, and NotRecorded.
+        while a model is still to be asked has failed. Raises, if asked for, InvalidInput for one that a person must
+        decide (`ask_person` reports it) or that was reported before, and NotRecorded; else returns False for these.
         """
+        try:
+            self._report(d, usage, outcome)
+        except Exception as error:
+            if self._raises:
+                raise
+            spared("report", error)
+            return False
+        return d.reported
+
+    def _report(self, d: Deciding, usage: Mapping[str, object] | None, outcome: AttemptOutcome | None) -> None:
+        if isinstance(d, Undecided):
+            return
         _unreported(d)
         if usage is not None or outcome is not None:
             d.next(**{**(usage or {}), "outcome": outcome or "ok"})
@@ -242,23 +264,32 @@ class Smallfirst:
         url: str | None = None,
         context: Sequence[Mapping[str, object]] = (),
         answer: Mapping[str, object] | None = None,
-    ) -> Opened:
+    ) -> Opened | None:
         """Open the review that a decision asks for, and report the decision with it; return it with its id and times.
 
         The case shows the messages (those given to `decide`, unless said), what the models answered, and what else a
         reviewer needs: `title`, `url`, `context` (a list of `{"label", "text" | "table" | "thread"}`), and in `answer`
-        what he fills in, where that differs from the policy's. The same request has the same review. Raises
-        InvalidInput where no person is asked, and NotRecorded.
+        what he fills in, where that differs from the policy's. The same request has the same review. Raises, if asked
+        for, InvalidInput where no person is asked, and NotRecorded; else returns None for these.
         """
+        added = {"title": title, "url": url, "context": context, "answer": answer}
+        try:
+            return self._ask_person(d, d.messages if messages is None else messages, added)
+        except Exception as error:
+            if self._raises:
+                raise
+            spared("ask_person", error)
+            return None
+
+    def _ask_person(self, d: Deciding, seen: Sequence[object] | None, added: Mapping[str, Any]) -> Opened:
         _unreported(d)
         move, plan = d.move, d.plan
         if not isinstance(move, Person) or not isinstance(plan, Plan) or plan.review is None:
             raise InvalidInput("", f"nobody is to be asked: {d.why.sentence}")
-        seen: Sequence[object] | None = d.messages if messages is None else messages
         if seen is None:
             raise InvalidInput("messages", "a reviewer has to see the request: give its messages")
-        added = {"title": title, "url": url, "context": list(context), "answer": answer}
-        asked = checked({name: value for name, value in added.items() if value}, ReviewRequest)
+        said = {**added, "context": list(added["context"])}
+        asked = checked({name: value for name, value in said.items() if value}, ReviewRequest)
         fault = review_fault(asked)
         if fault is not None:
             raise InvalidInput(*fault)
@@ -308,13 +339,23 @@ class Smallfirst:
             body=seal.encode_base64url(seal.seal_box(d.review_key, body, UUID(review).bytes)),
         )
 
-    def wait(self, review: Opened | str, timeout: float | None = None) -> Standing:
+    def wait(self, review: Opened | str | None, timeout: float | None = None) -> Standing | None:
         """Wait until a review has ended and return how; its `outcome` holds the answer, None where it was cancelled.
 
         Without a `timeout` (seconds) it waits until then however long that is; a review always ends, by a person or by
-        its expiry. Raises StillWaiting, ReviewNotTaken, InvalidKey, and NotReady once this is closed.
+        its expiry. Raises, if asked for, StillWaiting, ReviewNotTaken, InvalidKey, and NotReady once this is closed;
+        else returns None for these, and for a review that `ask_person` could not open.
         """
-        review = review if isinstance(review, str) else review.id
+        try:
+            return self._wait(review, timeout)
+        except Exception as error:
+            if self._raises:
+                raise
+            spared("wait", error)
+            return None
+
+    def _wait(self, review: Opened | str | None, timeout: float | None) -> Standing:
+        review = str(review.id if isinstance(review, Opened) else review)
         try:
             UUID(review)
         except ValueError:

@@ -21,6 +21,7 @@ import msgspec
 
 from smallfirst import delivery
 from smallfirst.documents import StateKey
+from smallfirst.faults import log
 from smallfirst.held import Answer, Documents, Held, Unreachable
 from smallfirst.records import RefusedRecord
 from smallfirst.spool import Kind, Record, Spool
@@ -30,14 +31,6 @@ MOST_ANSWER_BYTES: Final = 64 * 1024 * 1024
 LONGEST_PAUSE: Final = 10.0
 SYNC_SECONDS: Final = 0.05
 ADOPT_SECONDS: Final = 30.0
-
-_logger = logging.getLogger("smallfirst")
-
-
-def log(event: str, *, level: int = logging.INFO, **fields: object) -> None:
-    """Write one line of this SDK to the logger `smallfirst`: the event, then its fields."""
-    if _logger.isEnabledFor(level):
-        _logger.log(level, "%s", " ".join([event, *(f"{name}={value}" for name, value in fields.items())]))
 
 
 class Line:

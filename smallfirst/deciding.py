@@ -20,6 +20,7 @@ from smallfirst.engine.compiled import CompiledWorkflow
 from smallfirst.engine.facts import KeyPurpose
 from smallfirst.engine.policy import ANY_STEP, DATA_CLASSES, RISKS, Name, Tier
 from smallfirst.engine.reading import shape_problem
+from smallfirst.faults import InvalidInput, NothingToAsk, spared
 from smallfirst.records import Duration, UsageEvent, moment_text
 from smallfirst.signals import read as read_signals
 from smallfirst.spool import Kind
@@ -29,22 +30,8 @@ Action = Literal["ask", "keep", "person", "fail", "refuse"]
 AttemptOutcome = Literal["ok", "error", "timeout", "refused", "aborted"]
 
 MOST_MILLISECONDS: Final = 86_400_000
-
-
-class SmallfirstError(Exception):
-    """Base of all that this SDK raises on purpose."""
-
-
-class InvalidInput(SmallfirstError, ValueError):
-    """What the application said cannot be used; ``field`` names it, the message says what to say instead."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}" if field else message)
-        self.field = field
-
-
-class NothingToAsk(SmallfirstError):
-    """No model is to be asked now: an answer is kept, a person decides, or the policy refuses; the message says why."""
+# What an attempt counts as of which nothing could be used.
+UNREADABLE: Final[dict[str, Any]] = {"outcome": "error", "error": "unreadable"}
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +103,7 @@ class Deciding:
         "key",
         "messages",
         "plan",
+        "raises",
         "reported",
         "review_key",
         "signals",
@@ -135,13 +123,14 @@ class Deciding:
         at: datetime,
         messages: Sequence[object] | None,
         review_key: str,
+        raises: bool,
     ) -> None:
-        """Decide. `messages` are kept for a reviewer, if one is asked."""
+        """Decide. `messages` are kept for a reviewer, if one is asked. `raises` says whether `next` complains."""
         self.id = str(uuid_utils.uuid7())
         self.at = at
         self.facts, self.signals, self.state, self.snapshot = facts, signals, state, snapshot
         self.messages = messages
-        self.reported = False
+        self.reported, self.raises = False, raises
         self.environment, self.key, self.review_key = environment, key, review_key
         self._told: list[AttemptSignals] = []
         self._made: list[Made] = []
@@ -217,8 +206,24 @@ class Deciding:
     def next(self, **attempt: Any) -> Action:
         """Say what came of the attempt that `ask` named (the fields of `Attempt`), and return what to do now.
 
-        Raises InvalidInput, and NothingToAsk when no attempt was due; nothing has then changed.
+        Who asked for exceptions gets InvalidInput, and NothingToAsk when no attempt was due; nothing has then changed.
+        For all others a field that cannot be used counts as not known, and an attempt that was not due as not told.
         """
+        if self.raises:
+            return self._next(attempt)
+        while True:
+            try:
+                return self._next(attempt)
+            except NothingToAsk as error:
+                spared("next", error)
+                return self.action
+            except InvalidInput as error:
+                if attempt == UNREADABLE:
+                    raise
+                spared("next", error)
+                attempt = _without(attempt, error.field)
+
+    def _next(self, attempt: Mapping[str, object]) -> Action:
         move, plan = self._move, self.plan
         if not isinstance(move, Climb) or isinstance(plan, Refusal):
             raise NothingToAsk(self.why.sentence)
@@ -451,6 +456,14 @@ def checked(fields: Mapping[str, object], kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         problem = shape_problem("", error)
         raise InvalidInput(problem.path, f"{problem.message}; {problem.fix}") from None
+
+
+def _without(attempt: Mapping[str, object], field: str) -> dict[str, Any]:
+    """What was said of an attempt without a field that cannot be used; without its outcome, it was an error."""
+    name = field.partition(".")[0].partition("[")[0]
+    if name == "outcome" or name not in attempt:
+        return UNREADABLE
+    return {said: value for said, value in attempt.items() if said != name}
 
 
 def _answered(told: AttemptSignals, rung: int) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from smallfirst import Smallfirst
+from smallfirst.deciding import Deciding
+from smallfirst.records import Opened, Standing
 from tests.gateway.world import ROOT, Control, World
 
 TEXT = [{"role": "user", "content": "Is this lamp any good?"}]
@@ -17,7 +19,7 @@ import json, os, sys, threading, time
 from smallfirst import Smallfirst
 given = json.loads(sys.argv[1])
 sf = Smallfirst(given["url"], given["key"], root_key=given["root_key"], state_dir=given["state"],
-                bundle_seconds=0.1, state_seconds=0.1)
+                bundle_seconds=0.1, state_seconds=0.1, raises=True)
 
 def ask_once(sf, **said):
     d = sf.decide(step="topic", **said)
@@ -51,6 +53,7 @@ class Shop:
                 "state_dir": self.state,
                 "bundle_seconds": 0.05,
                 "state_seconds": 0.05,
+                "raises": True,
                 **options,
             },
         )
@@ -83,3 +86,17 @@ class Shop:
     def stored(self, kind: str = "decisions") -> list[dict[str, Any]]:
         """What the control plane has: decisions, events, reviews."""
         return self.control.of_kind(kind)
+
+
+def open_review(client: Smallfirst, d: Deciding, **said: Any) -> Opened:
+    """Ask a person, which must go well."""
+    review = client.ask_person(d, **said)
+    assert review is not None
+    return review
+
+
+def wait_for(client: Smallfirst, review: Opened | str, timeout: float = 20) -> Standing:
+    """Wait for a review, which must end."""
+    standing = client.wait(review, timeout)
+    assert standing is not None
+    return standing

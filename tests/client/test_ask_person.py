@@ -9,7 +9,7 @@ import pytest
 from smallfirst.client import InvalidInput, NotReady, ReviewNotTaken, Smallfirst, StillWaiting
 from smallfirst.deciding import Deciding
 from smallfirst.records import review_id
-from tests.client.shop import TEXT, Shop
+from tests.client.shop import TEXT, Shop, open_review, wait_for
 from tests.gateway.world import opened, wait
 
 UNSURE = {"confidence": 0.4, "text": "positive", "stop_reason": "stop", "output_tokens": 1, "latency_ms": 3}
@@ -26,7 +26,7 @@ def test_a_person_is_asked_on_the_policys_terms(shop: Shop) -> None:
     client = shop.client("reviewed")
     d = unsure(client, run="r-1")
     context = [{"label": "Order", "table": {"columns": ["item"], "rows": [["lamp"]]}}]
-    review = client.ask_person(d, title="Lamp", url="https://shop.example/17", context=context)
+    review = open_review(client, d, title="Lamp", url="https://shop.example/17", context=context)
     assert client.flush()
 
     (record,) = shop.stored("reviews")
@@ -60,8 +60,8 @@ def test_what_is_on_disk_is_sealed(shop: Shop) -> None:
 
 def test_the_same_request_has_the_same_review(shop: Shop) -> None:
     client = shop.client("reviewed")
-    first, second = client.ask_person(unsure(client, run="a")), client.ask_person(unsure(client, run="b"))
-    other = client.ask_person(unsure(client, language="en"))
+    first, second = open_review(client, unsure(client, run="a")), open_review(client, unsure(client, run="b"))
+    other = open_review(client, unsure(client, language="en"))
     assert first.id == second.id != other.id
     assert client.flush()
     assert {record["id"] for record in shop.stored("reviews")} == {first.id, other.id}
@@ -70,7 +70,7 @@ def test_the_same_request_has_the_same_review(shop: Shop) -> None:
 
 def test_the_answer_is_waited_for_and_told_once(shop: Shop) -> None:
     client = shop.client("reviewed")
-    review = client.ask_person(unsure(client))
+    review = open_review(client, unsure(client))
     found: list[Any] = []
     waiting = threading.Thread(target=lambda: found.append(client.wait(review, timeout=20)))
     waiting.start()
@@ -83,14 +83,14 @@ def test_the_answer_is_waited_for_and_told_once(shop: Shop) -> None:
         "person",
         {"label": "negative"},
     )
-    assert client.wait(review.id).status == "answered"
+    assert wait_for(client, review.id).status == "answered"
     assert client.flush()
     assert shop.control.delivered == [review.id]
 
 
 def test_nobody_decides_in_time(shop: Shop) -> None:
     client = shop.client("reviewed")
-    review = client.ask_person(unsure(client))
+    review = open_review(client, unsure(client))
     with pytest.raises(TimeoutError):
         client.wait(review, timeout=0.1)
     shop.control.down = True
@@ -99,13 +99,13 @@ def test_nobody_decides_in_time(shop: Shop) -> None:
     shop.control.down = False
     assert client.flush(30)
     shop.control.end_review(review.id, "cancelled")
-    assert client.wait(review, timeout=20).outcome is None
+    assert wait_for(client, review).outcome is None
 
 
 def test_a_review_that_is_not_taken_is_not_waited_for(shop: Shop) -> None:
     client = shop.client("reviewed")
     shop.control.refuse.add("*")
-    review = client.ask_person(unsure(client))
+    review = open_review(client, unsure(client))
     with pytest.raises(ReviewNotTaken, match="not known here"):
         client.wait(review, timeout=20)
     # Asked again, it is opened anew.
@@ -118,7 +118,7 @@ def test_a_review_that_is_not_taken_is_not_waited_for(shop: Shop) -> None:
 
 def test_closing_ends_the_waiting(shop: Shop) -> None:
     client = shop.client("reviewed")
-    review = client.ask_person(unsure(client))
+    review = open_review(client, unsure(client))
     ended: list[str] = []
 
     def waiting() -> None:
@@ -182,4 +182,4 @@ def test_without_texts_there_is_nothing_to_show(shop: Shop) -> None:
         d.next(**UNSURE)
     with pytest.raises(InvalidInput, match="messages"):
         client.ask_person(d)
-    assert client.ask_person(d, messages=TEXT).decision == d.id
+    assert open_review(client, d, messages=TEXT).decision == d.id

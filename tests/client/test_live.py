@@ -16,6 +16,7 @@ from routing.models import Snapshot
 from smallfirst import Smallfirst, engine
 from smallfirst.client import InvalidKey
 from tests.cast import approve, make_cast, make_change, make_key, make_live
+from tests.client.shop import open_review, wait_for
 from tests.conftest import LiveDatabase
 from tests.gateway.world import wait
 
@@ -36,7 +37,9 @@ def test_from_the_first_fetch_to_the_last_word(live_database: LiveDatabase, live
     make_live(cast, 0.8)
     key, token = make_key(cast)
     root = keys.root_public_key(Path(settings.KEYS))
-    sf = Smallfirst(live_site, token, root_key=root, state_dir=tmp_path, bundle_seconds=0.1, state_seconds=0.1)
+    sf = Smallfirst(
+        live_site, token, root_key=root, state_dir=tmp_path, bundle_seconds=0.1, state_seconds=0.1, raises=True
+    )
     try:
         # An answer that is sure enough.
         kept = sf.decide(step="sentiment", messages=TEXT, run="r-1", tags={"shop": "north"})
@@ -47,13 +50,13 @@ def test_from_the_first_fetch_to_the_last_word(live_database: LiveDatabase, live
         unsure = sf.decide(step="sentiment", messages=TEXT)
         while unsure.action == "ask":
             unsure.next(**SURE | {"confidence": 0.3}, output_tokens=1)
-        review = sf.ask_person(unsure, context=[{"label": "Order", "text": "one lamp"}])
+        review = open_review(sf, unsure, context=[{"label": "Order", "text": "one lamp"}])
         wait(lambda: Review.objects.filter(pk=review.id).exists())
         held = reviews.claim(review=Review.objects.get(pk=review.id), by=cast.reviewer, now=timezone.now())
         reviews.answer(
             review=held, token=held.claim_token, answer={"label": "negative"}, by=cast.reviewer, now=timezone.now()
         )
-        told = sf.wait(review, timeout=30)
+        told = wait_for(sf, review)
         assert told.outcome is not None
         assert (told.outcome.by, told.outcome.answer) == ("person", {"label": "negative"})
         assert sf.flush(30)
