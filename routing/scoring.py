@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from math import ceil
 from uuid import UUID
 
+from ledger.recent import quantile
 from routing.intervals import mcnemar, wilson
 from routing.models import Evaluation, EvaluationResult, EvaluationScore
 from routing.replays import Replay, replayed
@@ -89,8 +89,3 @@ def _beside(replay: Replay, right: set[UUID]) -> tuple[int, int]:
     gained = sum(1 for sample in kept if sample.correct and sample.sample not in right)
     lost = sum(1 for sample in kept if not sample.correct and sample.sample in right)
     return gained, lost
-
-
-def quantile(ordered: Sequence[int], share: float) -> int:
-    """The smallest value that at least this share of some ordered values do not exceed; 0 of none."""
-    return ordered[max(ceil(share * len(ordered)), 1) - 1] if ordered else 0
