@@ -19,4 +19,5 @@ urlpatterns = [
     # Pages for people.
     path("", include(governance.urlpatterns)),
     path("", include(ledger.urlpatterns)),
+    path("", include(routing.urlpatterns)),
 ]

@@ -92,6 +92,11 @@ def percent_words(fraction: float | Decimal | None, *, digits: int = 0) -> str:
     return f"{group_thousands(shown if shown else abs(shown))}{NBSP}%"
 
 
+def range_words(low: float, high: float) -> str:
+    """Return the bounds of a share, as whole percent, ``61 to 69``; the share itself stands before them."""
+    return f"{round(low * 100)} to {round(high * 100)}"
+
+
 def signed_words(number: int | Decimal | None) -> str:
     """Return a difference with its sign: ``+9``, ``−31``, ``0``; None is ``not known``."""
     if number is None:

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from governance.models import Workflow
-from routing.intervals import wilson
+from routing.intervals import mcnemar, wilson
 from routing.models import Evaluation, EvaluationResult, Sample
 from routing.samples import label_of
 from smallfirst import engine
@@ -33,7 +33,7 @@ class Replayed:
 
     `kept`: the answer of `model`, right or not. `person`: one decides. `failed`: no model answered; `refused`: none may
     be asked. `unmeasured`: the policy asks a model that the evaluation did not. `cost` is that of all models asked,
-    None where some of it is not known or currencies differ; `latency_ms` is their sum.
+    None where some of it is not known or currencies differ; `latency_ms` is their sum; `asked` names them in turn.
     """
 
     sample: UUID
@@ -44,6 +44,7 @@ class Replayed:
     cost: Decimal | None
     currency: str | None
     latency_ms: int
+    asked: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,35 @@ def replayed(
     )
 
 
+@dataclass(frozen=True)
+class Paired:
+    """Where two policies answer the same samples: how many only the second has right, and how many only the first.
+
+    `p_value` is the exact McNemar test of the two.
+    """
+
+    n: int
+    gained: int
+    lost: int
+
+    @property
+    def p_value(self) -> float:
+        """How often chance alone makes such a difference."""
+        return mcnemar(self.gained, self.lost)
+
+
+def paired(before: Replay, after: Replay) -> Paired:
+    """Return how two replays of the same samples stand to each other where both are right or wrong."""
+    pairs = zip(before.samples, after.samples, strict=True)
+    judged = [(one.correct, two.correct) for one, two in pairs if one.correct is not None and two.correct is not None]
+    return Paired(len(judged), judged.count((False, True)), judged.count((True, False)))
+
+
+def alike(before: Replay, after: Replay) -> bool:
+    """Whether two replays make the same of every sample, at the same cost."""
+    return before.samples == after.samples
+
+
 def under(evaluation: Evaluation, policy: Mapping[str, Any]) -> engine.Snapshot:
     """Return the evaluation's snapshot with a policy in force for its workflow, whatever was. Raises PolicyError."""
     document = msgspec.json.decode(evaluation.snapshot.text, type=SnapshotDocument)
@@ -199,6 +229,7 @@ def _replay(
         cost=None if outcome == "unmeasured" else cost,
         currency=currency,
         latency_ms=sum(answers[name].latency_ms for name in asked),
+        asked=tuple(asked),
     )
 
 

@@ -1,8 +1,33 @@
-"""What routing offers below /api/v1/."""
+"""Pages of routing, and what it offers below /api/v1/."""
 
 from django.urls import path
 
 from routing import api
+from routing.views import evaluations, parts, sample_sets
+
+urlpatterns = [
+    path("evaluations/", evaluations.evaluation_list, name="evaluations"),
+    path("evaluations/export.csv", evaluations.evaluations_csv, name="evaluations_csv"),
+    path("evaluations/sets/", sample_sets.sample_sets, name="evaluation_sets"),
+    path("evaluations/sets/export.csv", sample_sets.sample_sets_csv, name="evaluation_sets_csv"),
+    path("evaluations/sets/new/", sample_sets.sample_set_new, name="evaluation_set_new"),
+    path("evaluations/sets/<uuid:pk>/", sample_sets.sample_set, name="evaluation_set"),
+    path("evaluations/sets/<uuid:pk>/evaluate/", sample_sets.sample_set_evaluate, name="evaluation_set_evaluate"),
+    path("evaluations/sets/<uuid:pk>/schedule/", sample_sets.sample_set_schedule, name="evaluation_set_schedule"),
+    path("evaluations/sets/<uuid:pk>/erase/", sample_sets.sample_set_erase, name="evaluation_set_erase"),
+    path("evaluations/sets/<uuid:pk>/texts.csv", sample_sets.sample_set_texts, name="evaluation_set_texts"),
+    path("evaluations/samples/<uuid:pk>/reveal/", sample_sets.sample_reveal, name="evaluation_sample_reveal"),
+    path("evaluations/schedules/<uuid:pk>/end/", sample_sets.schedule_end, name="evaluation_schedule_end"),
+    path("evaluations/of/<slug:slug>/", parts.evaluation_part, name="evaluation_part"),
+    path("evaluations/observed/<slug:slug>/", parts.observed_part, name="observed_part"),
+    path("evaluations/of-change/<uuid:pk>/", parts.change_evaluated, name="change_evaluated"),
+    path("evaluations/<uuid:pk>/", evaluations.evaluation, name="evaluation"),
+    path("evaluations/<uuid:pk>/progress/", evaluations.evaluation_progress, name="evaluation_progress"),
+    path("evaluations/<uuid:pk>/live/", evaluations.evaluation_live, name="evaluation_live"),
+    path("evaluations/<uuid:pk>/results.csv", evaluations.evaluation_results_csv, name="evaluation_results_csv"),
+    path("evaluations/<uuid:pk>/cancel/", evaluations.evaluation_cancel, name="evaluation_cancel"),
+    path("evaluations/<uuid:pk>/again/", evaluations.evaluation_again, name="evaluation_again"),
+]
 
 api_urlpatterns = [
     path("bundle", api.BundleView.as_view(), name="api_bundle"),

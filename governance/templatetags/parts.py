@@ -206,6 +206,25 @@ def share_bar(amounts: Mapping[str, Decimal | int], label: str = "") -> SafeStri
 
 
 @register.simple_tag
+def interval(share: float, low: float, high: float, label: str, tier_name: str = "") -> SafeString:
+    """`{% interval 0.65 0.61 0.69 "lexicon" "small" %}`: a share of 1 with its bounds, on a line from 0 to 100 %."""
+    values: dict[str, object] = {
+        "words": f"{label}: {figures.percent_words(share)}, {figures.range_words(low, high)}",
+        "css": tier_class(tier_name),
+        "low": f"{low * 100:.1f}%",
+        "wide": f"{(high - low) * 100:.1f}%",
+        "at": f"{share * 100:.1f}%",
+    }
+    return _render("_parts/interval.html", values)
+
+
+@register.filter
+def bounds(low: float, high: float) -> str:
+    """`{{ score.low|bounds:score.high }}`: the bounds of a share, as 61 to 69."""
+    return figures.range_words(low, high)
+
+
+@register.simple_tag
 def tier_days(days: Sequence[tuple[date, Mapping[str, int]]], label: str) -> SafeString:
     """`{% tier_days days "Answered by" %}`: one bar a day, cut by tier and as high as the day's count.
 

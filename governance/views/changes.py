@@ -250,6 +250,7 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "would_activate": standing.counted + 1 >= standing.needed,
         "vote_form": form,
         "may": _may(request, found, standing) | {"vote": not why_no_vote},
+        "sees_evaluations": accounts.can(request.user, "evaluations.view", found),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
     return render(request, "governance/change.html", context, status=status)

@@ -92,6 +92,7 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         "may_propose": accounts.can(request.user, "changes.propose", found),
         "may_edit": accounts.can(request.user, "workflows.edit", found),
         "sees_spend": accounts.can(request.user, "spend.view", found),
+        "sees_evaluations": accounts.can(request.user, "evaluations.view", found),
         "may_audit": accounts.can(request.user, "audit.view", found),
         "reviews_url": f"{reverse('reviews')}?workflow={found.slug}"
         if accounts.can(request.user, "reviews.view", found)

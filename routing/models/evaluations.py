@@ -9,12 +9,13 @@ import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Case, Count, F, IntegerField, OuterRef, Prefetch, Q, Subquery, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Case, Count, F, FloatField, IntegerField, OuterRef, Prefetch, Q, Subquery, Value, When
+from django.db.models.functions import Cast, Coalesce, NullIf
 
 from governance.models import Environment, PolicyVersion, Step, User, guards
 from governance.models.accounts import in_scope
 from governance.models.ids import Identified
+from routing import schedules
 from routing.models.feeds import Snapshot
 from routing.models.samples import Sample, SampleSet
 
@@ -88,6 +89,11 @@ class EvaluationSchedule(Identified):
         """The team of its workflow."""
         return self.step.workflow.team_id
 
+    @property
+    def words(self) -> str:
+        """When it is due, in words."""
+        return schedules.words(self.cron)
+
 
 class EvaluationQuerySet(models.QuerySet["Evaluation"]):
     """Evaluations by reader, state and place."""
@@ -112,6 +118,14 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
         return self.annotate(
             asked=Case(When(ACTIVE, then=so_far), default=F("asks"), output_field=IntegerField()),
         )
+
+    def with_policy_score(self) -> Self:
+        """With `policy_right` and `policy_cost`: the policy's accuracy and its cost of a sample, to sort by."""
+        score = EvaluationScore.objects.filter(evaluation=OuterRef("pk"), model=None)
+        judged, priced = NullIf(F("n") - F("person"), 0), NullIf(F("n") - F("unpriced"), 0)
+        right = score.annotate(share=Cast("correct", FloatField()) / judged).values("share")
+        cost = score.annotate(each=F("cost") / priced).values("each")
+        return self.annotate(policy_right=Subquery(right), policy_cost=Subquery(cost))
 
     def for_list(self) -> Self:
         """With all that a list shows, in two queries whatever the length."""

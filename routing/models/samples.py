@@ -33,10 +33,6 @@ class SampleSetQuerySet(models.QuerySet["SampleSet"]):
         newest = SampleSet.objects.filter(step=OuterRef("step"), name=OuterRef("name")).order_by("-version")
         return self.filter(pk=Subquery(newest.values("pk")[:1]))
 
-    def with_clusters(self) -> Self:
-        """With `clusters`, how many clusters their samples come from; 0 where none says so."""
-        return self.annotate(clusters=Count("samples__cluster", distinct=True))
-
 
 class SampleSet(Identified):
     """A version of a labelled set for one step. Whatever is uploaded again under its name is the next version.
@@ -110,6 +106,16 @@ class SampleSet(Identified):
         """The team of its workflow."""
         return self.step.workflow.team_id
 
+    def label_counts(self) -> list[tuple[str, int]]:
+        """How many samples have each label, in the labels' order; one query."""
+        counted = self.samples.order_by().values_list("label").annotate(n=Count("pk"))
+        found: dict[str, int] = dict(counted)
+        return [(label, found.get(label, 0)) for label in self.labels]
+
+    def cluster_count(self) -> int:
+        """How many clusters the samples come from; 0 where none says so."""
+        return self.samples.exclude(cluster=None).values("cluster").distinct().count()
+
 
 class Sample(models.Model):
     """One labelled request of a set.
@@ -178,3 +184,8 @@ class Sample(models.Model):
     def team_id(self) -> UUID:
         """The team of its workflow."""
         return self.sample_set.team_id
+
+    @property
+    def short(self) -> str:
+        """What it is called among its own."""
+        return f"sample {self.position}"

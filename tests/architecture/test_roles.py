@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
 
 from governance.models import Endpoint, Role
+from routing import evaluations
 from tests import cast as casting
+from tests.routing.lab import alike, bring_home, lab_of, measured, row
 
 ROLES = ("anonymous", "viewer", "reviewer", "owner", "lead", "finance", "integrator", "auditor", "admin", "stranger")
 SIGN_IN, GONE_ON, NO, ABSENT, INVALID, OK = 302, 302, 403, 404, 422, 200
@@ -28,6 +31,11 @@ def only(*roles: str, gives: int = OK, else_: int = NO, stranger: int = ABSENT, 
     return everyone(else_, stranger=stranger) | others | dict.fromkeys(roles, gives)
 
 
+def governed(gives: int) -> dict[str, int]:
+    """What those get who may change evaluations; who may only read them is told no, for others there are none."""
+    return only(*VOTERS, gives=gives, else_=ABSENT) | dict.fromkeys(("finance", "integrator", "auditor"), NO)
+
+
 READERS = ROLES[1:-1]
 PROPOSERS = ("owner", "lead", "integrator")
 VOTERS = ("owner", "lead")
@@ -35,6 +43,7 @@ REVIEW_READERS = ("reviewer", "owner", "lead", "integrator", "auditor")
 SPENDERS = ("owner", "lead", "finance", "integrator", "auditor")
 MODEL_FORMS = ("model_edit", "model_retire", "version_new", "endpoint_new")
 REGISTER_FORMS = (*MODEL_FORMS, "endpoint_move", "endpoint_close")
+MEASURERS = SPENDERS
 OPEN = dict.fromkeys(ROLES, OK)
 GATEWAYS = dict.fromkeys(ROLES, 401)
 
@@ -111,6 +120,29 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("baseline_new", "post"): only("lead", "finance", gives=INVALID, else_=ABSENT, owner=NO, integrator=NO, auditor=NO),
     ("spend_attempts", "get"): only(*SPENDERS, stranger=OK),
     ("spend_attempts_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("evaluations", "get"): only(*MEASURERS, stranger=OK),
+    ("evaluations_csv", "get"): only(*MEASURERS, stranger=OK),
+    ("evaluation_sets", "get"): only(*MEASURERS, stranger=OK),
+    ("evaluation_sets_csv", "get"): only(*MEASURERS, stranger=OK),
+    ("evaluation_set_new", "get"): only(*VOTERS, stranger=OK),
+    ("evaluation_set_new", "post"): only(*VOTERS, gives=INVALID, stranger=INVALID),
+    ("evaluation_part", "get"): only(*MEASURERS, else_=NO),
+    ("observed_part", "get"): only(*MEASURERS, else_=NO),
+    ("change_evaluated", "get"): only(*MEASURERS, else_=NO),
+    ("evaluation", "get"): only(*MEASURERS, else_=ABSENT),
+    ("evaluation_progress", "get"): only(*MEASURERS, else_=ABSENT),
+    ("evaluation_live", "get"): only(*MEASURERS, else_=ABSENT),
+    ("evaluation_results_csv", "get"): only(*MEASURERS, else_=ABSENT),
+    ("evaluation_set", "get"): only(*MEASURERS, else_=ABSENT),
+    ("evaluation_sample_reveal", "post"): only(*MEASURERS, else_=ABSENT),
+    ("evaluation_set_texts", "post"): governed(OK),
+    ("evaluation_set_schedule", "get"): governed(OK),
+    ("evaluation_set_schedule", "post"): governed(INVALID),
+    ("evaluation_set_evaluate", "post"): governed(GONE_ON),
+    ("evaluation_set_erase", "post"): governed(GONE_ON),
+    ("evaluation_schedule_end", "post"): governed(GONE_ON),
+    ("evaluation_cancel", "post"): governed(GONE_ON),
+    ("evaluation_again", "post"): governed(GONE_ON),
     ("api_bundle", "get"): GATEWAYS,
     ("api_state", "get"): GATEWAYS,
     ("api_usage", "post"): GATEWAYS,
@@ -133,7 +165,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(db: None) -> Stage:
+def stage(db: None, installation_keys: None) -> Stage:
     """Everything a page may be about."""
     return make_stage()
 
@@ -141,7 +173,14 @@ def stage(db: None) -> Stage:
 def make_stage() -> Stage:
     """Play the cast, and make one of everything that a page may be about."""
     cast = casting.make_cast()
-    head = casting.make_live(cast)
+    lab = lab_of(cast)
+    answers = [{"label": "positive", "confidence": 0.9}, {"label": "negative", "confidence": 0.4}]
+    evaluation = measured(lab, [row("Fine"), row("So so")], alike(answers))
+    bring_home()
+    sample_set = evaluation.sample_set
+    schedule = evaluations.schedule(
+        sample_set=sample_set, environment=cast.production, cron="0 6 * * 1", by=cast.owner, now=timezone.now()
+    )
     change = casting.make_change(cast, 0.6)
     key, _token = casting.make_key(cast)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
@@ -150,11 +189,14 @@ def make_stage() -> Stage:
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
         "workflow": [slug],
-        "policy": [slug, head.version.number],
+        "policy": [slug, 1],
         "change_new": [slug],
         **{
             name: [slug]
-            for name in ("workflow_edit", "step_add", "workflow_retire", "workflow_figures", "baseline_new")
+            for name in (
+                *("workflow_edit", "step_add", "workflow_retire", "workflow_figures", "baseline_new"),
+                *("evaluation_part", "observed_part"),
+            )
         },
         **{
             name: [change.pk]
@@ -170,6 +212,13 @@ def make_stage() -> Stage:
         **{name: [endpoint.pk] for name in ("endpoint_try", "endpoint_move", "endpoint_close", "price_new")},
         "key_revoke": [key.pk],
         "api_review": [review.pk],
+        **{
+            f"evaluation{name}": [evaluation.pk]
+            for name in ("", "_progress", "_live", "_results_csv", "_cancel", "_again")
+        },
+        **{f"evaluation_set{name}": [sample_set.pk] for name in ("", "_evaluate", "_schedule", "_erase", "_texts")},
+        "evaluation_sample_reveal": [sample_set.samples.get(position=1).pk],
+        "evaluation_schedule_end": [schedule.pk],
     }
     return Stage(people, arguments)
 

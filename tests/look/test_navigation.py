@@ -11,7 +11,7 @@ from tests import cast as casting
 
 pytestmark = pytest.mark.django_db
 
-ENTRIES = ("home", "reviews", "changes", "workflows", "models", "keys", "spend", "savings", "audit")
+ENTRIES = ("home", "reviews", "changes", "workflows", "models", "evaluations", "keys", "spend", "savings", "audit")
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ledger import decisions, rollups, savings
-from tests.cast import make_change, make_live, make_review
+from tests.cast import make_change, make_review
 from tests.ledger.reports import BERLIN, Site, make_site, raw
 from tests.pages import signed_in
+from tests.routing.lab import alike, bring_home, lab_of, measured, row
 
 pytestmark = pytest.mark.django_db
 
@@ -57,13 +58,14 @@ class Links(HTMLParser):
 
 
 @pytest.fixture
-def site() -> Site:
+def site(installation_keys: None) -> Site:
     """Attempts of two days, some not kept and some unpriced, decisions, a case, changes and a baseline."""
     made = make_site()
     now = timezone.now()
     made.price(0)
     made.price(2)
-    make_live(made.cast)
+    measured(lab_of(made.cast), [row("Fine")], alike([{"label": "positive", "confidence": 0.9}]))
+    bring_home()
     make_change(made.cast, 0.6)
     make_review(made.key)
     events = []

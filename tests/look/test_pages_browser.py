@@ -67,6 +67,7 @@ def pages(stage: Stage) -> Iterator[tuple[str, str]]:
             yield name, role
 
 
+@pytest.mark.usefixtures("installation_keys")
 @pytest.mark.parametrize("wide", [True, False], ids=["wide and light", "narrow and dark"])
 def test_every_page_fits_reads_and_breaks_no_rule(live_site: str, browser: Browser, wide: bool) -> None:
     """On both screens, in both schemes: no fault of ours, none that axe knows (WCAG 2.2 AA), nothing in the console."""

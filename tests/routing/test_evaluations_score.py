@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from scipy.stats import binomtest
 
-from routing import evaluations, scoring
+from routing import evaluations
 from routing.intervals import mcnemar, wilson
 from routing.models import Evaluation, EvaluationChunk, EvaluationScore
 from tests.routing.lab import LADDER, Lab, alike, make_lab, measured, row, work_off
@@ -38,14 +38,6 @@ def test_the_paired_test_is_the_exact_binomial_one() -> None:
             theirs = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
             assert mcnemar(gained, lost) == pytest.approx(theirs, rel=1e-9)
     assert mcnemar(2_900, 3_100) == pytest.approx(binomtest(2_900, 6_000).pvalue, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("values", "share", "found"),
-    [([], 0.5, 0), ([7], 0.95, 7), ([1, 2, 3, 4], 0.5, 2), (list(range(1, 101)), 0.95, 95), ([1, 9], 0.95, 9)],
-)
-def test_a_quantile_is_one_of_the_values(values: list[int], share: float, found: int) -> None:
-    assert scoring.quantile(values, share) == found
 
 
 def said(label: str | None, confidence: float = 0.9, **more: Any) -> dict[str, Any]:

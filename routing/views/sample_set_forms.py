@@ -1,0 +1,83 @@
+"""Forms about labelled sets: which are listed, uploading one, and when its step is evaluated by itself."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+
+from governance.models import Environment, Step
+from routing import samples
+from routing.samples import MOST_BYTES
+
+SHORT = forms.Textarea(attrs={"rows": 2})
+
+
+class SampleSetFilter(forms.Form):
+    """Which sets are listed."""
+
+    q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
+    workflow = forms.CharField(label="Workflow", required=False, max_length=60)
+    versions = forms.ChoiceField(label="Versions", required=False, choices=[("", "Newest"), ("all", "All")])
+
+
+class SampleSetForm(forms.Form):
+    """A file of labelled samples and what has to be known of it."""
+
+    step = forms.ChoiceField(label="Step")
+    name = forms.CharField(
+        label="Name", max_length=120, help_text="A name that the step has already becomes its next version."
+    )
+    file = forms.FileField(
+        label="File",
+        help_text="CSV with the columns text, label and, where there is one, cluster; or JSON Lines with text or "
+        "messages, label, cluster. At most 10,000 samples and 5 MB. Samples of one cluster (a customer, a document) "
+        "are not independent of each other.",
+        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.jsonl,.ndjson"}),
+    )
+    source = forms.CharField(label="Where the texts come from", max_length=200)
+    licence = forms.CharField(label="On which terms they are used", max_length=120)
+    description = forms.CharField(label="What it is made of", required=False, max_length=2000, widget=SHORT)
+    labels = forms.CharField(
+        label="Labels, one a line",
+        required=False,
+        max_length=12_000,
+        widget=SHORT,
+        help_text="What an answer may be. Left empty, those of the file; a label that is not among them is refused.",
+    )
+
+    def __init__(self, data: Any = None, files: Any = None, *, steps: Iterable[Step], initial: dict[str, Any]) -> None:
+        super().__init__(data, files, initial=initial)
+        self.steps = {str(each.pk): each for each in steps}
+        choices = [
+            ("", "Choose the step"),
+            *((key, f"{each.workflow.name}: {each.name}") for key, each in self.steps.items()),
+        ]
+        self.fields["step"] = forms.ChoiceField(label="Step", choices=choices)
+
+    def clean_step(self) -> Step:
+        """The step that was chosen."""
+        return self.steps[self.cleaned_data["step"]]
+
+    def rows(self) -> list[samples.Row]:
+        """What the file holds. Raises InvalidSamples."""
+        upload = self.cleaned_data["file"]
+        if upload.size > MOST_BYTES:
+            raise samples.InvalidSamples([f"The file has {upload.size:,} bytes, at most {MOST_BYTES:,} are taken"])
+        return samples.read(upload.read(), name=upload.name)
+
+
+class ScheduleForm(forms.Form):
+    """When a step is evaluated by itself."""
+
+    environment = forms.ModelChoiceField(label="Environment", queryset=Environment.objects.none())
+    cron = forms.CharField(
+        label="When, as a cron expression",
+        max_length=120,
+        help_text="Minute, hour, day, month, weekday: 0 6 * * 1 is Mondays at 06:00. At most once an hour.",
+    )
+
+    def __init__(self, data: Any = None, *, places: Any, initial: dict[str, Any]) -> None:
+        super().__init__(data, initial=initial)
+        field = self.fields["environment"]
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset, field.empty_label = places, None

@@ -1,0 +1,204 @@
+"""Labelled sets as people see them: lists, uploading, one set, its schedule, and its texts."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils import timezone
+
+from governance import registry
+from governance.models import AuditEvent
+from routing import evaluations
+from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
+from tests.cast import BOOTSTRAP, make_workflow
+from tests.pages import file, signed_in, text
+from tests.routing.lab import Lab, make_lab, row, rows_in_tables
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installation_keys")]
+
+CSV = b"text,label,cluster\nThe lamp is lovely,positive,order 1\nIt broke,negative,order 1\nCame on Monday,positive,\n"
+
+
+@pytest.fixture
+def lab() -> Lab:
+    """A step with a live ladder."""
+    return make_lab()
+
+
+def upload(lab: Lab, content: bytes = CSV, name: str = "mails.csv", by: Any = None, **given: str) -> Any:
+    """What comes of sending the form."""
+    said = {"step": str(lab.step.pk), "name": "Held out", "source": "Last month's mails", "licence": "our own"}
+    sent = SimpleUploadedFile(name, content, content_type="application/octet-stream")
+    return signed_in(by or lab.cast.owner).post(reverse("evaluation_set_new"), said | given | {"file": sent})
+
+
+def test_a_file_becomes_a_set_and_the_page_tells_what_is_in_it(lab: Lab) -> None:
+    answer = upload(lab, description="Ten days of mail")
+    made = SampleSet.objects.get()
+    assert (answer.status_code, answer["location"]) == (302, reverse("evaluation_set", args=[made.pk]))
+    assert (made.step, made.size, made.created_by, made.labels) == (
+        *(lab.step, 3, lab.cast.owner, ["negative", "positive"]),
+    )
+    page = signed_in(lab.cast.auditor).get(answer["location"])
+    assert page.context["counts"] == [("negative", 1), ("positive", 2)]
+    said = text(page)
+    assert "3 samples to measure sentiment of Customer feedback on" in said
+    assert "lovely" not in said
+
+
+def test_json_lines_with_messages_are_taken_too(lab: Lab) -> None:
+    lines: list[dict[str, Any]] = [
+        {"messages": [{"role": "system", "content": "Say how it sounds"}, {"role": "user", "content": "Fine"}]},
+        {"text": "Broken"},
+    ]
+    content = "\n".join(json.dumps(each | {"label": "positive"}) for each in lines).encode()
+    assert upload(lab, content, "mails.jsonl").status_code == 302
+    assert [len(evaluations.messages_of(each)) for each in Sample.objects.order_by("position")] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "told"),
+    [
+        (b"text,label\nfine,\n,positive\nok,positive\n", "a.csv", ["row 1: the label is missing", "row 2: the text"]),
+        (b"words,mark\na,b\n", "a.csv", ["text and label"]),
+        (b"PK\x03\x04\xff\xfe", "a.csv", ["UTF-8"]),
+        (CSV, "a.xlsx", [".csv or .jsonl"]),
+        (b'{"text": "a", "label": 3}\n', "a.jsonl", ["row 1"]),
+    ],
+)
+def test_a_file_with_faults_is_refused_whole_and_each_is_told(
+    lab: Lab, content: bytes, name: str, told: list[str]
+) -> None:
+    before = rows_in_tables()
+    answer = upload(lab, content, name)
+    assert answer.status_code == 422
+    assert all(each in text(answer) for each in told), text(answer)
+    assert rows_in_tables() == before
+
+
+def test_the_same_again_and_a_strange_label_are_refused_where_they_stand(lab: Lab) -> None:
+    upload(lab)
+    before = rows_in_tables()
+    again = upload(lab)
+    assert "this is version 1 already" in again.context["form"].errors["file"][0]
+    strange = upload(lab, name="other.csv", labels="positive\nneutral")
+    assert "“negative” is none of the labels" in text(strange)
+    assert rows_in_tables() == before
+
+
+def test_a_step_of_a_workflow_one_may_not_edit_is_none(lab: Lab) -> None:
+    elsewhere = make_workflow(lab.cast.elsewhere, lab.cast.stranger, "elsewhere")
+    before = rows_in_tables()
+    answer = upload(lab, step=str(elsewhere.steps.all()[0].pk))
+    assert answer.status_code == 422
+    assert "step" in answer.context["form"].errors
+    for who in ("finance", "auditor", "reviewer", "integrator"):
+        assert upload(lab, by=lab.cast.people[who]).status_code == 403
+    assert upload(lab, by=lab.cast.stranger).status_code == 422
+    assert rows_in_tables() == before
+
+
+def test_the_list_shows_newest_versions_unless_asked_and_its_file_the_same(lab: Lab) -> None:
+    lab.set([row("a")])
+    second = lab.set([row("b")])
+    other = lab.set([row("c"), row("d")], name="Another")
+    person = signed_in(lab.cast.finance)
+
+    def listed(**query: str) -> list[SampleSet]:
+        return list(person.get(reverse("evaluation_sets"), query).context["page"])
+
+    assert listed() == [other, second]
+    assert len(listed(versions="all")) == 3
+    assert listed(q="held") == [second]
+    assert listed(workflow="elsewhere") == []
+    assert listed(sort="-samples") == [other, second]
+    rows = file(person.get(reverse("evaluation_sets_csv"), {"sort": "-samples"}))
+    assert [each["id"] for each in rows] == [str(other.pk), str(second.pk)]
+    assert list(signed_in(lab.cast.stranger).get(reverse("evaluation_sets")).context["page"]) == []
+
+
+def test_evaluate_now_starts_one_and_says_why_not(lab: Lab) -> None:
+    made = lab.set([row("a"), row("b")])
+    person, address = signed_in(lab.cast.owner), reverse("evaluation_set_evaluate", args=[made.pk])
+    nowhere = person.post(address, {"environment": "moon"}, follow=True)
+    assert "Nothing was started" in text(nowhere)
+    assert Evaluation.objects.count() == 0
+    answer = person.post(address, {"environment": "production"})
+    evaluation = Evaluation.objects.get()
+    assert answer["location"] == reverse("evaluation", args=[evaluation.pk])
+    assert (evaluation.asks, evaluation.started_by) == (6, lab.cast.owner)
+    again = person.post(address, {"environment": "production"}, follow=True)
+    assert "being evaluated in this environment already" in text(again)
+    assert Evaluation.objects.count() == 1
+
+
+def test_without_a_gateway_the_page_says_what_it_takes(lab: Lab) -> None:
+    made = lab.set([row("a")])
+    registry.set_gateway_url(environment=lab.production, url="", by=BOOTSTRAP)
+    page = signed_in(lab.cast.owner).get(reverse("evaluation_set", args=[made.pk]))
+    assert "Evaluate now" not in text(page).replace("Evaluate now:", "")
+    assert "takes a live policy with this step, a gateway" in text(page)
+    form = signed_in(lab.cast.owner).get(reverse("evaluation_set_schedule", args=[made.pk]))
+    assert "Nowhere to evaluate it" in text(form)
+
+
+def test_a_schedule_is_made_changed_and_ended(lab: Lab) -> None:
+    made = lab.set([row("a")])
+    person, address = signed_in(lab.cast.owner), reverse("evaluation_set_schedule", args=[made.pk])
+    place = str(lab.production.pk)
+    for cron, told in (("whenever", "write minute, hour"), ("* * * * *", "once an hour is the most")):
+        refused = person.post(address, {"environment": place, "cron": cron})
+        assert (refused.status_code, told in text(refused)) == (422, True)
+    assert EvaluationSchedule.objects.count() == 0
+    assert person.post(address, {"environment": place, "cron": "0 6 * * 1"}).status_code == 302
+    held = EvaluationSchedule.objects.get()
+    assert (held.cron, held.created_by) == ("0 6 * * 1", lab.cast.owner)
+    assert person.get(address).context["form"].initial["cron"] == "0 6 * * 1"
+    person.post(address, {"environment": place, "cron": "30 7 * * *"})
+    held.refresh_from_db()
+    assert held.cron == "30 7 * * *"
+    assert "Next" in text(person.get(reverse("evaluation_set", args=[made.pk])))
+    ended = reverse("evaluation_schedule_end", args=[held.pk])
+    assert signed_in(lab.cast.finance).post(ended).status_code == 403
+    assert signed_in(lab.cast.stranger).post(ended).status_code == 404
+    held.refresh_from_db()
+    assert held.ended_at is None
+    assert person.post(ended).status_code == 302
+    held.refresh_from_db()
+    assert held.ended_by == lab.cast.owner
+    assert "ended already" in text(person.post(ended, follow=True))
+
+
+def test_texts_are_taken_along_and_erased_by_whom_may_with_a_record(lab: Lab) -> None:
+    made = lab.set([row("The lamp", cluster="order 1")])
+    texts, erase = (reverse(f"evaluation_set_{name}", args=[made.pk]) for name in ("texts", "erase"))
+    owner = signed_in(lab.cast.owner)
+    assert file(owner.post(texts)) == [
+        {"sample": "1", "text": "The lamp", "label": "positive", "cluster": "order 1"},
+    ]
+    assert AuditEvent.objects.about(made).filter(action="evaluations.read_set").count() == 1
+    count = AuditEvent.objects.count()
+    assert signed_in(lab.cast.auditor).post(texts).status_code == 403
+    assert signed_in(lab.cast.auditor).post(erase, {"reason": "x"}).status_code == 403
+    assert "say why" in text(owner.post(erase, {"reason": " "}, follow=True))
+    assert (Sample.objects.get().sealed is not None, AuditEvent.objects.count()) == (True, count)
+    page = owner.post(erase, {"reason": "The customer asked"}, follow=True)
+    assert Sample.objects.get().sealed is None
+    assert AuditEvent.objects.about(made).get(action="evaluations.erase_set").reason == "The customer asked"
+    assert "Evaluate now" not in text(page)
+    assert "are erased" in text(owner.post(texts, follow=True))
+    shown = owner.post(reverse("evaluation_sample_reveal", args=[made.samples.get().pk]))
+    assert "The text of this sample is erased." in text(shown)
+
+
+def test_what_a_schedule_could_not_start_is_told_on_the_page(lab: Lab) -> None:
+    made = lab.set([row("a")])
+    held = evaluations.schedule(
+        sample_set=made, environment=lab.production, cron="0 6 * * 1", by=lab.cast.owner, now=timezone.now()
+    )
+    registry.set_gateway_url(environment=lab.production, url="", by=BOOTSTRAP)
+    assert evaluations.start_due(now=held.next_due_at) == 1
+    page = signed_in(lab.cast.owner).get(reverse("evaluation_set", args=[made.pk]))
+    assert "Did not start: No gateway of production is known" in text(page)
