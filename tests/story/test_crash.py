@@ -13,6 +13,8 @@ import httpx2
 import pytest
 from django.db import connection
 from django.db.models import Count, Sum
+from django.utils import timezone
+from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from config import state as places
@@ -25,6 +27,9 @@ from demo import organisation
 from governance import changes, workflows
 from governance.models import AuditEvent, Environment, Review, ReviewBody, User, Workflow
 from ledger.models import Charge, Decision, Rollup, UsageEvent, UsageQueue
+from routing import evaluations, measuring
+from routing.models import Evaluation, EvaluationResult
+from routing.samples import Row
 from tests import cast
 from tests.story.applications import GATED, UNGATED, Applications, Sent, wait
 
@@ -168,6 +173,45 @@ def test_what_dies_halfway_is_counted_once(site: Site, killed: tuple[str, ...]) 
 def test_what_dies_at_any_moment_is_counted_once(site: Site) -> None:
     """Unlike halfway, when nothing is acknowledged any more, the last acknowledgements are milliseconds old."""
     check(site, EACH, nullcontext())
+
+
+def test_an_evaluation_asks_what_is_missing_after_its_worker_is_killed(site: Site, settings: Settings) -> None:
+    settings.KEYS = site.installation.keys
+    workflow = Workflow.objects.get(slug=organisation.WORKFLOW)
+    rows = [Row([{"role": "user", "content": f"Chair {number} is comfortable"}], "positive") for number in range(150)]
+    sample_set = evaluations.create_set(
+        step=workflow.steps.get(name=GATED),
+        name="Chairs",
+        source="Written for this",
+        licence="MIT",
+        rows=rows,
+        labels=organisation.LABELS,
+        by=workflow.owner,
+    )
+    production = Environment.objects.get(name="production")
+    made = evaluations.start(sample_set=sample_set, environment=production, by=workflow.owner, now=timezone.now())
+    results = EvaluationResult.objects.filter(evaluation=made)
+    wait(lambda: results.count() > 20, "nothing was asked")
+
+    site.kill("worker")
+    before = set(results.values_list("pk", flat=True))
+    assert 20 < len(before) < made.asks
+    site.start("worker")
+
+    wait(lambda: not Evaluation.objects.active().exists(), "the evaluation came to no end")
+    made = Evaluation.objects.for_list().get(pk=made.pk)
+    assert (made.state, made.trouble) == ("done", "")
+    pairs = Counter(results.values_list("sample__position", "model"))
+    assert pairs == Counter((position, model) for position in range(1, 151) for model in made.ladder)
+    # What was written before its death stands as it was.
+    assert before <= set(results.values_list("pk", flat=True))
+    assert {(each.n, each.errors + each.timeouts) for each in made.scores.all()} == {(150, 0)}
+    # Every answer is a decision of the evaluation's own key. Of those under way at its death some were asked again.
+    site.drain()
+    decisions = set(Decision.objects.filter(run=f"evaluation {made.pk}").values_list("pk", flat=True))
+    assert set(results.values_list("decision", flat=True)) <= decisions
+    assert made.asks <= len(decisions) <= made.asks + measuring.ASKS_AT_ONCE
+    check_sums()
 
 
 def check(site: Site, killed: tuple[str, ...], moment: AbstractContextManager[None]) -> None:
