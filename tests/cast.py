@@ -1,11 +1,13 @@
 """Who and what the tests play with: plain functions that make one thing each, by the product's own verbs."""
 
+import copy
 import itertools
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from governance import accounts, audit, changes, registry, workflows
@@ -57,8 +59,27 @@ class Cast:
         return {name: getattr(self, name) for name in names}
 
 
+_played: list[tuple[str, Cast]] = []
+
+
 def make_cast() -> Cast:
-    """Everybody, three models of rising tier (lexicon, tf-idf, smollm2) and the workflow `customer-feedback`."""
+    """Everybody, three models of rising tier (lexicon, tf-idf, smollm2) and the workflow `customer-feedback`.
+
+    The product's verbs play it once a session. After that the database takes the rows that they wrote again, under the
+    same constraints and triggers, in a fiftieth of the time.
+    """
+    if not _played:
+        with CaptureQueriesContext(connection) as asked:
+            cast = _play_cast()
+        said = [query["sql"] for query in asked.captured_queries]
+        _played.append((";".join(sql for sql in said if sql.startswith("INSERT")), cast))
+    else:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_played[0][0])
+    return copy.deepcopy(_played[0][1])
+
+
+def _play_cast() -> Cast:
     team, elsewhere = make_team("Customer care"), make_team("Elsewhere")
     production = make_environment()
     owner = make_person("Owner", Role.OWNER, team)
