@@ -33,6 +33,7 @@ __all__ = [
     "grant",
     "own_key",
     "reactivate",
+    "recording_key",
     "require",
     "revoke",
     "revoke_key",
@@ -307,6 +308,41 @@ def _make_key(
         },
     )
     return key, token
+
+
+@transaction.atomic
+def recording_key(*, workflow: Workflow, environment: Environment, name: str, by: Actor) -> ApiKey:
+    """Make the key under which a workflow's recordings are booked, in an environment that holds recordings.
+
+    No token goes with it, so it opens nothing: its hash is of bytes that nobody ever saw. Raises NotPermitted, also for
+    people, who import nothing by hand, and InvalidInput for another environment, a retired workflow or an empty name.
+    """
+    if not isinstance(by, Service):
+        raise NotPermitted("Recordings are imported by Smallfirst's own commands.")
+    require(by, "accounts.create_key", workflow, environment=environment)
+    if not environment.recorded:
+        raise InvalidInput(
+            f"environment: {environment.name} serves requests, so its keys have a token", field="environment"
+        )
+    if workflow.retired_at is not None:
+        raise InvalidInput("workflow: this workflow is retired; choose one in use", field="workflow")
+    prefix = "".join(secrets.choice(PREFIX_LETTERS) for _ in range(8))
+    key = ApiKey(
+        name=name,
+        workflow=workflow,
+        environment=environment,
+        prefix=prefix,
+        sha256=hashlib.sha256(secrets.token_bytes(32)).hexdigest(),
+    )
+    store(key)
+    audit.record(
+        action="accounts.recording_key",
+        actor=by,
+        object=key,
+        summary=f"Made a key without a token, to book recordings of {workflow.name} under",
+        after={"prefix": prefix, "workflow": workflow.slug, "environment": environment.name},
+    )
+    return key
 
 
 @transaction.atomic

@@ -72,6 +72,11 @@ def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
         accounts.deactivate(person=cast.reviewer, reason="left", by=cast.admin)
         return lambda: accounts.reactivate(person=cast.reviewer, reason="back", by=cast.admin)
 
+    def recording_key() -> Act:
+        recorded = registry.add_environment(name="past", votes_needed=1, position=9, recorded=True, by=BOOTSTRAP)
+        given: dict[str, Any] = {"workflow": cast.workflow, "environment": recorded, "name": "Recordings"}
+        return lambda: accounts.recording_key(**given, by=BOOTSTRAP)
+
     def revoke_key() -> Act:
         key, _token = make_key(cast)
         return lambda: accounts.revoke_key(key=key, by=cast.owner)
@@ -96,6 +101,7 @@ def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
         "accounts.revoke": lambda: lambda: accounts.revoke(grant=cast.owner.grants.get(), by=cast.admin),
         "accounts.create_key": lambda: lambda: accounts.create_key(name="Shop", by=cast.integrator, **place),
         "accounts.own_key": lambda: lambda: accounts.own_key(purpose=ApiKey.Purpose.TRIAL, by=cast.lead, **place),
+        "accounts.recording_key": recording_key,
         "accounts.revoke_key": revoke_key,
         "gateways.register": lambda: lambda: gateways.register(name="Shop", environment=cast.production, by=cast.admin),
         "gateways.revoke": revoke_gateway,
