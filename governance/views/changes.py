@@ -200,7 +200,7 @@ def _environment(request: HttpRequest) -> Environment:
     named = request.GET.get("environment")
     if named:
         return get_object_or_404(Environment, name=named)
-    return Environment.objects.order_by("-position")[0]
+    return Environment.objects.serving().order_by("-position")[0]
 
 
 def _edit(

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from governance import accounts
+from governance import accounts, registry
 from governance.models import AuditEvent, Change, Grant, PolicyHead, Revision, User, Vote
 from tests import cast as casting
 
@@ -55,6 +55,14 @@ def test_a_lower_threshold_is_proposed_approved_and_in_force(cast: casting.Cast)
     assert "in force" in answer.content.decode()
     head = PolicyHead.objects.select_related("version").get(workflow=cast.workflow)
     assert head.version.document["steps"][0]["gate"]["keep_from"] == 0.6
+
+
+def test_where_recordings_are_no_policy_is_proposed_unless_that_is_asked_for(cast: casting.Cast) -> None:
+    registry.add_environment(name="recorded", votes_needed=1, position=900, recorded=True, by=casting.BOOTSTRAP)
+    address = reverse("change_new", args=[cast.workflow.slug])
+    as_(cast.lead).post(address, proposal())
+    assert Change.objects.get(title="Keep more").environment == cast.production
+    assert as_(cast.lead).get(f"{address}?environment=recorded").context["environment"].recorded
 
 
 def test_the_author_sees_no_vote_and_cannot_cast_one(cast: casting.Cast) -> None:
