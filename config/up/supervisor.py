@@ -216,10 +216,17 @@ class Supervisor:
                     group.remove(running)
 
     def watch(self) -> None:
-        """Wait for a signal to stop, then return. Raises ProcessDiedError when a process dies first."""
+        """Wait for a signal to stop, then return; say how each step that still ran ended.
+
+        Raises ProcessDiedError when a process dies first.
+        """
+        steps = [running for group in self._groups for running in group if running.process.once]
         try:
             while True:
                 self.check()
+                for running in [each for each in steps if _is_ready(each)]:
+                    self._say(f"{running.process.title}: {running.last_line()}")
+                    steps.remove(running)
                 time.sleep(4 * POLL)
         except StoppedError:
             return

@@ -189,6 +189,28 @@ def test_log_of_the_run_before_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "step.log.1").read_text() == "first\n"
 
 
+def test_a_step_that_runs_beside_the_others_is_told_of_when_it_ends(tmp_path: Path) -> None:
+    """Once, with the last line of its log; nothing else stops for it."""
+    heard: list[str] = []
+
+    def hear(said: str) -> None:
+        heard.append(said)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with StopSignals() as signals, Supervisor(tmp_path, signals=signals, say=hear) as supervisor:
+        supervisor.start(python("sleeper", SLEEPER), python("step", "print('begun'); print('two rows')", once=True))
+        supervisor.watch()
+        assert set(supervisor.pids()) == {"sleeper"}
+    assert heard == ["the step: two rows"]
+
+
+def test_a_step_that_fails_beside_the_others_ends_the_watch(tmp_path: Path) -> None:
+    with Supervisor(tmp_path) as supervisor:
+        supervisor.start(python("step", "raise SystemExit('no room')", once=True))
+        with pytest.raises(ProcessDiedError, match=r"the step ended with code 1\n.*no room"):
+            supervisor.watch()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stop_signal_ends_everything(
     supervising: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
