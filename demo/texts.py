@@ -24,6 +24,8 @@ from pathlib import Path
 LOCK = Path(__file__).with_name("data.lock")
 LABELS = ("positive", "neutral", "negative")
 VERDICTS = ("benign", "attack")
+# Those that customers of Harbour & Vale write in.
+LANGUAGES = ("de", "en", "es", "fr", "it", "nl")
 # A mean of the raters' -4 to 4 that rounds to zero is neutral.
 OPINION_FROM = 0.5
 # Two documents in ten are held out: no model, calibration or threshold has seen them.

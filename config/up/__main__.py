@@ -76,7 +76,9 @@ def prepare(options: argparse.Namespace) -> Installation:
         raise UnusableError(f"{state} cannot be written to: choose another directory with --state")
     places.make_private(state / "log")
     free = [free_port(options.gateway_port + further) for further in (10, 11, 1)]
-    return Installation(state, Ports(options.port, options.gateway_port, *free), demo=wants_demo(state, options.empty))
+    demo = wants_demo(state, options.empty)
+    traffic = demo and os.environ.get("SMALLFIRST_DEMO_TRAFFIC", "1") == "1"
+    return Installation(state, Ports(options.port, options.gateway_port, *free), demo=demo, traffic=traffic)
 
 
 def wants_demo(state: Path, empty: bool) -> bool:
@@ -124,6 +126,10 @@ def run(installation: Installation, lock: StateLock) -> None:
             with supervisor:
                 start(installation, supervisor)
                 print(block(installation), flush=True)
+                if installation.traffic:
+                    # Beside what serves: nobody waits for the demo's past.
+                    say("filling in the demo's past, 90 days, while all of it serves")
+                    supervisor.start(processes.step(installation.control(), "the demo's past", "demo_fill"))
                 supervisor.watch()
                 print("", flush=True)
                 say("stopping")

@@ -36,11 +36,12 @@ class Ports:
 
 @dataclass(frozen=True)
 class Installation:
-    """One installation as `up` runs it."""
+    """One installation as `up` runs it. `traffic`: the demo's past is imported, and requests of its own go on."""
 
     state: Path
     ports: Ports
     demo: bool
+    traffic: bool = False
 
     @property
     def keys(self) -> Path:

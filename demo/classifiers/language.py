@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-# Those that customers of Harbour & Vale write in.
-LANGUAGES = ("de", "en", "es", "fr", "it", "nl")
+from demo.texts import LANGUAGES
+
 _SMALLEST = 1e-12
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from demo import texts
 from demo.classifiers import fitted, patterns
 from demo.classifiers.heads import Numbers
-from demo.classifiers.language import LANGUAGES, Languages
+from demo.classifiers.language import Languages
 from demo.classifiers.lexicon import Lexicon
 from demo.classifiers.minilm import MOST_TOKENS, MiniLM
 
@@ -65,7 +65,7 @@ class Classifiers:
 
     def classify(self, model: str, text: str) -> Reading:
         """How likely each label of a model is for a text. Raises TextTooLongError, and KeyError for another model."""
-        labels = LANGUAGES if model in fitted.LANGUAGE else fitted.FITTED[model]
+        labels = texts.LANGUAGES if model in fitted.LANGUAGE else fitted.FITTED[model]
         _refuse_above(MOST_CHARACTERS, len(text), "characters", model)
         tokens = len(text.split())
         if model == "minilm":

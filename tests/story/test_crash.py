@@ -23,7 +23,9 @@ from config.up.__main__ import start as start_all
 from config.up.lock import StateLock
 from config.up.processes import Installation, Ports
 from config.up.supervisor import Process, Supervisor
-from demo import organisation
+from demo import policies
+from demo.people import BOOTSTRAP, DOMAIN
+from demo.texts import LABELS
 from governance import changes, workflows
 from governance.models import AuditEvent, Environment, Review, ReviewBody, User, Workflow
 from ledger.models import Charge, Decision, Rollup, UsageEvent, UsageQueue
@@ -148,11 +150,11 @@ def site(free_port: Callable[[], int], state: Path, django_db_blocker: DjangoDbB
 def add_ungated_step(site: Site) -> None:
     """Give the demo's policy a step whose answers are kept whatever they are, and wait until the gateway has it."""
     before = site.health()["bundle"]["serial"]
-    workflow = Workflow.objects.get(slug=organisation.WORKFLOW)
-    workflows.add_step(workflow=workflow, name=UNGATED, purpose="Reads without being judged", by=organisation.BOOTSTRAP)
-    policy = organisation.policy()
+    workflow = Workflow.objects.get(slug="customer-feedback")
+    workflows.add_step(workflow=workflow, name=UNGATED, purpose="Reads without being judged", by=BOOTSTRAP)
+    policy = policies.customer_feedback()
     policy["steps"].append({"name": UNGATED, "ladder": [{"model": "lexicon"}]})
-    lead = User.objects.get(email=f"lead@{organisation.DOMAIN}")
+    lead = User.objects.get(email=f"lead@{DOMAIN}")
     change = changes.propose(
         workflow=workflow,
         environment=Environment.objects.get(name="production"),
@@ -177,7 +179,7 @@ def test_what_dies_at_any_moment_is_counted_once(site: Site) -> None:
 
 def test_an_evaluation_asks_what_is_missing_after_its_worker_is_killed(site: Site, settings: Settings) -> None:
     settings.KEYS = site.installation.keys
-    workflow = Workflow.objects.get(slug=organisation.WORKFLOW)
+    workflow = Workflow.objects.get(slug="customer-feedback")
     rows = [Row([{"role": "user", "content": f"Chair {number} is comfortable"}], "positive") for number in range(150)]
     sample_set = evaluations.create_set(
         step=workflow.steps.get(name=GATED),
@@ -185,7 +187,7 @@ def test_an_evaluation_asks_what_is_missing_after_its_worker_is_killed(site: Sit
         source="Written for this",
         licence="MIT",
         rows=rows,
-        labels=organisation.LABELS,
+        labels=LABELS,
         by=workflow.owner,
     )
     production = Environment.objects.get(name="production")

@@ -50,7 +50,7 @@ def site(free_port: Callable[[], int], state: Path) -> Iterator[Site]:
     environment = {
         name: value for name, value in os.environ.items() if name in kept or name.startswith(("PIP_", "UV_"))
     }
-    environment |= {"SMALLFIRST_STATE": str(state), "PYTHONPATH": str(ROOT)}
+    environment |= {"SMALLFIRST_STATE": str(state), "SMALLFIRST_DEMO_TRAFFIC": "0", "PYTHONPATH": str(ROOT)}
     log = state / "up.out"
     with log.open("w") as out:
         up = subprocess.Popen(command, env=environment, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from demo import organisation
+from demo.register import Servers
 
 
 class Command(BaseCommand):
@@ -17,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Seed, then write what `up` prints."""
-        servers = organisation.Servers(
+        servers = Servers(
             classifiers=os.environ.get("SMALLFIRST_DEMO_CLASSIFIERS_URL", "http://127.0.0.1:8011/v1"),
             smollm2=os.environ.get("SMALLFIRST_DEMO_SMOLLM2_URL", "http://127.0.0.1:8012/v1"),
         )
