@@ -32,6 +32,7 @@ __all__ = [
     "deactivate",
     "grant",
     "own_key",
+    "own_key_held",
     "reactivate",
     "recording_key",
     "require",
@@ -355,10 +356,23 @@ def own_key(*, workflow: Workflow, environment: Environment, purpose: ApiKey.Pur
     require(by, OWN_USE[purpose], workflow, environment=environment)
     # Two who try at once would both make one.
     Workflow.objects.select_for_update(no_key=True).get(pk=workflow.pk)
+    held = _own_key_held(workflow, environment, purpose)
+    return _make_key(workflow, environment, purpose.label, purpose, by) if held is None else held
+
+
+def own_key_held(
+    *, workflow: Workflow, environment: Environment, purpose: ApiKey.Purpose, by: Actor
+) -> tuple[ApiKey, str] | None:
+    """Return the key that `own_key` made, None where there is none now; writes nothing. Raises as `own_key` does."""
+    require(by, OWN_USE[purpose], workflow, environment=environment)
+    return _own_key_held(workflow, environment, purpose)
+
+
+def _own_key_held(workflow: Workflow, environment: Environment, purpose: ApiKey.Purpose) -> tuple[ApiKey, str] | None:
     held = ApiKey.objects.usable().filter(workflow=workflow, environment=environment, purpose=purpose).first()
-    if held is not None and held.sealed_token is not None:
-        return held, boxes.open(held.sealed_token, held.pk.bytes).decode()
-    return _make_key(workflow, environment, purpose.label, purpose, by)
+    if held is None or held.sealed_token is None:
+        return None
+    return held, boxes.open(held.sealed_token, held.pk.bytes).decode()
 
 
 @transaction.atomic

@@ -104,6 +104,22 @@ def signed_words(number: int | Decimal | None) -> str:
     return f"+{group_thousands(number)}" if number > 0 else group_thousands(number)
 
 
+def duration_words(milliseconds: int) -> str:
+    """Return a time span as ``31 ms``, ``4.2 s``, ``12 s``, ``3 min``, ``2 hours``: two figures, no more."""
+    if milliseconds < 1000:
+        return f"{milliseconds}{NBSP}ms"
+    seconds = milliseconds / 1000
+    if seconds < 9.95:
+        return f"{seconds:.1f}{NBSP}s"
+    if seconds < 59.5:
+        return f"{seconds:.0f}{NBSP}s"
+    if seconds < 3600:
+        return f"{max(seconds // 60, 1):.0f}{NBSP}min"
+    if seconds < 86_400:
+        return f"1{NBSP}hour" if seconds < 7200 else f"{seconds // 3600:.0f}{NBSP}hours"
+    return f"1{NBSP}day" if seconds < 172_800 else f"{seconds // 86_400:.0f}{NBSP}days"
+
+
 def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"a time on a page carries its zone, {moment.isoformat()} has none")
@@ -211,8 +227,9 @@ class Rung:
     """One step of a ladder as it went, or would go, for a request.
 
     ``confidence`` and ``threshold`` are between 0 and 1, None where no gate was asked; ``cost`` is in ``currency``,
-    None where nothing was charged or no price is known (``priced`` tells which). ``why`` is one plain clause;
-    ``word`` replaces the state's own words, e.g. "waiting for a person".
+    None where nothing was charged or no price is known (``priced`` tells which), and ``about`` where it is not settled.
+    ``milliseconds`` is how long its answers took. ``why`` is one plain clause; ``word`` replaces the state's own words,
+    e.g. "waiting for a person".
     """
 
     tier: str
@@ -225,6 +242,8 @@ class Rung:
     priced: bool = True
     why: str = ""
     word: str = ""
+    about: bool = False
+    milliseconds: int | None = None
 
     @property
     def words(self) -> str:
@@ -235,6 +254,11 @@ class Rung:
     def asked(self) -> bool:
         """Whether a model was called for this rung."""
         return self.state in ("kept", "climbed", "failed")
+
+    @property
+    def estimated(self) -> bool:
+        """Whether its cost is not what was charged."""
+        return self.about or not (self.asked or self.state == "person")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,17 @@
 """Monthly partitions of the large tables: made ahead of time, so that rows find their place when their month begins."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 from django.db import connection
 
 AHEAD = 3
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def lowest_id(moment: datetime) -> UUID:
+    """The lowest UUID of a moment's millisecond, as `ledger_floor` has it: every UUIDv7 made then or later is above."""
+    return UUID(int=max((moment - EPOCH) // timedelta(milliseconds=1), 0) << 80)
 
 
 def ensure(*, first: date, last: date) -> list[str]:

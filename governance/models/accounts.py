@@ -294,6 +294,15 @@ def in_scope(rows: Q_, user: User | AnonymousUser, act: str, team: str, environm
     return rows.filter(Exists(held))
 
 
+def reach(user: User | AnonymousUser, act: str) -> frozenset[UUID] | None:
+    """Return the teams in which the user has the act, None when it is everywhere; one query, at once.
+
+    For lists so long that the database must be told plainly which rows count: `in_scope` hides it in a subquery.
+    """
+    teams = frozenset(Grant.objects.allowing(user, act).values_list("team", flat=True))
+    return None if None in teams else teams
+
+
 def holding(rows: Q_, user: User | AnonymousUser, act: str) -> Q_:
     """Keep all rows if the user has the act in any scope, else none: for rows that belong to the organisation."""
     return rows.filter(Exists(Grant.objects.allowing(user, act)))

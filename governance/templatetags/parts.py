@@ -87,6 +87,12 @@ def confidence(value: float | Decimal | None) -> str:
     return "not known" if value is None else f"{value:.2f}"
 
 
+@register.filter
+def duration(milliseconds: int | None) -> str:
+    """`{{ attempt.latency_ms|duration }}`: 31 ms, 4.2 s, 3 min; None is "not known"."""
+    return "not known" if milliseconds is None else figures.duration_words(milliseconds)
+
+
 # Times
 
 
@@ -318,7 +324,8 @@ def th(context: RequestContext, label: str, sort: str = "", *, num: bool = False
     if sort:
         query = context["request"].GET.copy()
         current = query.get("sort", "")
-        query.pop("page", None)
+        for place in ("page", "before", "after"):
+            query.pop(place, None)
         query["sort"] = f"-{sort}" if current == sort else sort
         values["href"] = f"?{query.urlencode()}"
         values["direction"] = {sort: "ascending", f"-{sort}": "descending"}.get(current, "")

@@ -1,10 +1,53 @@
 """Decisions of the engine as gateways report them, written once."""
 
+from datetime import date, datetime, timedelta
+from typing import Self
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from governance.models import ApiKey, Environment, Gateway, PolicyVersion, Workflow, guards
+from governance.models import ApiKey, Environment, Gateway, PolicyVersion, User, Workflow, guards
+from governance.models.accounts import in_scope
+from ledger.partitions import lowest_id
+
+# An id is made moments before or after the time that its decision says; days are found by it first.
+ASTRAY = timedelta(days=1)
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    """Decisions by reader and by time."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Those of the teams whose requests the user may read."""
+        return self.filter(workflow__in=in_scope(Workflow.objects.all(), user, "requests.view", "team"))
+
+    def since(self, moment: datetime) -> Self:
+        """Those made from a moment on, by their ids."""
+        return self.filter(id__gte=lowest_id(moment))
+
+    def on_days(self, first: date | None, last: date | None, *, zone: ZoneInfo) -> Self:
+        """Those of these days of a zone, both included; None is no bound."""
+        found = self
+        if first is not None:
+            start = datetime.combine(first, datetime.min.time(), tzinfo=zone)
+            found = found.filter(id__gte=lowest_id(start - ASTRAY), occurred_at__gte=start)
+        if last is not None:
+            end = datetime.combine(last + timedelta(days=1), datetime.min.time(), tzinfo=zone)
+            found = found.filter(id__lt=lowest_id(end + ASTRAY), occurred_at__lt=end)
+        return found
+
+    def for_list(self) -> Self:
+        """With all that a list shows of each; in no order."""
+        return self.select_related("workflow", "environment", "key", "policy_version")
+
+    def with_ids(self, ids: "list[UUID]") -> "list[Decision]":
+        """Those with these ids, in the order of the ids."""
+        found = self.in_bulk(ids)
+        return [found[one] for one in ids if one in found]
 
 
 class Decision(models.Model):
@@ -69,6 +112,8 @@ class Decision(models.Model):
     observed_ladder = models.JSONField(null=True)
     observed_clause = models.TextField(null=True)
 
+    objects = DecisionQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -102,7 +147,13 @@ class Decision(models.Model):
                 violation_error_message="A policy that was only watched would have started somewhere, or refused.",
             ),
         ]
-        indexes = [models.Index(fields=["workflow", "-id"], name="decision_workflow_newest")]
+        indexes = [
+            models.Index(fields=["workflow", "-id"], name="decision_workflow_newest"),
+            models.Index(fields=["key", "-id"], name="decision_key_newest"),
+            models.Index(fields=["kept_model", "-id"], name="decision_model_newest"),
+            models.Index(fields=["outcome", "-id"], name="decision_outcome_newest", condition=~Q(outcome="kept")),
+            models.Index(fields=["workflow", "run", "-id"], name="decision_run", condition=Q(run__isnull=False)),
+        ]
         triggers = guards.append_only()
 
     def __str__(self) -> str:
