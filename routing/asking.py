@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import httpx2
 
@@ -36,9 +37,16 @@ class Line:
 
     def ask(self, *, token: str, body: Mapping[str, Any]) -> Answer:
         """Send a chat request and return the gateway's answer, whatever its status. Raises NotReached and TooSlow."""
+        return self._say("POST", "/v1/chat/completions", token=token, body=body)
+
+    def review(self, review: UUID, *, token: str) -> Answer:
+        """Ask how a review of this key stands, as its application does. Raises NotReached and TooSlow."""
+        return self._say("GET", f"/v1/reviews/{review}", token=token, body=None)
+
+    def _say(self, method: str, path: str, *, token: str, body: Mapping[str, Any] | None) -> Answer:
         headers = {"Authorization": f"Bearer {token}"}
         try:
-            answer = self._client.post(f"{self._url}/v1/chat/completions", json=body, headers=headers)
+            answer = self._client.request(method, f"{self._url}{path}", json=body, headers=headers)
             read = answer.json()
         except (httpx2.HTTPError, ValueError) as error:
             why = str(error) or type(error).__name__
@@ -67,3 +75,9 @@ def ask(environment: Environment, *, token: str, body: Mapping[str, Any], second
     """Send one chat request to an environment's gateway and return its answer. Raises NotReached and TooSlow."""
     with line(environment, seconds=seconds) as opened:
         return opened.ask(token=token, body=body)
+
+
+def review(environment: Environment, *, token: str, review: UUID, seconds: float) -> Answer:
+    """Ask an environment's gateway how a review of this key stands. Raises NotReached and TooSlow."""
+    with line(environment, seconds=seconds) as opened:
+        return opened.review(review, token=token)

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from routing import api
-from routing.views import evaluations, parts, sample_sets
+from routing.views import evaluations, follow, parts, requests, runs, sample_sets, trials, troubles
 
 urlpatterns = [
     path("evaluations/", evaluations.evaluation_list, name="evaluations"),
@@ -27,6 +27,17 @@ urlpatterns = [
     path("evaluations/<uuid:pk>/results.csv", evaluations.evaluation_results_csv, name="evaluation_results_csv"),
     path("evaluations/<uuid:pk>/cancel/", evaluations.evaluation_cancel, name="evaluation_cancel"),
     path("evaluations/<uuid:pk>/again/", evaluations.evaluation_again, name="evaluation_again"),
+    path("follow/", follow.follow, name="follow"),
+    path("try/", trials.try_request, name="try"),
+    path("try/<str:ticket>/", trials.try_answer, name="try_answer"),
+    path("requests/", requests.requests, name="requests"),
+    path("requests/export.csv", requests.requests_csv, name="requests_csv"),
+    path("requests/troubles/", troubles.troubles, name="troubles"),
+    path("requests/<uuid:pk>/", requests.request, name="request"),
+    path("requests/<uuid:pk>/ladder/", requests.request_ladder, name="request_ladder"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/export.csv", runs.runs_csv, name="runs_csv"),
+    path("runs/<slug:slug>/<path:name>/", runs.run, name="run"),
 ]
 
 api_urlpatterns = [

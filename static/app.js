@@ -20,6 +20,8 @@ function say(text) {
 }
 
 function notice(level, text) {
+  // What is polled for fails again and again; once is enough.
+  if (all("#toasts .notice").some((known) => one("div", known).textContent === text)) return;
   const toast = document.createElement("div");
   toast.className = `notice ${["good", "warn", "bad"].includes(level) ? level : "quiet"}`;
   const words = document.createElement("div");
@@ -133,6 +135,7 @@ function onClick(event) {
   if (!button) return;
   if (button.matches(".menu")) setMenu(button.getAttribute("aria-expanded") !== "true");
   if (button.dataset.opens) openDialog(button.dataset.opens);
+  if (button.dataset.holds) hold(button);
   if (button.dataset.closes !== undefined) button.closest("dialog")?.close();
   if (button.dataset.copies) {
     const text = document.getElementById(button.dataset.copies).textContent.trim();
@@ -143,6 +146,19 @@ function onClick(event) {
     input.value = button.dataset.value;
     one("input[type=password]", input.form)?.focus();
   }
+}
+
+// What asks again by itself stands still while nobody sees it and, where it says so, while one looks closer or wants it to.
+function isHeld(area) {
+  if (document.hidden) return true;
+  if (area.dataset.held === undefined) return false;
+  return area.matches(":hover") || area.contains(document.activeElement) || !!one(`[data-holds="${area.id}"][aria-pressed="true"]`);
+}
+
+function hold(button) {
+  const held = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(held));
+  button.firstChild.textContent = held ? "Go on " : "Pause ";
 }
 
 // The mark climbs while an answer is awaited.
@@ -161,8 +177,19 @@ document.addEventListener("click", onClick);
 document.addEventListener("change", (event) => {
   if (event.target.id === "keys-on") localStorage.setItem("keys", event.target.checked ? "on" : "off");
 });
-document.addEventListener("htmx:beforeRequest", () => await_(1));
-document.addEventListener("htmx:afterRequest", () => await_(-1));
+const polls = (event) => event.detail.elt.dataset?.polls !== undefined;
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (!polls(event)) await_(1);
+  else if (isHeld(event.detail.elt)) event.preventDefault();
+});
+document.addEventListener("htmx:afterRequest", (event) => { if (!polls(event)) await_(-1); });
+// A session that has ended answers with the way to sign in, which is no part of this page.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (new URL(event.detail.xhr.responseURL).pathname === "/sign-in/") {
+    event.detail.shouldSwap = false;
+    location.reload();
+  }
+});
 document.addEventListener("htmx:afterSwap", () => { refreshTimes(); letScroll(); });
 document.addEventListener("htmx:responseError", (event) => {
   notice("bad", `The server answered ${event.detail.xhr.status}. Reload the page to see what was saved.`);

@@ -232,27 +232,26 @@ def make_key(cast: Cast, name: str = "Shop") -> tuple[ApiKey, str]:
 
 
 @transaction.atomic
-def make_review(key: ApiKey) -> Review:
+def make_review(key: ApiKey, **given: Any) -> Review:
     """A waiting review of the key's workflow, as if a gateway had opened it; nobody can read what is in its box."""
     now = timezone.now()
-    review = Review.objects.create(
-        id=new_id(),
-        decision=new_id(),
-        workflow=key.workflow,
-        environment=key.environment,
-        key=key,
-        step="sentiment",
-        request_digest="0" * 64,
-        reason_code="unsure",
-        reason_text="No model was sure enough.",
-        title="A case",
-        role="reviewer",
-        respond_by=now + timedelta(minutes=15),
-        expires_at=now + timedelta(hours=1),
-        on_expiry={"action": "refuse", "answer": None},
-        answer={"type": "label", "options": ["positive", "negative"], "schema": None},
-        opened_at=now,
-    )
+    facts: dict[str, Any] = {
+        "id": new_id(),
+        "decision": new_id(),
+        "step": "sentiment",
+        "request_digest": f"{next(_numbers):064x}",
+        "reason_code": "unsure",
+        "reason_text": "No model was sure enough.",
+        "title": "A case",
+        "role": "reviewer",
+        "respond_by": now + timedelta(minutes=15),
+        "expires_at": now + timedelta(hours=1),
+        "on_expiry": {"action": "refuse", "answer": None},
+        "answer": {"type": "label", "options": ["positive", "negative"], "schema": None},
+        "opened_at": now,
+    }
+    places = {"workflow": key.workflow, "environment": key.environment, "key": key}
+    review = Review.objects.create(**(facts | places | given))
     ReviewBody.objects.create(review=review, sealed=b"sealed elsewhere")
     audit.record(action="reviews.open", actor=BOOTSTRAP, object=review, summary="Opened a case")
     return review

@@ -200,5 +200,6 @@ def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = No
         "answer": case.answer_words(said) if ended and may_take and not unreadable else None,
         "unreadable": unreadable,
         "may_audit": accounts.can(request.user, "audit.view", found),
+        "may_see_request": accounts.can(request.user, "requests.view", found),
     }
     return render(request, "governance/review.html", context, status=422 if form else 200)

@@ -16,6 +16,7 @@ from routing import evaluations
 from tests import cast as casting
 from tests.ledger.reports import BERLIN, Site, make_site
 from tests.pages import signed_in
+from tests.routing.asked import Shop
 from tests.routing.lab import alike, bring_home, lab_of, measured, row
 
 pytestmark = pytest.mark.django_db
@@ -30,12 +31,15 @@ QUERIES: dict[tuple[str, str], int] = {
     ("reviews", "reviewer"): 10,
     ("audit", "auditor"): 6,
     ("spend", "finance"): 9,
-    ("spend_attempts", "finance"): 10,
+    ("spend_attempts", "finance"): 11,
     ("savings", "finance"): 9,
     ("month_facts", "finance"): 7,
     ("answered", "finance"): 6,
     ("evaluations", "lead"): 11,
     ("evaluation_sets", "lead"): 9,
+    ("requests", "lead"): 11,
+    ("runs", "lead"): 11,
+    ("troubles", "integrator"): 9,
     ("home", "lead"): 8,
     ("home", "auditor"): 7,
     ("home", "reviewer"): 8,
@@ -52,7 +56,6 @@ def add(site: Site, number: int) -> None:
     provider = site.endpoint().provider
     casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
     key, _token = casting.make_key(cast)
-    casting.make_review(key)
     evaluations.schedule(
         sample_set=evaluation.sample_set,
         environment=cast.production,
@@ -60,7 +63,9 @@ def add(site: Site, number: int) -> None:
         by=cast.owner,
         now=timezone.now(),
     )
-    site.report([site.event(workflow=str(workflow.pk), key=str(key.pk))])
+    shop = Shop(dataclasses.replace(site, cast=cast, key=key))
+    shop.ask(0.3, 0.5, 0.4, run=f"mail-{number}", charged=False)
+    shop.ask(data_class="restricted")
 
 
 def taken(site: Site) -> dict[tuple[str, str], int]:

@@ -15,10 +15,12 @@ from django.utils import timezone
 from governance.models import Endpoint, Role
 from routing import evaluations
 from tests import cast as casting
+from tests.ledger.reports import site_of
+from tests.routing.asked import Shop
 from tests.routing.lab import alike, bring_home, lab_of, measured, row
 
 ROLES = ("anonymous", "viewer", "reviewer", "owner", "lead", "finance", "integrator", "auditor", "admin", "stranger")
-SIGN_IN, GONE_ON, NO, ABSENT, INVALID, OK = 302, 302, 403, 404, 422, 200
+SIGN_IN, GONE_ON, NO, ABSENT, INVALID, OK, NOTHING = 302, 302, 403, 404, 422, 200, 204
 
 
 def everyone(status: int, **others: int) -> dict[str, int]:
@@ -143,6 +145,18 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("evaluation_schedule_end", "post"): governed(GONE_ON),
     ("evaluation_cancel", "post"): governed(GONE_ON),
     ("evaluation_again", "post"): governed(GONE_ON),
+    ("follow", "get"): only(*SPENDERS, stranger=OK),
+    ("try", "get"): only(*PROPOSERS, stranger=OK),
+    ("try", "post"): only(*PROPOSERS, gives=INVALID, stranger=INVALID),
+    ("try_answer", "get"): everyone(ABSENT),
+    ("requests", "get"): only(*SPENDERS, stranger=OK),
+    ("requests_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("troubles", "get"): only(*SPENDERS, stranger=OK),
+    ("request", "get"): only(*SPENDERS, else_=ABSENT),
+    ("request_ladder", "get"): only(*SPENDERS, else_=NOTHING, stranger=NOTHING),
+    ("runs", "get"): only(*SPENDERS, stranger=OK),
+    ("runs_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("run", "get"): only(*SPENDERS, else_=ABSENT),
     ("api_bundle", "get"): GATEWAYS,
     ("api_state", "get"): GATEWAYS,
     ("api_usage", "post"): GATEWAYS,
@@ -182,9 +196,10 @@ def make_stage() -> Stage:
         sample_set=sample_set, environment=cast.production, cron="0 6 * * 1", by=cast.owner, now=timezone.now()
     )
     change = casting.make_change(cast, 0.6)
-    key, _token = casting.make_key(cast)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
-    review = casting.make_review(key)
+    site = site_of(cast)
+    review = casting.make_review(site.key)
+    asked = Shop(site).ask(0.3, 0.5, 0.4, run="mail-1")
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
@@ -210,7 +225,7 @@ def make_stage() -> Stage:
         },
         **{name: ["lexicon"] for name in ("model", "model_prices", *MODEL_FORMS)},
         **{name: [endpoint.pk] for name in ("endpoint_try", "endpoint_move", "endpoint_close", "price_new")},
-        "key_revoke": [key.pk],
+        "key_revoke": [site.key.pk],
         "api_review": [review.pk],
         **{
             f"evaluation{name}": [evaluation.pk]
@@ -219,6 +234,9 @@ def make_stage() -> Stage:
         **{f"evaluation_set{name}": [sample_set.pk] for name in ("", "_evaluate", "_schedule", "_erase", "_texts")},
         "evaluation_sample_reveal": [sample_set.samples.get(position=1).pk],
         "evaluation_schedule_end": [schedule.pk],
+        **{name: [asked.pk] for name in ("request", "request_ladder")},
+        "run": [slug, asked.run],
+        "try_answer": ["nothing"],
     }
     return Stage(people, arguments)
 

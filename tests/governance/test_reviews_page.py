@@ -82,3 +82,11 @@ def test_a_case_without_context_shows_the_request_alone() -> None:
     desk = make_desk()
     said = text(page(desk.reviewer, case_with(desk, {})))
     assert "The request Is this lamp any good?" in said
+
+
+@pytest.mark.parametrize(("who", "there"), [("reviewer", False), ("auditor", True), ("lead", True)])
+def test_the_request_behind_it_is_linked_for_who_may_see_it(who: str, there: bool) -> None:
+    desk = make_desk()
+    review = desk.open()
+    address = reverse("request", args=[review.decision])
+    assert (address in page(desk.cast.people[who], review, take=False)) is there

@@ -109,7 +109,11 @@ class Site:
 
 def make_site() -> Site:
     """Everything that reports need."""
-    cast = make_cast()
+    return site_of(make_cast())
+
+
+def site_of(cast: Cast) -> Site:
+    """The same around a cast that is there already."""
     key, _token = make_key(cast)
     gateway, credential = gateways.register(name="Gateway", environment=cast.production, by=BOOTSTRAP)
     return Site(cast, key, gateway, credential)

@@ -11,7 +11,20 @@ from tests import cast as casting
 
 pytestmark = pytest.mark.django_db
 
-ENTRIES = ("home", "reviews", "changes", "workflows", "models", "evaluations", "keys", "spend", "savings", "audit")
+ENTRIES = (
+    "home",
+    "follow",
+    "reviews",
+    "changes",
+    "workflows",
+    "models",
+    "evaluations",
+    "keys",
+    "spend",
+    "savings",
+    "requests",
+    "audit",
+)
 
 
 @pytest.fixture

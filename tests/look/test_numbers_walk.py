@@ -5,6 +5,7 @@ from collections import deque
 from datetime import timedelta
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -15,6 +16,7 @@ from ledger import decisions, rollups, savings
 from tests.cast import make_change, make_review
 from tests.ledger.reports import BERLIN, Site, make_site, raw
 from tests.pages import signed_in
+from tests.routing.asked import Shop
 from tests.routing.lab import alike, bring_home, lab_of, measured, row
 
 pytestmark = pytest.mark.django_db
@@ -67,13 +69,16 @@ def site(installation_keys: None) -> Site:
     measured(lab_of(made.cast), [row("Fine")], alike([{"label": "positive", "confidence": 0.9}]))
     bring_home()
     make_change(made.cast, 0.6)
-    make_review(made.key)
     events = []
     for number in range(7):
         decision = made.decision(now - timedelta(minutes=number))
         decisions.record(batch=raw([decision]), gateway=made.gateway, now=now)
         events.append(made.event(now - timedelta(minutes=number), place=number % 3, decision=decision["id"]))
-    events += [made.event(now - timedelta(minutes=9), place=1, kept=False, outcome="error", input_tokens=None)]
+    make_review(made.key, decision=UUID(decision["id"]))
+    failed = made.event(now - timedelta(minutes=9), place=1, kept=False, outcome="error", input_tokens=None)
+    events += [failed | {"decision": decision["id"], "attempt": 1}]
+    Shop(made).ask("aborted")
+    Shop(made).ask(data_class="restricted", run="mail-1")
     made.report(events, now)
     rollups.fold_all(zone=BERLIN)
     savings.set_baseline(

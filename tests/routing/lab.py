@@ -102,6 +102,7 @@ class Gateway:
     unknown_key: int = 0
     hold: threading.Event | None = None
     begun: threading.Event = field(default_factory=threading.Event)
+    reviews: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -153,6 +154,15 @@ def gateway() -> Iterator[Gateway]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            """How a review stands."""
+            known = made.reviews.get(self.path.removeprefix("/v1/reviews/"))
+            content = json.dumps(known or {"error": {"code": "not_found", "message": "no such review"}}).encode()
+            self.send_response(200 if known else 404)
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from config import state as places
-from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM
+from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM, OTHER_SENTENCES
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
@@ -176,6 +176,54 @@ def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is
     auditor.goto("/audit/")
     for act in ("changes.propose", "changes.vote", "changes.activate", "reviews.answer", "reviews.claim"):
         expect(auditor.locator("main")).to_contain_text(act)
+
+
+def test_a_visitor_tries_a_sentence_and_his_open_tab_receives_what_a_reviewer_answers(
+    site: Site, browser: Browser
+) -> None:
+    # He picks what is offered, and its ladder lights up with what each rung said and cost.
+    integrator = _person(browser, site, "integrator")
+    integrator.get_by_role("link", name="Follow").click()
+    expect(integrator.get_by_role("heading", level=1)).to_contain_text("in the last hour")
+    integrator.goto("/try/")
+    integrator.get_by_label("Where").select_option(label="Customer feedback, sentiment")
+    integrator.get_by_role("button", name=OTHER_SENTENCES[0][0]).click()
+    integrator.get_by_role("button", name="Send it").click()
+    answer = integrator.get_by_label("What came of it")
+    # The key for trials is new: the gateway learns of it within seconds, and the page sends again by itself.
+    expect(answer).to_contain_text("lexicon answered", timeout=30_000)
+    expect(answer).to_contain_text("lexicon answered at once", timeout=30_000)
+    expect(answer.locator(".rung-kept")).to_contain_text("lexicon")
+
+    # He types one that no model is sure of, also below the lowered threshold.
+    unsure = next(text for text, model, _label in OTHER_SENTENCES if model == "person")
+    integrator.get_by_label("What the application would send").fill(f"{unsure} (seriously)")
+    integrator.get_by_role("button", name="Send it").click()
+    expect(answer).to_contain_text("Waiting for a person", timeout=30_000)
+    expect(answer.locator(".rung-climbed")).to_have_count(3, timeout=30_000)
+    expect(answer.locator(".rung-person")).to_contain_text("waiting for a person")
+
+    # The reviewer answers with one key; the tab that waits receives it.
+    reviewer = _person(browser, site, "reviewer")
+    _wait(lambda: _has_case(reviewer), 20)
+    reviewer.get_by_role("button", name="Take the next").click()
+    expect(reviewer.locator("main")).to_contain_text("(seriously)")
+    reviewer.keyboard.press("3")
+    expect(reviewer.locator("main")).to_contain_text("Answered")
+    expect(answer).to_contain_text("answered", timeout=30_000)
+    expect(answer.locator("blockquote")).to_contain_text("negative", timeout=30_000)
+    expect(answer.locator(".rung-person")).to_contain_text("answered", timeout=30_000)
+
+    # His request has a page, replayed to the same bytes, and leads to its review.
+    answer.get_by_role("link", name="All of this request").click()
+    expect(integrator.get_by_role("heading", level=1)).to_contain_text("Reviewer answered after")
+    expect(integrator.locator("main")).to_contain_text("decided again: the same, byte for byte")
+    integrator.get_by_role("link", name="Its review").click()
+    expect(integrator.get_by_role("link", name="The request behind it")).to_have_count(1)
+
+    # Who follows sees it as the newest.
+    integrator.goto("/follow/")
+    expect(integrator.locator("#newest")).to_contain_text("answered after")
 
 
 def _has_case(page: Page) -> bool:

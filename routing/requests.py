@@ -1,0 +1,278 @@
+"""Requests as people find them: one stored decision each, with its attempts and what came of it.
+
+Lists go by the ids of decisions, which rise with time: the database never counts or skips through millions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.expressions import RawSQL
+
+from governance import accounts
+from governance.figures import TIERS, Rung
+from governance.models import Review, User, Workflow
+from governance.models.accounts import reach
+from ledger import attempts as made
+from ledger.attempts import Attempt, Cost
+from ledger.models import Charge, Decision, UsageEvent
+from ledger.models.decisions import DecisionQuerySet
+from routing import ladders, words
+
+ROWS = 50
+# More are only said to be more: counting them would take longer than all else.
+MOST_COUNTED = 10_000
+# In order of cost or time are put so many: the attempts and charges of each are read for it.
+MOST_RANKED = 2_000
+HOUR = timedelta(hours=1)
+PERSON = TIERS[-1]
+# Milliseconds of all attempts of a decision.
+LATENCY = RawSQL(
+    "(SELECT sum((one ->> 'latency_ms')::bigint) FROM jsonb_array_elements(ledger_decision.attempts) one)", []
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Whose requests a person may read: those of the workflows of these teams; None is all teams."""
+
+    teams: frozenset[UUID] | None
+
+    @cached_property
+    def workflows(self) -> list[Workflow]:
+        """The workflows, by name, with little more of each; one query, when they are first asked for."""
+        all_of_them = Workflow.objects.order_by("name").only("slug", "name")
+        return list(all_of_them if self.teams is None else all_of_them.filter(team__in=self.teams))
+
+    @property
+    def decisions(self) -> DecisionQuerySet:
+        """Their decisions."""
+        if self.teams is None:
+            return Decision.objects.all()
+        # Named one by one: the database then knows how many they are, and how to find the newest among them.
+        return Decision.objects.filter(workflow__in=[each.pk for each in self.workflows])
+
+    def workflow(self, slug: str) -> Workflow | None:
+        """The workflow of this slug, where its requests may be read."""
+        return next((each for each in self.workflows if each.slug == slug), None) if slug else None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked at; empty is all.
+
+    `tier` is who answered and `model` the model that did, `key` a key's name or first letters; the days are those of
+    the reporting zone, both included.
+    """
+
+    workflow: Workflow | None = None
+    step: str = ""
+    environment: str = ""
+    outcome: str = ""
+    tier: str = ""
+    model: str = ""
+    mode: str = ""
+    key: str = ""
+    run: str = ""
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a list one is: behind the request of this id, or in front of it; at its start without either."""
+
+    after: UUID | None = None
+    before: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some decisions of a list; more stand in front of `before` and behind `after`, where that is set."""
+
+    decisions: list[Decision]
+    before: UUID | None = None
+    after: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request in a list: its ladder, what it cost, and the state of its review."""
+
+    decision: Decision
+    attempts: list[Attempt]
+    cost: Cost
+    review: str | None
+    tier_of: Mapping[str, str]
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """Its ladder, small."""
+        return ladders.small(self.decision, self.attempts, self.review, self.tier_of)
+
+    @property
+    def milliseconds(self) -> int:
+        """How long all its attempts took."""
+        return sum(one["latency_ms"] for one in self.decision.attempts)
+
+    @property
+    def confidence(self) -> float | None:
+        """How sure the last answer was, which is the one that was kept or proposed."""
+        return self.decision.attempts[-1].get("confidence") if self.decision.attempts else None
+
+    @property
+    def standing(self) -> words.Standing:
+        """What came of it."""
+        return words.standing(self.decision, self.review)
+
+    @property
+    def mark(self) -> str:
+        """What tells whether a page that was drawn before shows the same."""
+        return mark(self.decision, self.cost, len(self.attempts), self.review)
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What came in an hour: how many requests, who answered them, what they cost by currency.
+
+    `more`: there were more, and the newest MOST_COUNTED are all that is counted.
+    """
+
+    requests: int
+    more: bool
+    answered: Mapping[str, int]
+    amounts: Mapping[str, Decimal]
+
+
+def reader(user: User) -> Reader:
+    """Return whose requests a person may read; one query. Raises NotPermitted where they are nobody's."""
+    teams = reach(user, "requests.view")
+    if teams is not None and not teams:
+        accounts.require(user, "requests.view")
+    return Reader(teams)
+
+
+def mark(decision: Decision, cost: Cost, attempts: int, review: str | None) -> str:
+    """A text that changes with all that may still come of a decision: its attempts, their charges, its review."""
+    return f"{decision.id}:{attempts}:{cost.pending}:{review or ''}"
+
+
+def find(reader: Reader, selection: Selection, *, zone: ZoneInfo) -> DecisionQuerySet:
+    """Return the decisions of a selection, in no order."""
+    found = reader.decisions.on_days(selection.first, selection.last, zone=zone)
+    if selection.workflow is not None:
+        found = found.filter(workflow=selection.workflow)
+    if selection.tier == PERSON:
+        found = found.filter(outcome=Decision.Outcome.PERSON)
+    elif selection.tier:
+        found = found.filter(tier=selection.tier)
+    if selection.key:
+        found = found.filter(Q(key__name=selection.key) | Q(key__prefix=selection.key.removeprefix("sf_")))
+    same = {
+        "step": selection.step,
+        "environment__name": selection.environment,
+        "outcome": selection.outcome,
+        "kept_model": selection.model,
+        "mode": selection.mode,
+        "run": selection.run,
+    }
+    return found.filter(**{name: value for name, value in same.items() if value})
+
+
+def counts(found: DecisionQuerySet) -> dict[Decision.Outcome, int]:
+    """Return how many there are of each outcome, at most MOST_COUNTED + 1 in all; one query."""
+    of = {each.value: Count("id", filter=Q(outcome=each)) for each in Decision.Outcome}
+    counted = found.order_by().values("id", "outcome")[: MOST_COUNTED + 1].aggregate(**of)
+    return {each: counted[each.value] for each in Decision.Outcome}
+
+
+def page(found: DecisionQuerySet, place: Place, *, newest_first: bool = True, size: int | None = None) -> Page:
+    """Return the decisions at a place, by time, ROWS of them unless said; one query."""
+    size = size or ROWS
+    forward = place.before is None
+    cursor = place.after if forward else place.before
+    # Going on in a list of the newest first, and going back in one of the oldest first, leads to smaller ids.
+    falling = forward is newest_first
+    if cursor is not None:
+        found = found.filter(id__lt=cursor) if falling else found.filter(id__gt=cursor)
+    read = list(shown(found).order_by("-id" if falling else "id")[: size + 1])
+    more, decisions = len(read) > size, read[:size]
+    if not forward:
+        decisions.reverse()
+    if not decisions:
+        return Page([])
+    earlier = more if not forward else place.after is not None
+    later = more if forward else True
+    return Page(decisions, decisions[0].id if earlier else None, decisions[-1].id if later else None)
+
+
+def ranked(found: DecisionQuerySet, by: str, *, falling: bool) -> list[UUID]:
+    """Return the ids of at most MOST_RANKED decisions by what they cost (`cost`) or took (`time`), then by time.
+
+    One query. What was charged in another currency than the organisation's, or not at all, counts as nothing.
+    """
+    value = LATENCY if by == "time" else Subquery(_cost_of_one())
+    ordered = F("value").desc(nulls_last=True) if falling else F("value").asc(nulls_first=True)
+    return list(found.annotate(value=value).order_by(ordered, "-id").values_list("id", flat=True)[:MOST_RANKED])
+
+
+def _cost_of_one() -> QuerySet[Any, Any]:
+    charges = Charge.objects.filter(currency=settings.CURRENCY, id=OuterRef("id")).values("amount")
+    events = UsageEvent.objects.filter(decision_id=OuterRef("id")).order_by()
+    return events.values("decision_id").annotate(total=Sum(Subquery(charges))).values("total")
+
+
+def shown(found: DecisionQuerySet) -> DecisionQuerySet:
+    """With all that a row shows of each but its attempts."""
+    status = Review.objects.filter(pk=OuterRef("review_id")).values("status")
+    return found.for_list().annotate(review_status=Subquery(status))
+
+
+def rows(decisions: Iterable[Decision], tier_of: Mapping[str, str]) -> list[Row]:
+    """Return the rows of decisions that `shown` read, in their order; one query."""
+    decisions = list(decisions)
+    attempts = made.of([each.id for each in decisions])
+    return [row(each, attempts.get(each.id, []), tier_of) for each in decisions]
+
+
+def row(decision: Decision, attempts: list[Attempt], tier_of: Mapping[str, str]) -> Row:
+    """Return the row of a decision that `shown` read."""
+    review: str | None = getattr(decision, "review_status", None)
+    return Row(decision, attempts, made.cost(attempts, of=len(decision.attempts)), review, tier_of)
+
+
+def every_page(found: DecisionQuerySet, *, size: int = 2_000) -> Iterator[list[Decision]]:
+    """Yield all of a list, newest first, in parts of this size, each read when it is wanted; one query a part."""
+    place = Place()
+    while (part := page(found, place, size=size)).decisions:
+        yield part.decisions
+        if part.after is None:
+            return
+        place = Place(after=part.after)
+
+
+def every_row(found: DecisionQuerySet, tier_of: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the row of each decision, newest first, read while it goes on."""
+    # A policy's document alone is larger than the row.
+    for decisions in every_page(found.defer("facts", "signals", "state", "policy_version__document")):
+        yield from rows(decisions, tier_of)
+
+
+def last_hour(found: DecisionQuerySet, *, now: datetime) -> Hour:
+    """Return what came of these decisions in the hour before a moment, in two queries."""
+    newest = found.since(now - HOUR).order_by("-id").values("id")[:MOST_COUNTED]
+    counted = Decision.objects.filter(id__in=newest)
+    answered: dict[str, int] = {}
+    for outcome, tier, number in counted.values_list("outcome", "tier").annotate(Count("id")).order_by():
+        who = PERSON if outcome == Decision.Outcome.PERSON else tier or ""
+        answered[who] = answered.get(who, 0) + number
+    total = sum(answered.values())
+    answered.pop("", None)
+    return Hour(total, total == MOST_COUNTED, answered, made.amounts_of(counted))

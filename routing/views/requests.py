@@ -1,0 +1,303 @@
+"""Requests: the list, one request from triage to the person, and its ladder alone for pages that wait for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import BadRequest
+from django.core.paginator import Page as Numbered
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from governance import accounts, figures
+from governance.export import csv_response
+from governance.models import Environment, Model
+from governance.views import drawing
+from ledger.models import Decision
+from ledger.views import selection as chosen
+from routing import requests as found
+from routing import stories
+from routing.requests import MOST_COUNTED, MOST_RANKED, Page, Place, Reader, Row, Selection
+
+# In a longer list nobody finds what he looks for; he writes its name.
+MOST_CHOICES = 100
+SORTS = {"": ("when", True), "-when": ("when", True), "when": ("when", False)} | {
+    f"{minus}{by}": (by, bool(minus)) for by in ("cost", "time") for minus in ("", "-")
+}
+Outcome = Decision.Outcome
+# What became of one request, and of several.
+WENT = {
+    Outcome.KEPT: ("was answered by a model", "were answered by models"),
+    Outcome.PERSON: ("went to a person", "went to a person"),
+    Outcome.FAILED: ("got no answer", "got no answer"),
+    Outcome.REFUSED: ("was not allowed", "were not allowed"),
+}
+COLUMNS = (
+    *("id", "occurred_at", "workflow", "step", "run", "environment", "recorded", "key", "purpose", "mode", "triage"),
+    *("policy_version", "outcome", "review", "answered_by", "tier", "confidence", "attempts", "latency_ms"),
+    *("currency", "amount", "unpriced", "pending"),
+)
+
+
+class RequestFilter(forms.Form):
+    """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
+
+    LATER = ("step", "environment", "model", "mode", "key", "run")
+
+    workflow = forms.CharField(label="Workflow", required=False, max_length=60, help_text="its short name")
+    outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "All outcomes"), *Outcome.choices])
+    tier = forms.ChoiceField(
+        label="Answered by",
+        required=False,
+        choices=[("", "Anybody"), *((tier, figures.TIER_WORDS[tier].capitalize()) for tier in figures.TIERS)],
+    )
+    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    step = forms.CharField(label="Step", required=False, max_length=200)
+    environment = forms.ChoiceField(label="Environment", required=False)
+    model = forms.ChoiceField(label="Model", required=False)
+    mode = forms.ChoiceField(label="Mode", required=False, choices=[("", "Any mode"), *Decision.Mode.choices])
+    key = forms.CharField(label="Key", required=False, max_length=120, help_text="its name or its first letters")
+    run = forms.CharField(label="Run", required=False, max_length=200)
+
+    def __init__(self, data: dict[str, Any], *, reader: Reader, models: list[Model]) -> None:
+        super().__init__(data)
+        self.reader = reader
+        slugs = [(each.slug, each.name) for each in reader.workflows]
+        if len(slugs) <= MOST_CHOICES:
+            self.fields["workflow"] = forms.ChoiceField(
+                label="Workflow", required=False, choices=[("", "All workflows"), *slugs]
+            )
+        places = [("", "All environments"), *((each.name, each.name) for each in Environment.objects.all())]
+        self.fields["environment"] = forms.ChoiceField(label="Environment", required=False, choices=places)
+        names = [("", "Any model"), *((each.name, each.title) for each in models)]
+        self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=names)
+
+    @property
+    def first(self) -> list[forms.BoundField]:
+        """What most people filter by."""
+        return [bound for bound in self if bound.name not in self.LATER]
+
+    @property
+    def later(self) -> list[forms.BoundField]:
+        """The rest."""
+        return [bound for bound in self if bound.name in self.LATER]
+
+    @property
+    def later_used(self) -> bool:
+        """Whether any of the rest narrows the list."""
+        return any(self.data.get(name) for name in self.LATER)
+
+    def clean(self) -> dict[str, Any]:
+        """The days stand in their order and in a calendar."""
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        for name in ("since", "until"):
+            if said.get(name) and not chosen.FIRST_DAY <= said[name] <= chosen.LAST_DAY:
+                self.add_error(name, f"Choose a day between {chosen.FIRST_DAY} and {chosen.LAST_DAY}.")
+        if said.get("since") and said.get("until") and said["since"] > said["until"]:
+            self.add_error("until", "Choose a day that is not before the first.")
+        return said
+
+    def selection(self) -> Selection:
+        """What was chosen. For a valid form."""
+        said = dict(self.cleaned_data)
+        workflow = self.reader.workflow(said.pop("workflow"))
+        return Selection(workflow=workflow, first=said.pop("since"), last=said.pop("until"), **said)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page of the list: its rows, how many there are in all of each outcome (or `more`), and how one goes on."""
+
+    rows: list[Row]
+    counts: Mapping[Decision.Outcome, int]
+    more: bool
+    sort: str
+    stretch: Page | None = None
+    numbered: "Numbered[UUID] | None" = None
+
+    @property
+    def ranks(self) -> bool:
+        """Whether they are few enough to be put in order of cost or time."""
+        return self.count <= MOST_RANKED
+
+    @property
+    def count(self) -> int:
+        """How many there are in all, as far as they are counted."""
+        return sum(self.counts.values())
+
+
+@require_safe
+def requests(request: HttpRequest) -> HttpResponse:
+    """The requests of a selection as far as this person may read them, the newest first unless asked."""
+    reader = found.reader(accounts.signed_in(request.user))
+    models = list(Model.objects.order_by("title"))
+    form = RequestFilter(known(request, reader), reader=reader, models=models)
+    if not form.is_valid():
+        context = {"filter_form": form, "headline": "This filter does not fit"}
+        return render(request, "routing/requests.html", context, status=400)
+    selection = form.selection()
+    listing = _list(request, found.find(reader, selection, zone=chosen.reporting_zone()), models)
+    narrowed = narrowing(form)
+    context = {
+        "filter_form": form,
+        "listing": listing,
+        "headline": headline(listing, selection),
+        "counted": counted(listing),
+        "total": None if listing.more else listing.count,
+        "narrowed": bool(narrowed),
+        "zone": settings.REPORTING_TIME_ZONE,
+        "most": MOST_RANKED,
+        "export": f"{reverse('requests_csv')}?{narrowed}",
+        "may_try": accounts.can(request.user, "requests.try") if not listing.count else False,
+    }
+    return render(request, "routing/requests.html", context)
+
+
+@require_safe
+def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The same requests as a file, all of them, newest first."""
+    reader = found.reader(accounts.signed_in(request.user))
+    models = list(Model.objects.order_by("title"))
+    form = RequestFilter(known(request, reader), reader=reader, models=models)
+    if not form.is_valid():
+        raise BadRequest(chosen.first_error(form))
+    decisions = found.find(reader, form.selection(), zone=chosen.reporting_zone())
+    rows = found.every_row(decisions, {each.name: each.tier for each in models})
+    return csv_response(name="requests.csv", columns=COLUMNS, rows=(_cells(row) for row in rows))
+
+
+@require_safe
+def request(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One request, decided again from what is stored."""
+    readable = Decision.objects.visible_to(request.user).for_list().select_related("gateway")
+    decision = get_object_or_404(readable, pk=pk)
+    story = stories.tell(decision, drawing.tiers())
+    workflow, user = decision.workflow, request.user
+    may_review = story.review is not None and accounts.can(user, "reviews.view", workflow)
+    may_audit = accounts.can(user, "audit.view", workflow)
+    context = {
+        "story": story,
+        "decision": decision,
+        "lines": stories.lines(story),
+        "took": sum(one["latency_ms"] for one in decision.attempts),
+        "stages": stories.stages(story),
+        "numbers": stories.numbers(story.retelling.record.signals) if story.retelling.record else [],
+        "tags": stories.tags(decision),
+        "change": stories.live_by(decision),
+        "review_url": reverse("review", args=[decision.review_id]) if may_review else None,
+        "audit_url": f"{reverse('audit')}?object={decision.review_id}" if may_audit and decision.review_id else None,
+    }
+    return render(request, "routing/request.html", context)
+
+
+@require_safe
+def request_ladder(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The ladder of a request, for a page that waits for it: 204 until it is here, and while nothing is new."""
+    decision = Decision.objects.visible_to(request.user).for_list().filter(pk=pk).first()
+    if decision is None:
+        return HttpResponse(status=204)
+    story = stories.tell(decision, drawing.tiers())
+    if request.GET.get("seen") == story.mark:
+        return HttpResponse(status=204)
+    context = {"story": story, "decision": decision, "climbing": not request.GET.get("seen")}
+    return render(request, "routing/_story.html", context)
+
+
+def headline(listing: Listing, selection: Selection) -> str:
+    """How many requests, whose, and what became of them."""
+    count, said = listing.count, counted(listing)
+    if selection.workflow:
+        said += f" to {selection.workflow.name}"
+    if selection.run:
+        said += f" in run {selection.run}"
+    if selection.outcome:
+        return f"{said} that {went(Outcome(selection.outcome), count)}"
+    if listing.more or not count:
+        return said
+    if count in listing.counts.values():
+        (outcome,) = (each for each, number in listing.counts.items() if number)
+        return f"{said}, {'which' if count == 1 else 'which all'} {went(outcome, count)}"
+    return (
+        f"{said}: {', '.join(f'{number:,} {went(each, number)}' for each, number in listing.counts.items() if number)}"
+    )
+
+
+def counted(listing: Listing) -> str:
+    """How many requests."""
+    count = listing.count
+    many = f"More than {MOST_COUNTED:,}" if listing.more else f"{count:,}" if count else "No"
+    return f"{many} request{'s' if count != 1 else ''}"
+
+
+def went(outcome: Decision.Outcome, count: int) -> str:
+    """What became of so many requests."""
+    return WENT[outcome][count != 1]
+
+
+def narrowing(form: forms.Form) -> str:
+    """The query of an address that filters a list as this form does."""
+    return urlencode({name: value for name, value in form.data.items() if value and name in form.fields})
+
+
+def known(request: HttpRequest, reader: Reader) -> dict[str, Any]:
+    """The address's filter. Raises Http404 if it names a workflow that this person may not read."""
+    slug = request.GET.get("workflow", "")
+    if slug and reader.workflow(slug) is None:
+        raise Http404("No such workflow.")
+    return request.GET.dict()
+
+
+def _list(request: HttpRequest, decisions: Any, models: list[Model]) -> Listing:
+    """The rows that the address asks for. By cost or time only few are put in order."""
+    tier_of = {each.name: str(each.tier) for each in models}
+    sort = request.GET.get("sort", "")
+    by, falling = SORTS.get(sort, SORTS[""])
+    counts = found.counts(decisions)
+    count = sum(counts.values())
+    more = count > MOST_COUNTED
+    if not count:
+        return Listing([], counts, more, sort, stretch=Page([]))
+    if by == "when" or count > MOST_RANKED:
+        stretch = found.page(decisions, place_in(request), newest_first=falling if by == "when" else True)
+        return Listing(found.rows(stretch.decisions, tier_of), counts, more, sort, stretch=stretch)
+    ids = found.ranked(decisions, by, falling=falling)
+    numbered = Paginator(ids, found.ROWS).get_page(request.GET.get("page"))
+    shown = found.shown(Decision.objects.all()).with_ids(list(numbered))
+    return Listing(found.rows(shown, tier_of), counts, more, sort, numbered=numbered)
+
+
+def in_place(request: HttpRequest) -> bool:
+    """Whether a page asks for a part of itself."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def place_in(request: HttpRequest) -> Place:
+    """Where in a list the address is; a mark that is no id is as good as none."""
+    return Place(after=_mark(request, "after"), before=_mark(request, "before"))
+
+
+def _mark(request: HttpRequest, name: str) -> UUID | None:
+    try:
+        return UUID(request.GET.get(name, ""))
+    except ValueError:
+        return None
+
+
+def _cells(row: Row) -> list[Any]:
+    decision, cost = row.decision, row.cost
+    return [
+        *(decision.id, decision.occurred_at, decision.workflow.slug, decision.step, decision.run),
+        *(decision.environment.name, decision.environment.recorded, decision.key.name, decision.key.purpose),
+        *(decision.mode, decision.triage, decision.policy_version.number if decision.policy_version else None),
+        *(decision.outcome, row.review, decision.kept_model, decision.tier, row.confidence),
+        *(len(decision.attempts), row.milliseconds, " + ".join(cost.amounts)),
+        *(" + ".join(f"{amount:f}" for amount in cost.amounts.values()), cost.unpriced, cost.pending),
+    ]

@@ -1,0 +1,83 @@
+"""Follow one request: the newest climbs, a page that has it already is left alone, and the last hour in a sentence."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.pages import signed_in, text
+from tests.routing.asked import Shop, make_shop
+
+pytestmark = pytest.mark.django_db
+
+PART = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """One request of two hours ago, three of this hour, of which the newest went to a person."""
+    made = make_shop()
+    now = timezone.now()
+    made.ask(0.9, at=now - timedelta(hours=2))
+    made.ask(0.9, at=now - timedelta(minutes=3))
+    made.ask(at=now - timedelta(minutes=2), data_class="restricted")
+    made.ask(0.2, 0.3, 0.4, at=now - timedelta(minutes=1))
+    return made
+
+
+def test_the_newest_climbs_beside_the_last_dozen(shop: Shop) -> None:
+    answer = signed_in(shop.cast.lead).get(reverse("follow"))
+    said = text(answer)
+    assert (
+        "3 requests in the last hour, 1 without an answer; of the rest small 50 %, people 50 %, for USD 0.024" in said
+    )
+    assert "Three models were not sure, and a person is asked: USD 0.018 in 60 ms" in said
+    assert [row.decision.outcome for row in answer.context["strip"]] == ["person", "refused", "kept", "kept"]
+    assert "climbing" in answer.content.decode()
+
+
+def test_a_page_asks_again_and_gets_only_what_is_new(shop: Shop) -> None:
+    client = signed_in(shop.cast.lead)
+    seen = client.get(reverse("follow")).context["strip"][0].mark
+    assert client.get(reverse("follow"), {"seen": seen}, headers=PART).status_code == 204
+    shop.ask(0.95)
+    part = client.get(reverse("follow"), {"seen": seen}, headers=PART)
+    html = part.content.decode()
+    assert (part.status_code, "<html" in html, "climbing" in html) == (200, False, True)
+    assert "lexicon answered at once" in text(part)
+    assert "4 requests in the last hour" in text(part)
+
+
+def test_what_becomes_of_the_newest_comes_without_climbing_again(shop: Shop) -> None:
+    client, now = signed_in(shop.cast.lead), timezone.now()
+    record = shop.decide(0.9, at=now)
+    shop.send(record, at=now)
+    seen = client.get(reverse("follow")).context["strip"][0].mark
+    shop.report(record, at=now)
+    part = client.get(reverse("follow"), {"seen": seen}, headers=PART)
+    assert (part.status_code, "climbing" in part.content.decode()) == (200, False)
+
+
+def test_whose_requests_are_followed(shop: Shop) -> None:
+    stranger = signed_in(shop.cast.stranger)
+    said = text(stranger.get(reverse("follow")))
+    assert "No request came in the last hour" in said
+    assert "No request yet" in said
+    assert stranger.get(reverse("follow"), {"workflow": "customer-feedback"}).status_code == 404
+    assert stranger.get(reverse("follow"), {"seen": ""}, headers=PART).status_code == 204
+    assert signed_in(shop.cast.reviewer).get(reverse("follow")).status_code == 403
+
+
+def test_who_may_try_one_has_the_form_beside_it(shop: Shop) -> None:
+    shown = {
+        who: "Try one of your own" in text(signed_in(shop.cast.people[who]).get(reverse("follow")))
+        for who in ("lead", "integrator", "finance", "auditor")
+    }
+    assert shown == {"lead": True, "integrator": True, "finance": False, "auditor": False}
+
+
+def test_a_policy_that_is_only_watched_stands_beside_what_was_served(shop: Shop) -> None:
+    shop.watch()
+    shop.ask(0.1, model="smollm2")
+    assert "What the policy would have done" in text(signed_in(shop.cast.lead).get(reverse("follow")))
