@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-# Measuring models is no traffic of theirs. Keys carry the time of the decision, so that only the partitions of the
-# period are read.
+from ledger.models.decisions import ASTRAY
+
+# Measuring models is no traffic of theirs. A day is that of the decision's own time; its id, made within moments of it,
+# lets only the partitions of the period be read.
 COUNTED = """
 SELECT {by}
     count(*),
@@ -22,7 +24,8 @@ SELECT {by}
     count(*) FILTER (WHERE outcome = 'refused'),
     count(*) FILTER (WHERE jsonb_array_length(attempts) > 1)
 FROM ledger_decision
-WHERE workflow_id = ANY(%(workflows)s) AND id >= ledger_floor(%(start)s) AND id < ledger_floor(%(end)s)
+WHERE workflow_id = ANY(%(workflows)s) AND occurred_at >= %(start)s AND occurred_at < %(end)s
+    AND id >= ledger_floor(%(start)s - %(astray)s) AND id < ledger_floor(%(end)s + %(astray)s)
     AND key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation'))
 GROUP BY {group}
 """
@@ -87,6 +90,6 @@ def _counted(
     end = datetime.combine(last + timedelta(days=1), time.min, tzinfo=zone)
     asked: dict[str, Any] = {"workflows": list(workflows), "start": start, "end": end, "zone": zone.key}
     with connection.cursor() as cursor:
-        cursor.execute(COUNTED.format(by=by, group=group), asked)
+        cursor.execute(COUNTED.format(by=by, group=group), asked | {"astray": ASTRAY})
         for named, *counts in cursor.fetchall():
             yield named, Outcomes(*counts)

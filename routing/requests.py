@@ -13,12 +13,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextChoices
 from django.db.models.expressions import RawSQL
+from django.db.models.lookups import GreaterThan
 
 from governance import accounts
 from governance.figures import TIERS, Rung
-from governance.models import Review, User, Workflow
+from governance.models import ApiKey, Review, User, Workflow
 from governance.models.accounts import reach
 from ledger import attempts as made
 from ledger.attempts import Attempt, Cost
@@ -37,6 +38,13 @@ PERSON = TIERS[-1]
 LATENCY = RawSQL(
     "(SELECT sum((one ->> 'latency_ms')::bigint) FROM jsonb_array_elements(ledger_decision.attempts) one)", []
 )
+
+
+class Kind(TextChoices):
+    """What requests are made for."""
+
+    WORK = "work", "Work"
+    EVALUATION = "evaluation", "Evaluations"
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,8 @@ class Reader:
 class Selection:
     """What is looked at; empty is all.
 
-    `tier` is who answered and `model` the model that did, `key` a key's name or first letters; the days are those of
-    the reporting zone, both included.
+    `tier` is who answered and `model` the model that did, `key` a key's name or first letters; `several` leaves those
+    with more than one attempt; the days are those of the reporting zone, both included.
     """
 
     workflow: Workflow | None = None
@@ -81,6 +89,8 @@ class Selection:
     mode: str = ""
     key: str = ""
     run: str = ""
+    kind: Kind | None = None
+    several: bool = False
     first: date | None = None
     last: date | None = None
 
@@ -175,6 +185,11 @@ def find(reader: Reader, selection: Selection, *, zone: ZoneInfo) -> DecisionQue
         found = found.filter(tier=selection.tier)
     if selection.key:
         found = found.filter(Q(key__name=selection.key) | Q(key__prefix=selection.key.removeprefix("sf_")))
+    if selection.kind is not None:
+        found = made_for(found, selection.kind)
+    if selection.several:
+        tried = Func("attempts", function="jsonb_array_length", output_field=IntegerField())
+        found = found.filter(GreaterThan(tried, 1))
     same = {
         "step": selection.step,
         "environment__name": selection.environment,
@@ -184,6 +199,12 @@ def find(reader: Reader, selection: Selection, *, zone: ZoneInfo) -> DecisionQue
         "run": selection.run,
     }
     return found.filter(**{name: value for name, value in same.items() if value})
+
+
+def made_for(found: DecisionQuerySet, kind: Kind) -> DecisionQuerySet:
+    """Return those of some decisions that were made for work, which trials are too, or to measure models."""
+    measured = {"key__purpose": ApiKey.Purpose.EVALUATION}
+    return found.filter(**measured) if kind is Kind.EVALUATION else found.exclude(**measured)
 
 
 def counts(found: DecisionQuerySet) -> dict[Decision.Outcome, int]:

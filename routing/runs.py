@@ -11,25 +11,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, TextChoices
+from django.db.models import Exists, OuterRef, Q
 
 from governance.models import ApiKey, Review, Workflow
 from ledger.models import Decision
 from ledger.models.decisions import DecisionQuerySet
-from routing.requests import Reader
+from routing.requests import Kind, Reader, made_for
 from routing.words import Standing
 
 # A run of few requests is drawn in its row; an evaluation of thousands is only summed.
 MOST_DRAWN = 6
 WAITING = tuple(status.value for status in Review.WAITING)
 UNANSWERED = (Review.Status.EXPIRED.value, Review.Status.CANCELLED.value)
-
-
-class Kind(TextChoices):
-    """What runs are made for."""
-
-    WORK = "work", "Work"
-    EVALUATION = "evaluation", "Evaluations"
 
 
 @dataclass(frozen=True)
@@ -125,8 +118,7 @@ def find(reader: Reader, *, workflow: Workflow | None = None, kind: Kind | None 
     if workflow is not None:
         found = found.filter(workflow=workflow)
     if kind is not None:
-        measured = {"key__purpose": ApiKey.Purpose.EVALUATION}
-        found = found.filter(**measured) if kind is Kind.EVALUATION else found.exclude(**measured)
+        found = made_for(found, kind)
     return found
 
 

@@ -16,7 +16,7 @@ from routing.requests import Hour, Place, Reader
 from routing.views.requests import MOST_CHOICES, in_place
 from routing.views.trials import form_for
 
-SHOWN = 12
+SHOWN = 10
 
 
 class FollowForm(forms.Form):

@@ -24,7 +24,7 @@ from ledger.models import Decision
 from ledger.views import selection as chosen
 from routing import requests as found
 from routing import stories
-from routing.requests import MOST_COUNTED, MOST_RANKED, Page, Place, Reader, Row, Selection
+from routing.requests import MOST_COUNTED, MOST_RANKED, Kind, Page, Place, Reader, Row, Selection
 
 # In a longer list nobody finds what he looks for; he writes its name.
 MOST_CHOICES = 100
@@ -49,7 +49,7 @@ COLUMNS = (
 class RequestFilter(forms.Form):
     """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
 
-    LATER = ("step", "environment", "model", "mode", "key", "run")
+    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts")
 
     workflow = forms.CharField(label="Workflow", required=False, max_length=60, help_text="its short name")
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "All outcomes"), *Outcome.choices])
@@ -66,6 +66,10 @@ class RequestFilter(forms.Form):
     mode = forms.ChoiceField(label="Mode", required=False, choices=[("", "Any mode"), *Decision.Mode.choices])
     key = forms.CharField(label="Key", required=False, max_length=120, help_text="its name or its first letters")
     run = forms.CharField(label="Run", required=False, max_length=200)
+    kind = forms.ChoiceField(label="Made for", required=False, choices=[("", "Anything"), *Kind.choices])
+    attempts = forms.ChoiceField(
+        label="Attempts", required=False, choices=[("", "Any number"), ("several", "More than one")]
+    )
 
     def __init__(self, data: dict[str, Any], *, reader: Reader, models: list[Model]) -> None:
         super().__init__(data)
@@ -109,7 +113,9 @@ class RequestFilter(forms.Form):
         """What was chosen. For a valid form."""
         said = dict(self.cleaned_data)
         workflow = self.reader.workflow(said.pop("workflow"))
-        return Selection(workflow=workflow, first=said.pop("since"), last=said.pop("until"), **said)
+        kind, several = said.pop("kind"), said.pop("attempts") == "several"
+        days = {"first": said.pop("since"), "last": said.pop("until")}
+        return Selection(workflow=workflow, kind=Kind(kind) if kind else None, several=several, **days, **said)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from ledger.views import selection as chosen
 from routing import requests as found
 from routing import runs as passes
 from routing import words
-from routing.requests import Reader, Row
-from routing.runs import Kind, Run
+from routing.requests import Kind, Reader, Row
+from routing.runs import Run
 from routing.views.requests import MOST_CHOICES, known, narrowing, place_in
 
 ROWS = 25

@@ -79,6 +79,7 @@ def site(installation_keys: None) -> Site:
     events += [failed | {"decision": decision["id"], "attempt": 1}]
     Shop(made).ask("aborted")
     Shop(made).ask(data_class="restricted", run="mail-1")
+    Shop(made).measuring().ask("aborted")
     made.report(events, now)
     rollups.fold_all(zone=BERLIN)
     savings.set_baseline(

@@ -1,7 +1,7 @@
 """Requests as a gateway has them decided and reports them: by the one engine, under the environment's own snapshot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
-from governance import changes
+from governance import accounts, changes
+from governance.models import ApiKey
 from ledger import decisions, rollups
 from ledger.models import Decision
 from routing import snapshots
@@ -97,6 +98,16 @@ class Shop:
             events.append(event)
         if events:
             assert self.site.report(events, at).refused == ()
+
+    def measuring(self) -> "Shop":
+        """The same, asked by the key with which models are measured."""
+        key, _token = accounts.own_key(
+            workflow=self.cast.workflow,
+            environment=self.cast.production,
+            purpose=ApiKey.Purpose.EVALUATION,
+            by=self.cast.lead,
+        )
+        return Shop(replace(self.site, key=key))
 
     def watch(self) -> None:
         """Have the policy only watched from now on."""

@@ -71,6 +71,9 @@ def test_the_newest_stand_first_with_what_came_of_them(shop: Shop) -> None:
         ({"environment": "production", "tier": "small"}, ["lexicon"]),
         ({"key": "Shop", "run": "mail-1"}, ["smollm2", "lexicon"]),
         ({"key": "Other"}, []),
+        ({"attempts": "several"}, ["person", "smollm2"]),
+        ({"kind": "work", "tier": "small"}, ["lexicon"]),
+        ({"kind": "evaluation"}, []),
         ({"workflow": "customer-feedback", "until": "2020-01-01"}, []),
         ({"since": "2020-01-01", "tier": "small"}, ["lexicon"]),
         ({"sort": "when"}, ["lexicon", "smollm2", "person", "refused"]),
@@ -84,6 +87,13 @@ def test_filters_and_orders(shop: Shop, query: dict[str, str], expected: list[st
     if "sort" not in query:
         filed = file(signed_in(shop.cast.lead).get(reverse("requests_csv"), query))
         assert [row["answered_by"] or row["outcome"] for row in filed] == expected
+
+
+def test_what_measured_a_model_is_told_from_work(shop: Shop) -> None:
+    shop.measuring().ask(0.2, 0.9)
+    assert listed(shop.cast.lead, kind="evaluation") == ["tf-idf"]
+    assert listed(shop.cast.lead, kind="work") == ["refused", "person", "smollm2", "lexicon"]
+    assert listed(shop.cast.lead) == ["tf-idf", "refused", "person", "smollm2", "lexicon"]
 
 
 def test_a_key_is_found_by_its_first_letters(shop: Shop) -> None:
