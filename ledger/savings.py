@@ -2,7 +2,8 @@
 
 The method, as pages say it: every kept answer's tokens at the price of the baseline model on that day, within the
 bounds of tokens that the baseline states, less all that was spent, attempts that were not kept included. Requests that
-people decided count as no task; what was spent on them counts. See notes on method in docs/decisions/0008-savings.md.
+people decided, and answers that were only evaluated, are no tasks; what was spent on them counts. Why: see
+docs/decisions/0008-savings.md.
 """
 
 from collections.abc import Iterable
@@ -29,9 +30,13 @@ from ledger.models.savings import LEAST_RATIO, MOST_RATIO
 COMPARED = """
 WITH days AS (
     SELECT workflow_id, day, currency,
-        sum(kept) AS tasks, sum(unpriced) AS unpriced, sum(amount) AS spent,
-        sum(kept_input_tokens) AS input, sum(kept_output_tokens) AS output
-    FROM ledger_rollup
+        coalesce(sum(kept) FILTER (WHERE served), 0) AS tasks, sum(unpriced) AS unpriced, sum(amount) AS spent,
+        coalesce(sum(kept_input_tokens) FILTER (WHERE served), 0) AS input,
+        coalesce(sum(kept_output_tokens) FILTER (WHERE served), 0) AS output
+    FROM (
+        SELECT *, key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation')) AS served
+        FROM ledger_rollup
+    ) rollup
     WHERE workflow_id = ANY(%(workflows)s) AND day BETWEEN %(first)s AND %(last)s
     GROUP BY workflow_id, day, currency
 ),

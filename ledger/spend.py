@@ -9,14 +9,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, Max, OuterRef, Sum, TextChoices
+from django.db.models import Exists, Max, OuterRef, Q, Sum, TextChoices
 
-from governance.models import User
+from governance.models import ApiKey, User
 from ledger.models import Charge, Rollup, UsageEvent, UsageQueue
 from ledger.models.usage import UsageEventQuerySet
 
 MODEL = "endpoint__version__model"
 RECORDED = "endpoint__environment__recorded"
+PURPOSE = "key__purpose"
+# An answer that was only measured served nobody: it costs, but is no task.
+SERVED = ~Q(**{PURPOSE: ApiKey.Purpose.EVALUATION})
 COUNTS = ("events", "kept", "unpriced", "late")
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
 # A longer queue is only said to be longer: counting it would take as long as draining it.
@@ -78,13 +81,14 @@ class Selection:
 class Line:
     """One sum: what it is of (`names`, as NAMED_BY has them), the tier, the currency or None for unpriced attempts.
 
-    `recorded`: measured elsewhere and imported.
+    `recorded`: measured elsewhere and imported. `purpose` is that of the API key it came by.
     """
 
     names: tuple[Any, ...]
     tier: str
     currency: str | None
     recorded: bool
+    purpose: str
     events: int
     kept: int
     unpriced: int
@@ -96,12 +100,18 @@ class Line:
     amount: Decimal | None
     last_at: datetime
 
+    @property
+    def tasks(self) -> int:
+        """Its kept answers, none of an evaluation: those served nobody."""
+        return 0 if self.purpose == ApiKey.Purpose.EVALUATION else self.kept
+
 
 @dataclass
 class Row:
-    """The sums of one thing: amounts by currency, kept answers also by the tier that gave them.
+    """The sums of one thing: amounts by currency, tasks also by the tier that answered them.
 
-    `recorded` and `recorded_attempts` are the part of both that was measured elsewhere and imported.
+    `recorded` and `recorded_attempts` are the part of both that was measured elsewhere and imported. `evaluated` and
+    `evaluated_attempts` are the part that evaluations took, which is in no cost of a task; `served` is the rest.
     """
 
     names: tuple[Any, ...]
@@ -112,23 +122,29 @@ class Row:
     amounts: dict[str, Decimal] = field(default_factory=dict)
     recorded: dict[str, Decimal] = field(default_factory=dict)
     recorded_attempts: int = 0
+    evaluated: dict[str, Decimal] = field(default_factory=dict)
+    evaluated_attempts: int = 0
+    served: dict[str, Decimal] = field(default_factory=dict)
     answered: dict[str, int] = field(default_factory=dict)
     last_at: datetime | None = None
 
     def add(self, line: Line) -> None:
         """Count a line in."""
         self.attempts += line.events
-        self.tasks += line.kept
+        self.tasks += line.tasks
         self.unpriced += line.unpriced
         self.late += line.late
         self.last_at = max(self.last_at or line.last_at, line.last_at)
-        self.answered[line.tier] = self.answered.get(line.tier, 0) + line.kept
-        if line.currency and line.amount is not None:
-            self.amounts[line.currency] = self.amounts.get(line.currency, Decimal(0)) + line.amount
+        self.answered[line.tier] = self.answered.get(line.tier, 0) + line.tasks
+        _add(self.amounts, line)
         if line.recorded:
             self.recorded_attempts += line.events
-            if line.currency and line.amount is not None:
-                self.recorded[line.currency] = self.recorded.get(line.currency, Decimal(0)) + line.amount
+            _add(self.recorded, line)
+        if line.purpose == ApiKey.Purpose.EVALUATION:
+            self.evaluated_attempts += line.events
+            _add(self.evaluated, line)
+        else:
+            _add(self.served, line)
 
     @property
     def all_recorded(self) -> bool:
@@ -137,22 +153,27 @@ class Row:
 
     @property
     def per_task(self) -> dict[str, Decimal]:
-        """All amounts, also of attempts that were not kept, for each kept answer; empty where none was."""
-        return {currency: amount / self.tasks for currency, amount in self.amounts.items()} if self.tasks else {}
+        """All amounts but those of evaluations, also of attempts that were not kept, for each task; empty of none."""
+        return {currency: amount / self.tasks for currency, amount in self.served.items()} if self.tasks else {}
+
+
+def _add(amounts: dict[str, Decimal], line: Line) -> None:
+    if line.currency and line.amount is not None:
+        amounts[line.currency] = amounts.get(line.currency, Decimal(0)) + line.amount
 
 
 def lines(user: User | AnonymousUser, selection: Selection, by: By) -> list[Line]:
-    """Return the sums of a selection, cut by tier and currency, in one query. They add up to the whole."""
-    named = NAMED_BY[by].values()
+    """Return the sums of a selection, cut by tier, currency and purpose, in one query. They add up to the whole."""
+    cut = (*NAMED_BY[by].values(), f"{MODEL}__tier", "currency", RECORDED, PURPOSE)
     sums = (
         Rollup.objects.visible_to(user)
         .between(selection.first, selection.last)
         .filter(**selection.lookups())
-        .values_list(*named, f"{MODEL}__tier", "currency", RECORDED)
+        .values_list(*cut)
         .annotate(*(Sum(column) for column in (*COUNTS, *TOKENS, "amount")), Max("last_at"))
-        .order_by(*named, f"{MODEL}__tier", "currency", RECORDED)
+        .order_by(*cut)
     )
-    width = len(named)
+    width = len(NAMED_BY[by])
     return [Line(row[:width], *row[width:]) for row in sums]
 
 
@@ -183,11 +204,11 @@ def attempts(
         .newest_first()
     )
     if show is Show.KEPT:
-        events = events.filter(kept=True)
+        events = events.filter(SERVED, kept=True)
     elif show is Show.UNPRICED:
         events = events.filter(Exists(Charge.objects.filter(id=OuterRef("id"), state=Charge.State.UNPRICED)))
     sums = Rollup.objects.visible_to(user).between(selection.first, selection.last).filter(**selection.lookups())
-    counted = sums.aggregate(count=Sum(COUNTED_BY[show]))["count"]
+    counted = sums.filter(SERVED if show is Show.KEPT else Q()).aggregate(count=Sum(COUNTED_BY[show]))["count"]
     return events, counted or 0
 
 

@@ -22,7 +22,9 @@ from ledger.views import selection as chosen
 from ledger.views.selection import SpendFilter, address
 
 ROWS = 50
-COUNTED = ("attempts", "tasks", "unpriced", "late")
+# Columns of the file, and what a line calls them.
+CUT_BY = ("tier", "currency", "recorded", "purpose")
+COUNTED = {"attempts": "events", "tasks": "tasks", "unpriced": "unpriced", "late": "late"}
 # What a row leads to: itself, by the next finer thing.
 FINER = {By.WORKFLOW: By.STEP, By.STEP: By.MODEL, By.MODEL: By.DAY, By.DAY: By.WORKFLOW}
 
@@ -85,37 +87,12 @@ def spend_csv(request: HttpRequest) -> StreamingHttpResponse:
     if not form.is_valid():
         raise BadRequest(chosen.first_error(form))
     selection, by = form.selection(), By(form.cleaned_data["by"])
-    found = sums.lines(request.user, selection, by)
     return csv_response(
         name=f"spend-by-{by}-{selection.first}-{selection.last}.csv",
-        columns=[
-            *NAMED_BY[by],
-            "tier",
-            "currency",
-            "recorded",
-            "attempts",
-            "tasks",
-            "unpriced",
-            "late",
-            *sums.TOKENS,
-            "amount",
-        ],
+        columns=[*NAMED_BY[by], *CUT_BY, *COUNTED, *sums.TOKENS, "amount"],
         rows=(
-            [
-                *(
-                    *line.names,
-                    line.tier,
-                    line.currency,
-                    line.recorded,
-                    line.events,
-                    line.kept,
-                    line.unpriced,
-                    line.late,
-                ),
-                *(getattr(line, tokens) for tokens in sums.TOKENS),
-                line.amount,
-            ]
-            for line in found
+            [*line.names, *(getattr(line, column) for column in (*CUT_BY, *COUNTED.values(), *sums.TOKENS, "amount"))]
+            for line in sums.lines(request.user, selection, by)
         ),
     )
 

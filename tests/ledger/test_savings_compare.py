@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from governance import accounts
 from governance.errors import InvalidInput
-from governance.models import AuditEvent, Model
+from governance.models import ApiKey, AuditEvent, Model
 from ledger import rollups, savings
 from ledger.models import Baseline
 from tests.ledger.reports import Site, make_site
@@ -75,6 +75,28 @@ def test_all_attempts_are_spent_and_only_kept_answers_are_tasks(site: Site) -> N
     assert saving.saved == Decimal("0.1842")
     assert (saving.least, saving.most) == (Decimal("0.16") - saving.spent, Decimal("0.25") - saving.spent)
     assert saving.share == Decimal("0.921")
+
+
+def test_what_was_only_evaluated_is_spent_and_no_task(site: Site, installation_keys: None) -> None:
+    based(site)
+    measuring, _token = accounts.own_key(
+        workflow=site.cast.workflow,
+        environment=site.cast.production,
+        purpose=ApiKey.Purpose.EVALUATION,
+        by=site.cast.owner,
+    )
+    evaluated = {"key": str(measuring.pk), "kept": True, "input_tokens": 1000, "output_tokens": 0}
+    report(
+        site,
+        site.event(NOON, place=0, kept=True, input_tokens=1000, output_tokens=0),
+        site.event(NOON, place=1, **evaluated),
+        site.event(NOON, place=2, **evaluated),
+    )
+
+    (saving,) = compared(site).savings
+
+    assert (saving.tasks, saving.spent, saving.would) == (1, Decimal("0.111"), Decimal("0.1"))
+    assert saving.saved == Decimal("-0.011")
 
 
 def test_without_a_baseline_or_its_price_no_saving_is_said(site: Site) -> None:

@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from governance import accounts
+from governance.models import ApiKey
 from ledger import rollups
 from ledger.models import Charge
 from ledger.spend import By
@@ -70,6 +71,35 @@ def test_finance_reads_what_it_cost_and_what_is_not_in_that(site: Site) -> None:
         "1",
     ]
     assert "Customer feedback: small 86" in said
+
+
+@pytest.mark.parametrize("by", By.values)
+def test_an_answer_that_was_only_evaluated_costs_but_is_no_task(site: Site, by: str, installation_keys: None) -> None:
+    measuring, _token = accounts.own_key(
+        workflow=site.cast.workflow,
+        environment=site.cast.production,
+        purpose=ApiKey.Purpose.EVALUATION,
+        by=site.cast.owner,
+    )
+    site.report([site.event(NOON, place=0, key=str(measuring.pk), step="language") for _ in range(3)], NOON)
+    rollups.fold(zone=BERLIN)
+    client = signed_in(site.cast.finance)
+
+    answer = client.get("/spend/", NOVEMBER | {"by": by})
+
+    # Three more attempts at USD 0.006; tasks, who answered and what each took stay as they were.
+    assert [figure(answer, label) for label in ("spent", "of that on evaluations", "tasks", "attempts")] == [
+        *("USD 0.234", "USD 0.018", "7", "13")
+    ]
+    assert figure(answer, "for each task") == "USD 0.0309"
+    assert sum(sum(row.sums.answered.values()) for row in answer.context["rows"]) == 7
+    rows = file(client.get("/spend/export.csv", NOVEMBER | {"by": by}))
+    assert sum(int(row["tasks"]) for row in rows) == 7
+    assert sum(Decimal(row["amount"]) for row in rows if row["purpose"] == "evaluation") == Decimal("0.018")
+    kept = client.get("/spend/attempts/", NOVEMBER | {"show": "kept"})
+    assert kept.context["page"].paginator.count == 7 == len(list(kept.context["page"]))
+    every = client.get("/spend/attempts/", NOVEMBER)
+    assert (every.context["page"].paginator.count, text(every).count("evaluated")) == (13, 3)
 
 
 @pytest.mark.parametrize("by", By.values)
