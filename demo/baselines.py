@@ -22,7 +22,10 @@ ASSUMED = "The usual start, one large model for everything. Priced but never cal
 
 
 def make(workflow: Workflow, *, now: datetime) -> None:
-    """Say with what a workflow is compared, where nothing was said: from its first recorded day, else from now."""
+    """Say with what a workflow is compared, where nothing was said: from its first recorded day, else from yesterday.
+
+    A day's baseline is the one of its noon, and the first day's noon may be past.
+    """
     if workflow.baselines.exists():
         return
     model, least, most, reason = MEASURED.get(workflow.slug, (world.FRONTIER, LEAST_RATIO, MOST_RATIO, ASSUMED))
@@ -32,7 +35,7 @@ def make(workflow: Workflow, *, now: datetime) -> None:
         model=Model.objects.get(name=model),
         assumed=workflow.slug not in MEASURED,
         reason=reason,
-        valid_from=now - timedelta(days=world.DAYS + 1) if recorded else now,
+        valid_from=now - timedelta(days=world.DAYS + 1 if recorded else 1),
         by=of_demo("finance"),
         tokens_least=least,
         tokens_most=most,
