@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -260,9 +261,11 @@ METRICS_TOKEN = env_token("SMALLFIRST_METRICS_TOKEN")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # Files
+READER = "static/drf_spectacular_sidecar/swagger-ui-dist"
 STATIC_URL = "static/"
 STATIC_ROOT = STATE / "static"
-STATICFILES_DIRS = [ROOT / "static"]
+# Of the API's reader only what its page needs.
+STATICFILES_DIRS = [ROOT / "static", ("reader", Path(str(files("drf_spectacular_sidecar") / READER)))]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -281,6 +284,15 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "EXCEPTION_HANDLER": "config.api.problem",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Smallfirst control plane",
+    "VERSION": "1",
+    "DESCRIPTION": "What gateways and SDKs fetch and report. Applications talk to a gateway, not to this.",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": ["config.schema.completed"],
 }
 
 # Times and money. Stored in UTC; a day of money begins at midnight in the reporting zone.

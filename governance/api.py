@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -16,7 +17,7 @@ from rest_framework.views import APIView
 from governance import review_records
 from governance.gateways import GatewayAuthentication, IsGateway, asking
 from governance.models import Review
-from smallfirst.records import BatchError, read_reviews
+from smallfirst.records import BatchError, Receipt, ReviewBatch, Standing, read_reviews
 
 
 class BytesParser(BaseParser):
@@ -38,6 +39,13 @@ class ReviewsView(APIView):
     permission_classes = [IsGateway]
     parser_classes = [BytesParser]
 
+    @extend_schema(
+        operation_id="report_reviews",
+        summary="Open reviews, and tell which outcomes were delivered",
+        description="Each is stored, known already by its id, or named in the answer with its fault.",
+        request=ReviewBatch,
+        responses=Receipt,
+    )
     def post(self, request: Request) -> Response:
         """POST {"reviews", "delivered"} → {"accepted", "repeated", "refused": [{"id", "field", "message"}]}."""
         gateway = asking(request)
@@ -65,6 +73,12 @@ class ReviewView(APIView):
     authentication_classes = [GatewayAuthentication]
     permission_classes = [IsGateway]
 
+    @extend_schema(
+        operation_id="read_review",
+        summary="Ask how a review stands",
+        description="Of the gateway's environment, or of the API key that asks. `outcome` is null until it has ended.",
+        responses=Standing,
+    )
     def get(self, request: Request, pk: UUID) -> Response:
         """GET → how it stands: see `review_records.standing`; outcome is null until it has ended."""
         here = Review.objects.told_to(asking(request)).select_related("body")

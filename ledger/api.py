@@ -4,10 +4,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from msgspec import Meta
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -17,7 +19,7 @@ from rest_framework.views import APIView
 from governance.gateways import GatewayAuthentication, IsGateway, asking
 from governance.models import Gateway
 from ledger import batches, decisions, usage
-from smallfirst.records import Receipt
+from smallfirst.records import Decision, Receipt, Record, UsageEvent
 
 # 5,000 events of 4 kB and room to spare; a compressed batch may not swell beyond it.
 MOST_BYTES = 24 * 1024 * 1024
@@ -78,6 +80,18 @@ class _Decisions(msgspec.Struct, forbid_unknown_fields=True):
     decisions: list[msgspec.Raw]
 
 
+class UsageBatch(Record, frozen=True, kw_only=True):
+    """Attempts as they are reported. Each is read by itself, so a broken one takes no other with it."""
+
+    events: Annotated[tuple[UsageEvent, ...], Meta(max_length=batches.MOST_RECORDS)]
+
+
+class DecisionBatch(Record, frozen=True, kw_only=True):
+    """Decisions as they are reported. Each is read by itself, so a broken one takes no other with it."""
+
+    decisions: Annotated[tuple[Decision, ...], Meta(max_length=batches.MOST_RECORDS)]
+
+
 B = TypeVar("B", _Usage, _Decisions)
 
 
@@ -105,6 +119,13 @@ class BatchView(APIView):
 class UsageView(BatchView):
     """POST {"events": […]} → {"accepted", "repeated", "refused": [{"id", "field", "message"}]}."""
 
+    @extend_schema(
+        operation_id="report_usage",
+        summary="Report attempts",
+        description="Each is stored, known already by its id, or named in the answer with its fault.",
+        request=UsageBatch,
+        responses=Receipt,
+    )
     def post(self, request: Request) -> Response:
         """Store usage events."""
         return self.take(request, _read(request, _Usage).events, usage.record)
@@ -113,6 +134,13 @@ class UsageView(BatchView):
 class DecisionsView(BatchView):
     """POST {"decisions": […]} → {"accepted", "repeated", "refused": [{"id", "field", "message"}]}."""
 
+    @extend_schema(
+        operation_id="report_decisions",
+        summary="Report decisions",
+        description="Each is stored, known already by its id, or named in the answer with its fault.",
+        request=DecisionBatch,
+        responses=Receipt,
+    )
     def post(self, request: Request) -> Response:
         """Store decisions."""
         return self.take(request, _read(request, _Decisions).decisions, decisions.record)

@@ -7,6 +7,7 @@ from typing import TypeVar
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.http import parse_etags
+from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -16,6 +17,7 @@ from governance.models import ApiKey
 from routing import bundles, narrowed, states
 from routing.models import Bundle, StateFeed
 from routing.stamps import UnsettledError
+from smallfirst.seal import Envelope
 
 Document = TypeVar("Document", Bundle, StateFeed)
 
@@ -54,6 +56,12 @@ class FeedView(APIView):
 class BundleView(FeedView):
     """The bundle."""
 
+    @extend_schema(
+        operation_id="read_bundle",
+        summary="Fetch the policies in force",
+        description="A signed snapshot: its payload is a bundle. 304 where `If-None-Match` names the one in force.",
+        responses={200: Envelope, 304: None},
+    )
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's bundle."""
         return self.answer(request, bundles.current, narrowed.bundle)
@@ -62,6 +70,12 @@ class BundleView(FeedView):
 class StateView(FeedView):
     """The state feed."""
 
+    @extend_schema(
+        operation_id="read_state",
+        summary="Fetch the keys and stops in force",
+        description="Signed: its payload is a state. 304 where `If-None-Match` names the one in force.",
+        responses={200: Envelope, 304: None},
+    )
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's state."""
         return self.answer(request, states.current, narrowed.state)

@@ -183,6 +183,13 @@ class _Reviews(Record, frozen=True, kw_only=True):
     delivered: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)] = ()
 
 
+class ReviewBatch(Record, frozen=True, kw_only=True):
+    """Reviews opened and outcomes delivered; each is read by itself, so a broken one takes no other with it."""
+
+    reviews: Annotated[tuple[OpenReview, ...], Meta(max_length=MOST_RECORDS)] = ()
+    delivered: Annotated[tuple[Delivered, ...], Meta(max_length=MOST_RECORDS)] = ()
+
+
 class _Named(msgspec.Struct):
     """As much of a broken record as tells which one it is."""
 

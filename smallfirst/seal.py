@@ -60,7 +60,9 @@ class _CertificateText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_after: datetime
 
 
-class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A payload's exact text, the signature over it, and the certificate (exact text too) of the key that made it."""
+
     payload: str
     certificate: str
     certificate_signature: str
@@ -151,7 +153,7 @@ def sign_envelope(payload: str, *, purpose: Purpose, certificate: Certificate, s
     """Return the envelope (JSON) of an exact payload text, signed by the key that the certificate names."""
     signature = _signing_key(signing_secret).sign(_payload_context(purpose) + payload.encode())
     return msgspec.json.encode(
-        _Envelope(
+        Envelope(
             payload=payload,
             certificate=certificate.text,
             certificate_signature=certificate.signature,
@@ -166,7 +168,7 @@ def open_envelope(raw: bytes, *, root_public_key: str, purpose: Purpose, now: da
 
     Raises SealError with its cause; the payload's own serial and expiry are the caller's to judge.
     """
-    envelope = _decode(raw, _Envelope, "an envelope")
+    envelope = _decode(raw, Envelope, "an envelope")
     if envelope.purpose != purpose:
         raise SealError("wrong_purpose", f"the envelope holds a {envelope.purpose}, not a {purpose}")
     certificate_text = envelope.certificate.encode()

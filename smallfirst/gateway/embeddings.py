@@ -28,7 +28,7 @@ from smallfirst.signals import read_texts
 MOST_INPUTS: Final = 2048
 
 
-class Body(msgspec.Struct):
+class EmbeddingsBody(msgspec.Struct):
     """The fields of a request that are checked before anything is asked; all others pass as they came."""
 
     model: Name
@@ -49,7 +49,7 @@ class EmbeddingsRequest(Request, frozen=True, kw_only=True):
     count: int
 
 
-_body_decoder = msgspec.json.Decoder(Body)
+_body_decoder = msgspec.json.Decoder(EmbeddingsBody)
 
 
 def read_embeddings(raw: bytes) -> EmbeddingsRequest:

@@ -97,7 +97,7 @@ class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 PositiveInt = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 
-class Body(msgspec.Struct, forbid_unknown_fields=False):
+class ChatBody(msgspec.Struct, forbid_unknown_fields=False):
     """The fields of a request that are checked before anything is asked; all others pass as they came."""
 
     model: Name
@@ -180,7 +180,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class ChatRequest(Request, frozen=True, kw_only=True):
     """A chat request; `messages` are its messages decoded."""
 
-    body: Body
+    body: ChatBody
     messages: list[dict[str, Any]]
     review: ReviewRequest | None
 
@@ -206,7 +206,7 @@ class ChatRequest(Request, frozen=True, kw_only=True):
 
 
 _fields_decoder = msgspec.json.Decoder(dict[str, Raw])
-_body_decoder = msgspec.json.Decoder(Body)
+_body_decoder = msgspec.json.Decoder(ChatBody)
 _messages_decoder = msgspec.json.Decoder(list[dict[str, Any]])
 _AT = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
 _MISSING = re.compile(r"missing required field `(.*?)`")

@@ -20,6 +20,7 @@ ENTRIES = (
     "models",
     "evaluations",
     "keys",
+    "api_docs_gateway",
     "spend",
     "savings",
     "requests",
