@@ -29,6 +29,13 @@ def test_readyz_reaches_database_and_broker(client: Client, valkey: str) -> None
     assert response.json() == {"status": "ready"}
 
 
+@pytest.mark.django_db
+def test_readyz_asks_a_broker_that_is_no_redis(client: Client, settings: Any) -> None:
+    """Only Redis is sent a word of its own."""
+    settings.BROKER_URL = "memory://"
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
 def test_readyz_names_what_is_missing(client: Client, live_database: LiveDatabase, settings: Any) -> None:
     """A broker that nobody listens for."""
     settings.BROKER_URL = "redis://127.0.0.1:1/0"

@@ -177,6 +177,32 @@ def test_register_gateway_names_what_is_wrong(state: Path) -> None:
     assert Gateway.objects.count() == 1
 
 
+@pytest.mark.django_db
+def test_register_gateway_says_where_it_is_reached(state: Path) -> None:
+    said("bootstrap")
+    said("register_gateway", "Near the shop", "--url", "https://gateway.example/")
+    assert Environment.objects.get(name="production").gateway_url == "https://gateway.example"
+    # What is no address registers nothing.
+    with pytest.raises(CommandError, match="Write the address without a path"):
+        said("register_gateway", "Far away", "--url", "nowhere")
+    assert Environment.objects.get(name="production").gateway_url == "https://gateway.example"
+    assert [gateway.name for gateway in Gateway.objects.all()] == ["Near the shop"]
+
+
+@pytest.mark.django_db
+def test_revoke_gateway_shuts_it_out_once(state: Path) -> None:
+    said("bootstrap")
+    credential = said("register_gateway", "Near the shop").strip()
+    assert said("revoke_gateway", "Near the shop", "--reason", "stolen") == "revoked the gateway Near the shop\n"
+    assert gateways.authenticate(credential) is None
+    with pytest.raises(CommandError, match="revoked already"):
+        said("revoke_gateway", "Near the shop")
+    with pytest.raises(CommandError, match="there is no gateway Nobody"):
+        said("revoke_gateway", "Nobody")
+    entry = AuditEvent.objects.get(action="gateways.revoke")
+    assert (entry.reason, entry.auth_method) == ("stolen", "command")
+
+
 def test_root_key_prints_the_public_half_alone(state: Path) -> None:
     with pytest.raises(CommandError, match="bootstrap"):
         said("root_key")
