@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from demo.sentence import DEMO_SENTENCE, OTHER_SENTENCES
+from demo.sentence import DEMO_SENTENCE, MESSAGES, OTHER_SENTENCES
 from routing import examples
 
 
@@ -15,3 +15,4 @@ class DemoConfig(AppConfig):
         """Offer sentences that end on different rungs."""
         others = [text for text, _rung, _label in OTHER_SENTENCES[:3]]
         examples.offer(workflow="customer-feedback", step="sentiment", texts=[DEMO_SENTENCE, *others])
+        examples.offer(workflow="message-screen", step="screen", texts=MESSAGES)

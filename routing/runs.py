@@ -55,7 +55,7 @@ class Run:
             return Standing("quiet", "measured")
         if self.failed:
             return Standing("bad", "failed")
-        if self.waiting:
+        if self.waiting and not self.recorded:
             return Standing("warn", "waits for a person")
         if self.unanswered:
             return Standing("bad", "nobody decided")

@@ -200,7 +200,8 @@ def _person(story: Story, planned: Plan | Refusal) -> Stage:
     if isinstance(planned, Refusal) or planned.review is None:
         return Stage("Person", "none", "this policy asks no person here")
     if story.decision.outcome != Decision.Outcome.PERSON:
-        return Stage("Person", "not asked", f"a {planned.review.role} would decide if no model were sure")
+        then = "releases every answer" if planned.review.when == "always" else "would decide if no model were sure"
+        return Stage("Person", "not asked", f"a {planned.review.role} {then}")
     took = ladders.waited(story.review)
     text = f"after {duration_words(round(took / MILLISECOND))}" if took is not None else ""
     return Stage("Person", ladders.review_word(story.review), text)

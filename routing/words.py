@@ -52,7 +52,12 @@ def standing(decision: Decision, review: str | None) -> Standing:
     """What came of a request, given the state of its review."""
     if decision.outcome != Outcome.PERSON:
         return STANDINGS[Outcome(decision.outcome)]
-    return REVIEWS[Status(review)] if review else Standing("warn", "asked a person")
+    if review:
+        return REVIEWS[Status(review)]
+    # What was recorded elsewhere has no review here, and waits for nobody.
+    return (
+        Standing("quiet", "a person decided") if decision.environment.recorded else Standing("warn", "asked a person")
+    )
 
 
 def number(count: int) -> str:
@@ -96,7 +101,7 @@ def headline(
         case Outcome.KEPT:
             return f"{_kept(decision, models)}{tail}"
         case Outcome.PERSON:
-            return f"{_person(models, retelling, review)}{tail}"
+            return f"{_person(models, retelling, review, recorded=decision.environment.recorded)}{tail}"
         case Outcome.REFUSED:
             return refused(retelling)
         case _:
@@ -137,12 +142,14 @@ def _others(others: Sequence[Asked]) -> str:
     return f"{who} {'was' if unsure == 1 else 'were'} not sure"
 
 
-def _person(models: Sequence[Asked], retelling: Retelling, review: Review | None) -> str:
+def _person(models: Sequence[Asked], retelling: Retelling, review: Review | None, *, recorded: bool) -> str:
     if not models:
         return "The same request went to a person before, so no model was asked"
     planned = retelling.planned
     always = isinstance(planned, Plan) and planned.review is not None and planned.review.when == "always"
     before = f"{models[-1].model} proposed an answer" if always else f"{_many(models).capitalize()} not sure"
+    if review is None and recorded:
+        return f"{before}, and a person decided"
     if review is None or review.status in Review.WAITING:
         return f"{before}, and a person {'has to release it' if always else 'is asked'}"
     if review.status == Status.ANSWERED and review.ended_at is not None:

@@ -120,12 +120,18 @@ def try_answer(request: HttpRequest, ticket: str) -> HttpResponse:
 
 
 def form_for(user: User, request: HttpRequest) -> TrialForm:
-    """The form with the places of this person; where they are too many, of the workflow that the address names."""
+    """The form with the places of this person; where they are too many, of the workflow that the address names.
+
+    One with examples is chosen where the address names none.
+    """
     said = request.POST if request.method == "POST" else request.GET
     wanted = said.get("place", "")
     slug = wanted.partition("/")[0] or request.GET.get("workflow", "")
     places = trials.places(user) if trials.live(user).count() <= MOST_CHOICES else trials.places(user, workflow=slug)
-    chosen = wanted or next((place.value for place in places if place.workflow.slug == slug), "")
+    there = [place for place in places if place.workflow.slug == slug] or places
+    offered = (place for place in there if examples.of(workflow=place.workflow.slug, step=place.step.name))
+    first = next(offered, there[0] if there else None)
+    chosen = wanted or (first.value if first else "")
     return TrialForm(request.POST if request.method == "POST" else None, places=places, chosen=chosen)
 
 

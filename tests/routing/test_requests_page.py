@@ -13,7 +13,7 @@ from django.utils import timezone
 from governance import reviews
 from governance.models import Review, User
 from ledger.models import Decision
-from routing import snapshots
+from routing import snapshots, stories
 from routing.models import Snapshot
 from smallfirst.engine import AttemptSignals
 from tests.pages import signed_in, text
@@ -211,3 +211,13 @@ def test_the_ladder_alone_comes_when_there_is_something_new(shop: Shop) -> None:
     shop.report(record, at=now)
     assert client.get(address, {"seen": seen}).status_code == 200
     assert signed_in(shop.cast.stranger).get(address).status_code == 204
+
+
+def test_what_was_recorded_elsewhere_waits_for_nobody(shop: Shop) -> None:
+    decision = shop.ask(0.2, 0.3, 0.4)
+    decision.environment.recorded, decision.review_id = True, None
+    story = stories.tell(decision, {})
+    assert story.headline.startswith("Three models were not sure, and a person decided")
+    assert story.standing == ("quiet", "a person decided")
+    decision.environment.recorded = False
+    assert stories.tell(decision, {}).standing == ("warn", "asked a person")

@@ -1,5 +1,6 @@
 """Trying a request: sent as an application sends it, told what came of it, and the person's answer for who typed it."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from governance import accounts, registry, reviews
 from governance.models import ApiKey, AuditEvent, Review
+from routing import examples
 from tests import cast as casting
 from tests.pages import signed_in, text
 from tests.routing.lab import Gateway, gateway
@@ -185,3 +187,15 @@ def test_a_revoked_key_ends_the_waiting(cast: casting.Cast, listening: Gateway) 
     accounts.revoke_key(key=keys()[0], by=cast.integrator)
     said = text(signed_in(cast.integrator).get(from_here[1], headers={"HX-Request": "true"}))
     assert "The key for trials is gone" in said
+
+
+def test_where_something_is_offered_to_try_is_chosen_first(cast: casting.Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = dataclasses.replace(cast, workflow=casting.make_workflow(cast.team, cast.owner, "another"))
+    casting.make_live(other)
+    monkeypatch.setattr(examples, "_offered", {("customer-feedback", "*"): ("Fine",)})
+    client = signed_in(cast.integrator)
+    form = client.get(reverse("try")).context["form"]
+    assert [*form.places] == ["another/production/*", PLACE]
+    assert (form.chosen.value, form.examples) == (PLACE, ("Fine",))
+    form = client.get(reverse("try"), {"workflow": "another"}).context["form"]
+    assert (form.chosen.value, form.examples) == ("another/production/*", ())
