@@ -8,7 +8,7 @@ docs/decisions/0008-savings.md.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,9 +21,13 @@ from governance import audit
 from governance.accounts import require
 from governance.audit import Actor
 from governance.errors import InvalidInput, store
-from governance.models import Model, User, Workflow
-from ledger.models import Baseline
+from governance.models import ApiKey, Endpoint, Model, User, Workflow
+from ledger import prices
+from ledger.attempts import Attempt
+from ledger.models import Baseline, Decision, Price
 from ledger.models.savings import LEAST_RATIO, MOST_RATIO
+
+MILLION = Decimal(1_000_000)
 
 # A day's baseline is the one that holds at its noon, its price the one of that moment; a workflow's sums are cut by the
 # baseline and the currency. Days without a baseline, or whose baseline has no price, come with nulls.
@@ -158,6 +162,38 @@ def by_workflow(workflows: Iterable[UUID], first: date, last: date, *, zone: Zon
     return {workflow: together(parts) for workflow, parts in compared.items()}
 
 
+def of_request(decision: Decision, attempts: Iterable[Attempt], *, zone: ZoneInfo) -> Saving | None:
+    """Return what a request cost beside what its baseline would have taken for it, by the rule that sums go by.
+
+    None where nothing can be said: no model's answer was kept, or only evaluated, or its tokens are not known; not all
+    attempts are charged, or one in another currency; at noon of that day the workflow had no baseline with a price.
+    """
+    made = list(attempts)
+    kept = next((each.event for each in made if each.event.kept), None)
+    if kept is None or kept.input_tokens is None or kept.output_tokens is None:
+        return None
+    if decision.key.purpose == ApiKey.Purpose.EVALUATION or not all(each.charged for each in made):
+        return None
+    noon = datetime.combine(kept.booked_at.astimezone(zone), time(12), tzinfo=zone)
+    base = baseline_of(decision.workflow, noon)
+    price = _price_of(base.model, noon) if base else None
+    if base is None or price is None or any(each.currency not in (None, price.currency) for each in made):
+        return None
+    tokens = kept.input_tokens + kept.cache_read_tokens + kept.cache_write_tokens
+    would = tokens * (price.input or Decimal(0)) + kept.output_tokens * (price.output or Decimal(0))
+    would = round(would / MILLION, 10)
+    return Saving(
+        currency=price.currency,
+        tasks=1,
+        spent=sum((each.amount for each in made if each.amount is not None), Decimal(0)),
+        would=would,
+        would_least=would * base.tokens_least,
+        would_most=would * base.tokens_most,
+        unpriced=sum(1 for each in made if each.amount is None),
+        baselines=(base,),
+    )
+
+
 def together(parts: Iterable[Compared]) -> Compared:
     """Return the sum of comparisons, by currency. Bounds add up: baselines are off in the same direction."""
     every = list(parts)
@@ -224,6 +260,14 @@ def baseline_of(workflow: Workflow, at: datetime) -> Baseline | None:
     holds = Q(valid_until=None) | Q(valid_until__gt=at)
     found = Baseline.objects.filter(holds, workflow=workflow, valid_from__lte=at).exclude(valid_until=F("valid_from"))
     return found.select_related("model").first()
+
+
+def _price_of(model: Model, at: datetime) -> Price | None:
+    """The price of a model at a moment, of input and of output, where it is served first; as COMPARED finds it."""
+    places = Endpoint.objects.filter(version__model=model, version__is_current=True).select_related("provider")
+    first = places.order_by("-active", "position", "id")[:1]
+    found = next(iter(prices.current(first, at).values()), None)
+    return None if found is None or found.input is None or found.output is None else found
 
 
 def _sum(parts: list[Saving]) -> Saving:

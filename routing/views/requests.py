@@ -20,6 +20,7 @@ from governance import accounts, figures
 from governance.export import csv_response
 from governance.models import Environment, Model
 from governance.views import drawing
+from ledger import savings
 from ledger.models import Decision
 from ledger.views import selection as chosen
 from routing import requests as found
@@ -189,8 +190,10 @@ def request(request: HttpRequest, pk: UUID) -> HttpResponse:
     workflow, user = decision.workflow, request.user
     may_review = story.review is not None and accounts.can(user, "reviews.view", workflow)
     may_audit = accounts.can(user, "audit.view", workflow)
+    may_spend = accounts.can(user, "spend.view", workflow)
     context = {
         "story": story,
+        "saving": savings.of_request(decision, story.attempts, zone=chosen.reporting_zone()) if may_spend else None,
         "decision": decision,
         "lines": stories.lines(story),
         "took": sum(one["latency_ms"] for one in decision.attempts),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +13,12 @@ from django.utils import timezone
 
 from governance import reviews
 from governance.models import Review, User
+from ledger import attempts, savings
 from ledger.models import Decision
 from routing import snapshots, stories
 from routing.models import Snapshot
 from smallfirst.engine import AttemptSignals
+from tests.ledger.reports import BERLIN
 from tests.pages import signed_in, text
 from tests.routing.asked import Shop, make_shop
 
@@ -53,6 +56,34 @@ def test_an_answer_of_the_second_model(shop: Shop) -> None:
         "own price for a million",
     ):
         assert words in said, words
+
+
+def test_what_the_baseline_would_have_taken_is_what_the_sums_say(shop: Shop) -> None:
+    savings.set_baseline(
+        workflow=shop.cast.workflow,
+        model=shop.cast.models[2],
+        assumed=True,
+        reason="It was used before",
+        valid_from=timezone.now() - timedelta(days=2),
+        by=shop.cast.finance,
+    )
+    decision = shop.ask(0.31, 0.92)
+    unanswered = shop.ask(0.31, 0.32, 0.33)
+    evaluated = shop.measuring().ask(0.92)
+
+    # 1,000 tokens in at USD 2 for a million, 500 out at 8; 0.8 to 1.25 times the tokens.
+    said = page(shop.cast.finance, decision)
+    assert "Smollm2 , the baseline assumed , would have taken about USD 0.006 for this answer, 0.0048 to 0.0075" in said
+    for other in (unanswered, evaluated):
+        assert "would have taken" not in page(shop.cast.finance, other)
+    # The same as the sums of the day, where only what else was spent comes on top.
+    stored = Decision.objects.select_related("workflow", "key").get(pk=decision.pk)
+    one = savings.of_request(stored, attempts.of([stored.pk])[stored.pk], zone=BERLIN)
+    day = timezone.now().astimezone(BERLIN).date()
+    (every,) = savings.by_workflow([shop.cast.workflow.pk], day, day, zone=BERLIN)[shop.cast.workflow.pk].savings
+    assert one
+    assert (one.would, one.would_least, one.would_most) == (every.would, every.would_least, every.would_most)
+    assert (one.tasks, one.baselines, one.spent) == (every.tasks, every.baselines, Decimal("0.012"))
 
 
 def test_each_rung_says_what_came_of_it(shop: Shop) -> None:
