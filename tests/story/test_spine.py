@@ -1,5 +1,7 @@
 """The whole story on the real services: an unsure request, a person's answer, the ledger, a change."""
 
+import csv
+import io
 import itertools
 import json
 import os
@@ -14,15 +16,17 @@ from pathlib import Path
 import httpx2
 import openai
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from config import state as places
-from demo.sentence import DEMO_SENTENCE, LOWERED_KEEP_FROM, OTHER_SENTENCES
+from demo.sentence import DEMO_LABEL, DEMO_SENTENCE, LOWERED_KEEP_FROM, OTHER_SENTENCES
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = "customer-feedback"
+# What the sentences truly say that no model is sure of.
+TRUE = {DEMO_SENTENCE: DEMO_LABEL, OTHER_SENTENCES[6][0]: "negative", OTHER_SENTENCES[7][0]: "positive"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,12 @@ def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is
     _wait(lambda: _attempts(finance) == 3, 30)
     expect(finance.locator("main")).to_contain_text("Customer feedback")
 
-    # The lead lowers the threshold; another person approves exactly that content.
+    # Labelled samples are put to each model of the ladder. Some the policy answers, the others go to a person.
+    owner = _person(browser, site, "owner")
+    _evaluate(owner)
+    expect(owner.get_by_role("row", name="The policy as a whole")).to_contain_text("100 % (61 to 100)")
+
+    # The lead lowers the threshold, and reads what it would have done to the samples.
     lead = _person(browser, site, "lead")
     lead.goto(f"/workflows/{WORKFLOW}/change/")
     lead.get_by_label("What changes, in one line").fill("Keep answers from a lower confidence")
@@ -149,9 +158,12 @@ def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is
     lead.get_by_role("button", name="Submit for approval").click()
     expect(lead.locator("main")).to_contain_text("0 of 1 needed")
     expect(lead.get_by_role("button", name="Approve")).to_have_count(0)
+    expect(lead.locator("#evaluated")).to_contain_text("on 9 samples evaluated")
+    expect(lead.get_by_role("row", name="sent to a person")).to_contain_text("22 points less")
 
-    owner = _person(browser, site, "owner")
+    # Another person reads the same, and approves exactly that content.
     owner.goto(lead.url.removeprefix(site.pages))
+    expect(owner.get_by_role("row", name="right, where a person decides now")).to_contain_text("50 % (9 to 91)")
     owner.get_by_role("button", name="Approve").click()
     expect(owner.locator("main")).to_contain_text("in force")
 
@@ -210,9 +222,7 @@ def test_a_visitor_tries_a_sentence_and_his_open_tab_receives_what_a_reviewer_an
 
     # The reviewer answers with one key; the tab that waits receives it.
     reviewer = _person(browser, site, "reviewer")
-    _wait(lambda: _has_case(reviewer), 20)
-    reviewer.get_by_role("button", name="Take the next").click()
-    expect(reviewer.locator("main")).to_contain_text("(seriously)")
+    _wait(lambda: _takes(reviewer, "(seriously)"), 60)
     reviewer.keyboard.press("3")
     expect(reviewer.locator("main")).to_contain_text("Answered")
     expect(answer).to_contain_text("answered", timeout=30_000)
@@ -229,6 +239,123 @@ def test_a_visitor_tries_a_sentence_and_his_open_tab_receives_what_a_reviewer_an
     # Who follows sees it as the newest.
     integrator.goto("/follow/")
     expect(integrator.locator("#newest")).to_contain_text("answered after")
+
+
+def test_finance_follows_money_down_to_the_attempts_and_sees_what_the_baseline_would_have_taken(
+    site: Site, browser: Browser
+) -> None:
+    for text, model, _label in OTHER_SENTENCES:
+        if model != "person":
+            assert not isinstance(_ask(site, text), openai.APIStatusError)
+    finance = _person(browser, site, "finance")
+
+    def counted() -> bool:
+        finance.goto("/spend/attempts/?show=kept")
+        return finance.locator("tbody tr").count() >= 6
+
+    _wait(counted, 30)
+
+    # What was saved stands with its bounds, its baseline and how it was found.
+    finance.goto("/")
+    saved = finance.locator("#month div", has_text="less than the baselines, assumed")
+    expect(saved).to_contain_text(re.compile(r"USD\s[\d.]+ ?[\d.]+ to [\d.]+, by the tokens of \d+ kept answers"))
+    saved.get_by_role("link").click()
+    expect(finance.get_by_role("heading", level=1)).to_contain_text("less than the baselines")
+    expect(finance.locator("main")).to_contain_text("Every kept answer's tokens at the baseline's price of that day")
+    expect(finance.locator("dl.facts").first).to_contain_text("the baselines would have taken")
+    workflow = finance.get_by_role("row", name="Customer feedback")
+    expect(workflow).to_contain_text("assumed")
+    expect(workflow).to_contain_text("Priced but never called")
+
+    # What was spent goes down from the workflow to its steps, their models and days.
+    finance.goto("/")
+    finance.locator("#month div", has_text="spent").get_by_role("link").first.click()
+    expect(finance.get_by_role("heading", level=1)).to_contain_text("AI cost USD")
+    for row in ("Customer feedback", "sentiment", "Word list"):
+        finance.locator("tbody tr", has_text=row).locator("a.title").click()
+    expect(finance.get_by_role("heading", level=2, name="By day")).to_be_visible()
+    attempts = finance.locator("tbody tr").first.locator("td[data-label=Attempts] a")
+    number = attempts.inner_text()
+    attempts.click()
+    expect(finance.get_by_role("heading", level=1)).to_contain_text(f"{number} attempts in")
+    expect(finance.locator("tbody tr")).to_have_count(int(number))
+
+    # Each attempt leads to its request: what it cost, and what the baseline would have taken for it.
+    kept = finance.locator("tbody tr", has=finance.locator(".state", has_text="kept"))
+    kept.first.get_by_role("link").first.click()
+    expect(finance.get_by_role("heading", level=1)).to_contain_text("answered")
+    expect(finance.locator("main")).to_contain_text(
+        re.compile(r"the baseline\s+assumed\s*, would have taken about USD\s[\d.]+ for this answer, [\d.]+ to [\d.]+")
+    )
+
+
+def test_an_auditor_follows_a_request_through_every_record(site: Site, browser: Browser) -> None:
+    auditor = _person(browser, site, "auditor")
+    main, heading = auditor.locator("main"), auditor.get_by_role("heading", level=1)
+    auditor.goto(f"/requests/?workflow={WORKFLOW}&outcome=person&sort=when")
+    auditor.locator("tbody tr").first.locator("a.title").click()
+    request = auditor.url
+
+    # The decision with its attempts, decided again from what is stored.
+    expect(heading).to_contain_text("Reviewer answered after")
+    expect(main).to_contain_text("decided again: the same, byte for byte")
+    expect(auditor.locator("table tbody tr")).to_have_count(3)
+
+    # The case, and who opened, took and answered it.
+    auditor.get_by_role("link", name="Its review").click()
+    expect(main).to_contain_text("by Reviewer")
+    expect(main).to_contain_text("The text of this case is closed")
+    auditor.get_by_role("link", name="Its record in the audit log").click()
+    for act in ("reviews.open", "reviews.claim", "reviews.answer"):
+        expect(main).to_contain_text(act)
+
+    # The policy version it was decided under, and the change that made it live with its votes.
+    auditor.goto(request)
+    auditor.get_by_role("link", name="version 1", exact=True).click()
+    expect(main).to_contain_text("In sentiment, an answer is kept from confidence 0.80")
+    auditor.goto(request)
+    auditor.get_by_role("link", name=re.compile("change")).click()
+    expect(main).to_contain_text("1 of 1 needed")
+    expect(main).to_contain_text("counts")
+    auditor.get_by_role("link", name="Its record in the audit log").click()
+    for act in ("changes.propose", "changes.vote", "changes.activate"):
+        expect(main).to_contain_text(act)
+
+    # He reads everything and changes nothing.
+    expect(main.get_by_role("button").filter(has_not_text="Filter")).to_have_count(0)
+
+
+def _evaluate(owner: Page) -> None:
+    """Upload the sentences as a labelled set of the step, evaluate it, and stay on the page until it is through."""
+    lines = [(text, label or TRUE[text]) for text, _model, label in OTHER_SENTENCES] + [(DEMO_SENTENCE, DEMO_LABEL)]
+    table = io.StringIO()
+    csv.writer(table).writerows([("text", "label"), *lines])
+    owner.goto("/evaluations/sets/new/")
+    owner.get_by_label("Step").select_option(label="Customer feedback: sentiment")
+    owner.get_by_label("Name").fill("What customers wrote")
+    upload = FilePayload(name="sentences.csv", mimeType="text/csv", buffer=table.getvalue().encode())
+    owner.get_by_label("File").set_input_files(upload)
+    owner.get_by_label("Where the texts come from").fill("Written for the demo")
+    owner.get_by_label("On which terms they are used").fill("MIT")
+    owner.get_by_role("button", name="Upload").click()
+    expect(owner.get_by_role("heading", level=1)).to_contain_text("9 samples to measure sentiment")
+    owner.get_by_role("button", name="Evaluate now").click()
+    expect(owner.get_by_role("heading", level=1)).to_contain_text("The policy answers 67", timeout=60_000)
+
+
+def _takes(reviewer: Page, words: str) -> bool:
+    """Whether the case with these words is at hand; one that was there before it is answered."""
+    negative = reviewer.get_by_role("button", name="negative")
+    if negative.count() == 0:
+        if not _has_case(reviewer):
+            return False
+        with reviewer.expect_navigation():
+            reviewer.get_by_role("button", name="Take the next").click()
+    if words in reviewer.locator("main").inner_text():
+        return True
+    with reviewer.expect_navigation():
+        negative.click()
+    return False
 
 
 def _has_case(page: Page) -> bool:
