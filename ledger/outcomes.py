@@ -22,8 +22,11 @@ SELECT {by}
     count(*) FILTER (WHERE outcome = 'person'),
     count(*) FILTER (WHERE outcome = 'failed'),
     count(*) FILTER (WHERE outcome = 'refused'),
-    count(*) FILTER (WHERE jsonb_array_length(attempts) > 1)
-FROM ledger_decision
+    count(*) FILTER (WHERE jsonb_array_length(attempts) > 1),
+    count(*) FILTER (WHERE environment_id = ANY (recordings.ids)),
+    count(*) FILTER (WHERE environment_id = ANY (recordings.ids) AND outcome = 'person')
+FROM ledger_decision,
+    (SELECT ARRAY(SELECT id FROM governance_environment WHERE recorded) AS ids) AS recordings
 WHERE workflow_id = ANY(%(workflows)s) AND occurred_at >= %(start)s AND occurred_at < %(end)s
     AND id >= ledger_floor(%(start)s - %(astray)s) AND id < ledger_floor(%(end)s + %(astray)s)
     AND key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation'))
@@ -33,7 +36,10 @@ GROUP BY {group}
 
 @dataclass(frozen=True)
 class Outcomes:
-    """How many requests there were and what came of them; `climbed` needed more than one attempt."""
+    """How many requests there were and what came of them; `climbed` needed more than one attempt.
+
+    `recorded` and `recorded_person` are the part of all, and of what people decided, that was measured elsewhere.
+    """
 
     requests: int = 0
     small: int = 0
@@ -43,6 +49,8 @@ class Outcomes:
     failed: int = 0
     refused: int = 0
     climbed: int = 0
+    recorded: int = 0
+    recorded_person: int = 0
 
     @classmethod
     def together(cls, parts: "Iterable[Outcomes]") -> "Outcomes":

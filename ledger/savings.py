@@ -35,10 +35,16 @@ COMPARED = """
 WITH days AS (
     SELECT workflow_id, day, currency,
         coalesce(sum(kept) FILTER (WHERE served), 0) AS tasks, sum(unpriced) AS unpriced, sum(amount) AS spent,
+        coalesce(sum(kept) FILTER (WHERE served AND recorded), 0) AS recorded,
         coalesce(sum(kept_input_tokens) FILTER (WHERE served), 0) AS input,
         coalesce(sum(kept_output_tokens) FILTER (WHERE served), 0) AS output
     FROM (
-        SELECT *, key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation')) AS served
+        SELECT *,
+            key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation')) AS served,
+            endpoint_id = ANY (ARRAY(
+                SELECT e.id FROM governance_endpoint e JOIN governance_environment place ON place.id = e.environment_id
+                WHERE place.recorded
+            )) AS recorded
         FROM ledger_rollup
     ) rollup
     WHERE workflow_id = ANY(%(workflows)s) AND day BETWEEN %(first)s AND %(last)s
@@ -77,7 +83,8 @@ SELECT days.workflow_id, based.baseline_id, based.currency,
     sum(unpriced) AS unpriced,
     coalesce(sum(spent) FILTER (WHERE days.currency = based.currency), 0) AS spent,
     count(*) FILTER (WHERE spent > 0 AND days.currency <> based.currency) AS elsewhere,
-    round(sum(days.input * based.input_rate + days.output * based.output_rate) * 0.000001, 10) AS would
+    round(sum(days.input * based.input_rate + days.output * based.output_rate) * 0.000001, 10) AS would,
+    coalesce(sum(recorded), 0) AS recorded
 FROM days LEFT JOIN based ON based.workflow_id = days.workflow_id AND based.day = days.day
 GROUP BY days.workflow_id, based.baseline_id, based.currency
 ORDER BY days.workflow_id, based.baseline_id, based.currency
@@ -89,7 +96,7 @@ class Saving:
     """What some tasks cost and what their baseline would have taken, in one currency; never a number without its basis.
 
     `would` takes the baseline's tokens to be those of the answers; `least` and `most` are the saving at the bounds that
-    the baselines state.
+    the baselines state. `recorded` are the tasks among them that were measured elsewhere and imported.
     """
 
     currency: str
@@ -100,6 +107,7 @@ class Saving:
     would_most: Decimal
     unpriced: int
     baselines: tuple[Baseline, ...]
+    recorded: int = 0
 
     @property
     def saved(self) -> Decimal:
@@ -120,6 +128,11 @@ class Saving:
     def share(self) -> Decimal | None:
         """The saving as a share of what the baseline would have taken; None of nothing."""
         return self.saved / self.would if self.would else None
+
+    @property
+    def all_recorded(self) -> bool:
+        """Whether none of its tasks was served here."""
+        return 0 < self.tasks == self.recorded
 
     @property
     def assumed(self) -> bool:
@@ -151,13 +164,13 @@ def by_workflow(workflows: Iterable[UUID], first: date, last: date, *, zone: Zon
         found = cursor.fetchall()
     known = Baseline.objects.select_related("model", "workflow").in_bulk({row[1] for row in found if row[1]})
     compared: dict[UUID, list[Compared]] = {}
-    for workflow, baseline, currency, tasks, unpriced, spent, elsewhere, would in found:
+    for workflow, baseline, currency, tasks, unpriced, spent, elsewhere, would, recorded in found:
         if would is None or elsewhere:
             part = Compared((), tasks)
         else:
             base = known[baseline]
             bounds = (would * base.tokens_least, would * base.tokens_most)
-            part = Compared((Saving(currency, tasks, spent, would, *bounds, unpriced, (base,)),), 0)
+            part = Compared((Saving(currency, tasks, spent, would, *bounds, unpriced, (base,), int(recorded)),), 0)
         compared.setdefault(workflow, []).append(part)
     return {workflow: together(parts) for workflow, parts in compared.items()}
 
@@ -280,6 +293,7 @@ def _sum(parts: list[Saving]) -> Saving:
         would_most=sum((each.would_most for each in parts), Decimal(0)),
         unpriced=sum(each.unpriced for each in parts),
         baselines=tuple(base for each in parts for base in each.baselines),
+        recorded=sum(each.recorded for each in parts),
     )
 
 

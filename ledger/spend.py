@@ -133,7 +133,8 @@ class Row:
         self.attempts += line.events
         self.tasks += line.tasks
         self.unpriced += line.unpriced
-        self.late += line.late
+        # Whatever is imported comes late; only of what was served here does that say something.
+        self.late += 0 if line.recorded else line.late
         self.last_at = max(self.last_at or line.last_at, line.last_at)
         self.answered[line.tier] = self.answered.get(line.tier, 0) + line.tasks
         _add(self.amounts, line)

@@ -45,8 +45,7 @@ def month_facts(request: HttpRequest) -> HttpResponse:
     context = {
         "total": total,
         "compared": savings.together(savings.by_workflow(keys, selection.first, selection.last, zone=zone).values()),
-        "requests": sum(each.requests for each in came.values()),
-        "people": sum(each.person for each in came.values()),
+        "came": Outcomes.together(came.values()) if came else Outcomes(),
         "period": chosen.period_words(selection, today),
         "query": address(selection),
     }
