@@ -16,6 +16,9 @@ def main() -> None:
         embedded = state.database_url(state.state_path(), state.MIGRATOR_ROLE)
         migrator = os.environ.get("MIGRATION_DATABASE_URL") or os.environ.get("DATABASE_URL") or embedded
         os.environ["DATABASE_URL"] = migrator
+    if sys.argv[1:2] and sys.argv[1].startswith("demo_") and (state.state_path() / "demo-password").exists():
+        # The commands of the demo, where `up` made one.
+        os.environ.setdefault("SMALLFIRST_DEMO", "1")
     execute_from_command_line(sys.argv)
 
 
