@@ -144,7 +144,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
-ROOT_URLCONF = "config.urls"
+# The demo has a door of its own beside the pages of the product.
+ROOT_URLCONF = "demo.urls" if DEMO else "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 
 TEMPLATES = [

@@ -16,7 +16,7 @@ from config.up.supervisor import NotReadyError, Process, ProcessDiedError, Stopp
 
 STARTED = time.monotonic()
 # Files by which a state directory says what it holds: the demo, or an installation of one's own.
-DEMO_MARK, FIRST_PERSON = "demo-password", "first-person"
+DEMO_MARK, REMOVED_MARK, FIRST_PERSON = "demo-password", "demo-removed", "first-person"
 
 
 class UnusableError(Exception):
@@ -85,7 +85,9 @@ def wants_demo(state: Path, empty: bool) -> bool:
     """Whether the demo belongs there: not beside an installation of one's own. Raises UnusableError for both in one."""
     if empty and (state / DEMO_MARK).exists():
         raise UnusableError(f"{state} holds the demo: start your own installation elsewhere, with --state DIR")
-    own = empty or os.environ.get("DATABASE_URL") or (state / FIRST_PERSON).exists()
+    own = (
+        empty or os.environ.get("DATABASE_URL") or any((state / mark).exists() for mark in (FIRST_PERSON, REMOVED_MARK))
+    )
     return (os.environ.get("SMALLFIRST_DEMO") or ("0" if own else "1")) == "1"
 
 
@@ -127,9 +129,11 @@ def run(installation: Installation, lock: StateLock) -> None:
                 start(installation, supervisor)
                 print(block(installation), flush=True)
                 if installation.traffic:
-                    # Beside what serves: nobody waits for the demo's past.
+                    control = installation.control()
                     say("filling in the demo's past, 90 days, while all of it serves")
-                    supervisor.start(processes.step(installation.control(), "the demo's past", "demo_fill"))
+                    # Ends by itself only when its keys are revoked, as `manage.py demo_remove` does.
+                    supervisor.start(processes.step(control, "the demo's applications", "demo_traffic"))
+                    supervisor.start(processes.step(control, "the demo's past", "demo_fill"))
                 supervisor.watch()
                 print("", flush=True)
                 say("stopping")

@@ -58,6 +58,9 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("metrics", "get"): OPEN,
     ("sign_in", "get"): everyone(GONE_ON, anonymous=OK),
     ("sign_out", "post"): everyone(GONE_ON),
+    # Only by this machine's own name; tests/demo/test_door_open.py asks by that.
+    ("demo", "get"): dict.fromkeys(ROLES, ABSENT),
+    ("demo_as", "post"): dict.fromkeys(ROLES, ABSENT),
     ("home", "get"): everyone(OK),
     ("workflows", "get"): everyone(OK),
     ("workflows_csv", "get"): everyone(OK),
@@ -230,6 +233,7 @@ def make_stage() -> Stage:
         **{name: ["lexicon"] for name in ("model", "model_prices", *MODEL_FORMS)},
         **{name: [endpoint.pk] for name in ("endpoint_try", "endpoint_move", "endpoint_close", "price_new")},
         "key_revoke": [site.key.pk],
+        "demo_as": ["lead"],
         "api_review": [review.pk],
         **{
             f"evaluation{name}": [evaluation.pk]

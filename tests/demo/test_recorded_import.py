@@ -12,10 +12,12 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from demo import processes
+from demo.people import of_demo
 from demo.recorded import history, imports, world
 from governance.models import ApiKey, Environment, Gateway, Workflow
-from ledger import decisions
+from ledger import decisions, outcomes, savings, spend
 from ledger.models import Charge, Decision, Rollup, UsageEvent, UsageQueue
+from ledger.spend import By, Selection
 from routing.models import Snapshot
 from smallfirst import engine
 from tests.demo.test_organisation_seed import seed
@@ -91,6 +93,23 @@ def test_it_is_booked_on_the_days_on_which_it_happened() -> None:
     assert {row["day"]: row["n"] for row in by_day.annotate(n=Count("id"))} == {
         row["day"]: row["n"] for row in Rollup.objects.values("day").annotate(n=Sum("events"))
     }
+
+
+def test_whatever_is_counted_of_it_says_that_it_is_recorded() -> None:
+    import_all()
+    last = timezone.now().astimezone(history.ZONE).date()
+    period = (last - timedelta(days=DAYS), last)
+    recorded = list(Workflow.objects.filter(slug__in=["staff-assistant", "refund-sums"]).values_list("pk", flat=True))
+    for came in outcomes.by_workflow(recorded, *period, zone=history.ZONE).values():
+        assert 0 < came.requests == came.recorded
+        assert came.person == came.recorded_person
+    compared = savings.by_workflow(recorded, *period, zone=history.ZONE)
+    assert set(compared) == set(recorded)
+    assert all(saving.all_recorded for each in compared.values() for saving in each.savings)
+    # It came months after its days, and that says nothing of any gateway.
+    assert Rollup.objects.aggregate(late=Sum("late"))["late"] > 0
+    _rows, total = spend.rows(spend.lines(of_demo("finance"), Selection(*period), By.WORKFLOW))
+    assert (total.all_recorded, total.late) == (True, 0)
 
 
 def test_again_changes_nothing() -> None:

@@ -31,7 +31,7 @@ def forge(url: str, table: str, statement: str, *values: object) -> None:
     with psycopg.connect(url) as server:
         server.execute("SET LOCAL ROLE smallfirst_audit")
         server.execute(SWITCH.format(table=table, how="DISABLE"))
-        assert server.execute(statement, values).rowcount == 1  # type: ignore[call-overload]
+        assert server.execute(statement, values).rowcount == 1
 
 
 def personal(person: User) -> AuditEvent:

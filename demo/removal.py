@@ -1,0 +1,113 @@
+"""Takes Harbour & Vale out of use, by the verbs that any organisation would use; nothing of the record goes."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Model as DbModel
+from django.db.models import QuerySet
+
+from demo import processes
+from demo.organisation import APPLICATIONS
+from demo.people import BOOTSTRAP, PEOPLE, of_demo
+from demo.recorded import world
+from demo.register import MODELS
+from governance import accounts, gateways, registry, reviews, workflows
+from governance.models import ApiKey, Gateway, Grant, Model, Review, Role, User, Workflow
+from governance.registry import ModelInUse
+from governance.reviews import AlreadyEnded
+from routing import evaluations
+from routing.models import EvaluationSchedule
+
+Row = TypeVar("Row", bound=DbModel)
+REASON = "The demo is removed"
+# Says to later starts that this state directory holds an installation of one's own.
+MARK = "demo-removed"
+FILES = ("demo-password", "demo-people", "demo-curl", *(file for _name, file in APPLICATIONS.values()))
+
+
+class NotRemovableError(Exception):
+    """The demo cannot be removed; the text says why and what to do."""
+
+
+def remove(*, state: Path, now: datetime) -> list[str]:
+    """Retire, revoke, end and deactivate all that is the demo's; return what was done, in sentences.
+
+    The audit log and the ledger stay as they are. Raises NotRemovableError where there is no demo, and where nobody
+    else could manage people afterwards.
+    """
+    demo_people = User.objects.filter(email__in=[each.email for each in PEOPLE])
+    if (state / MARK).exists() or not demo_people.exists():
+        raise NotRemovableError("There is no demo here, or it was removed before.")
+    others = Grant.objects.in_force(now).filter(role=Role.ADMIN, user__is_active=True)
+    if not others.exclude(user__in=demo_people).exists():
+        raise NotRemovableError(
+            "Nobody else could sign in afterwards. Make somebody first:  ./run manage create_person EMAIL NAME"
+        )
+    with transaction.atomic():
+        done = [*_end_work(now), *_end_register(), *_end_people()]
+    (state / MARK).write_text(f"{now.isoformat()}\n")
+    for name in FILES:
+        (state / name).unlink(missing_ok=True)
+    return done
+
+
+def _end_work(now: datetime) -> list[str]:
+    """Schedules, cases, keys, then the workflows that they belong to."""
+    mine = Workflow.objects.filter(slug__in=[each.slug for each in processes.ALL], retired_at=None)
+    lead = of_demo("lead")
+    schedules = EvaluationSchedule.objects.in_force().filter(step__workflow__in=mine)
+    cases = Review.objects.waiting().filter(workflow__in=mine)
+    keys = ApiKey.objects.filter(workflow__in=mine, revoked_at=None)
+
+    def cancel(case: Review) -> None:
+        # One whose time is over ends by itself.
+        with suppress(AlreadyEnded):
+            reviews.cancel(review=case, reason=REASON, by=lead, now=now)
+
+    return [
+        _said("ended {} schedules", schedules, lambda each: evaluations.unschedule(schedule=each, by=lead, now=now)),
+        _said("cancelled {} open cases", cases, cancel),
+        _said("revoked {} API keys", keys, lambda each: accounts.revoke_key(key=each, by=BOOTSTRAP, reason=REASON)),
+        _said("retired {} workflows", mine, lambda each: workflows.retire(workflow=each, by=BOOTSTRAP, reason=REASON)),
+    ]
+
+
+def _end_register() -> list[str]:
+    """Its models, but for those that a policy of somebody else names; and what recordings were booked by."""
+    names = [each.name for each in (*MODELS, *world.MODELS)]
+    recordings = Gateway.objects.filter(name=world.GATEWAY, revoked_at=None)
+    retired, kept = 0, []
+    for model in Model.objects.filter(name__in=names, state=Model.State.ACTIVE):
+        try:
+            registry.retire(model=model, by=BOOTSTRAP, reason=REASON)
+            retired += 1
+        except ModelInUse as error:
+            kept.append(f"kept a model: {error}")
+
+    def end(gateway: Gateway) -> None:
+        gateways.revoke(gateway=gateway, by=BOOTSTRAP, reason=REASON)
+
+    return [f"retired {retired} models", *kept, _said("revoked {} gateway of recordings", recordings, end)]
+
+
+def _end_people() -> list[str]:
+    people = User.objects.filter(email__in=[each.email for each in PEOPLE], is_active=True)
+    return [
+        _said(
+            "deactivated {} accounts",
+            people,
+            lambda each: accounts.deactivate(person=each, by=BOOTSTRAP, reason=REASON),
+        )
+    ]
+
+
+def _said(text: str, rows: QuerySet[Row], end: Callable[[Row], object]) -> str:
+    """End each of the rows and say how many they were."""
+    found = list(rows)
+    for row in found:
+        end(row)
+    return text.format(len(found))
