@@ -1,13 +1,19 @@
-"""What a reviewer sees of a request, whoever asks for him: what the application adds, and the body that is sealed."""
+"""Cases for a person, whoever asks for him: what the application adds, what he sees, and the record on the wire."""
 
 import re
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Final
+from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from smallfirst import seal
+from smallfirst.engine.decision import Person, Plan
+from smallfirst.engine.facts import Facts
 from smallfirst.engine.policy import AnswerForm, Name, Tier
+from smallfirst.records import Opened, OpenReview, WhyReview, review_id
 
 # It has to fit into one record: `OpenReview.body` holds 2,000,000 characters of base64.
 SHOWN_BYTES: Final = 1_490_000
@@ -80,6 +86,63 @@ def review_fault(review: ReviewRequest) -> tuple[str, str] | None:
         if review.answer.type == "fields" and review.answer.schema is None:
             return "answer.schema", "An answer of type fields needs a JSON schema."
     return None
+
+
+def case_of(
+    plan: Plan,
+    move: Person,
+    facts: Facts,
+    *,
+    decision: str,
+    environment: str,
+    key: str,
+    digest: bytes,
+    asked: ReviewRequest | None,
+    body: bytes,
+    review_key: str,
+    now: datetime,
+) -> OpenReview:
+    """Return the record of a review, on the policy's terms: `digest` is the request's, `body` what `shown` makes.
+
+    Whatever comes from the request or from a model is inside the box, which is sealed to the public `review_key`.
+    """
+    terms = plan.review
+    if terms is None:
+        raise ValueError("the engine asks for a person only where the policy says how")
+    review = review_id(key, digest)
+    return OpenReview(
+        id=review,
+        decision=decision,
+        workflow=facts.workflow,
+        environment=environment,
+        key=key,
+        step=facts.step,
+        run=facts.run,
+        request_digest=digest.hex(),
+        reason=WhyReview(code=move.reason.code, text=move.reason.sentence),
+        title=terms.title,
+        role=terms.role,
+        opened_at=now,
+        respond_by=now + timedelta(seconds=terms.respond_within),
+        expires_at=now + timedelta(seconds=terms.expire_after),
+        on_expiry=terms.on_expiry,
+        answer=(asked.answer if asked else None) or terms.answer,
+        body=seal.encode_base64url(seal.seal_box(review_key, body, UUID(review).bytes)),
+    )
+
+
+def opened(record: OpenReview, plan: Plan) -> Opened:
+    """Return a review as it was opened, for whoever waits for it."""
+    return Opened(
+        id=record.id,
+        key=record.key,
+        workflow=record.workflow,
+        decision=record.decision,
+        policy=plan.policy_version.number,
+        opened_at=record.opened_at,
+        respond_by=record.respond_by,
+        expires_at=record.expires_at,
+    )
 
 
 def shown(messages: object, said: Sequence[Said], asked: ReviewRequest | None) -> bytes:

@@ -15,7 +15,7 @@ import os
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from uuid import UUID
 import msgspec
 
 from smallfirst import seal
-from smallfirst.cases import ReviewRequest, review_fault, shown
+from smallfirst.cases import ReviewRequest, case_of, opened, review_fault, shown
 from smallfirst.connection import Connection, Line, clear_of_forks
 from smallfirst.deciding import (
     Action,
@@ -54,7 +54,7 @@ from smallfirst.faults import (
     spared,
 )
 from smallfirst.held import Bundle, GatewayState, Held, Unreachable
-from smallfirst.records import WAITING, Delivered, Opened, OpenReview, Standing, WhyReview, review_id
+from smallfirst.records import WAITING, Delivered, Opened, Standing
 from smallfirst.seal import SealError
 from smallfirst.spool import Kind
 from smallfirst.undecided import Undecided
@@ -296,48 +296,23 @@ class Smallfirst:
         raw = _encoded({"messages": seen, "facts": msgspec.structs.replace(d.facts, run=None), "review": asked})
         if len(raw) > REVIEWABLE_BYTES:
             raise InvalidInput("messages", f"what a person is shown has at most {REVIEWABLE_BYTES} bytes")
-        record = self._review(d, move, plan, asked, shown(seen, d.answers(), asked), sha256(raw).digest())
+        record = case_of(
+            plan,
+            move,
+            d.facts,
+            decision=d.id,
+            environment=d.environment,
+            key=d.key,
+            digest=sha256(raw).digest(),
+            asked=asked,
+            body=shown(seen, d.answers(), asked),
+            review_key=d.review_key,
+            now=datetime.now(UTC),
+        )
         self._connection.forget_refusal(record.id)
         self._write([*d.records(record.id), ("review", record)])
         d.reported = True
-        return Opened(
-            id=record.id,
-            key=record.key,
-            workflow=record.workflow,
-            decision=d.id,
-            policy=plan.policy_version.number,
-            opened_at=record.opened_at,
-            respond_by=record.respond_by,
-            expires_at=record.expires_at,
-        )
-
-    def _review(
-        self, d: Deciding, move: Person, plan: Plan, asked: ReviewRequest, body: bytes, digest: bytes
-    ) -> OpenReview:
-        """The record of a review, on the policy's terms, with its body sealed."""
-        terms = plan.review
-        if terms is None:
-            raise ValueError("the engine asks for a person only where the policy says how")
-        review, now = review_id(d.key, digest), datetime.now(UTC)
-        return OpenReview(
-            id=review,
-            decision=d.id,
-            workflow=d.facts.workflow,
-            environment=d.environment,
-            key=d.key,
-            step=d.facts.step,
-            run=d.facts.run,
-            request_digest=digest.hex(),
-            reason=WhyReview(code=move.reason.code, text=move.reason.sentence),
-            title=terms.title,
-            role=terms.role,
-            opened_at=now,
-            respond_by=now + timedelta(seconds=terms.respond_within),
-            expires_at=now + timedelta(seconds=terms.expire_after),
-            on_expiry=terms.on_expiry,
-            answer=asked.answer or terms.answer,
-            body=seal.encode_base64url(seal.seal_box(d.review_key, body, UUID(review).bytes)),
-        )
+        return opened(record, plan)
 
     def wait(self, review: Opened | str | None, timeout: float | None = None) -> Standing | None:
         """Wait until a review has ended and return how; its `outcome` holds the answer, None where it was cancelled.

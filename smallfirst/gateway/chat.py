@@ -1,15 +1,13 @@
 """One chat request: asks the engine what to do, does it, and records all of it before the answer leaves."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, assert_never
-from uuid import UUID
 
 import msgspec
 import uuid_utils
 
-from smallfirst import seal
-from smallfirst.cases import Said, shown
+from smallfirst.cases import Said, case_of, opened, shown
 from smallfirst.engine import decide
 from smallfirst.engine.decision import Fail, Keep, Person, Plan
 from smallfirst.engine.policy import AUTO
@@ -23,7 +21,7 @@ from smallfirst.gateway.stream import DONE, Relay, retold
 from smallfirst.gateway.upstream import AttemptFailed, Completion, forwarded
 from smallfirst.gateway.walk import Services, Walk, recording
 from smallfirst.gateway.wire import ApiError, ChatRequest, encode, invalid, read_chat
-from smallfirst.records import Delivered, Opened, OpenReview, WhyReview, review_id
+from smallfirst.records import Delivered, OpenReview, review_id
 from smallfirst.signals import read as read_signals
 from smallfirst.spool import Spool
 
@@ -204,20 +202,10 @@ class Chat(Walk):
         case = self._services.reviews.get(review)
         if case is None:
             # Built first: what cannot be shown to a person must not be recorded as waiting for one.
-            record = self._review(plan, move, review, digest)
+            record = self._review(plan, move, digest)
             self._record(plan, review=record)
-            opened = Opened(
-                id=review,
-                key=record.key,
-                workflow=record.workflow,
-                decision=self._id,
-                policy=plan.policy_version.number,
-                opened_at=record.opened_at,
-                respond_by=record.respond_by,
-                expires_at=record.expires_at,
-            )
             with recording(self._id):
-                case = self._services.reviews.open(opened)
+                case = self._services.reviews.open(opened(record, plan))
             log("review.opened", review=review, decision=self._id, reason=move.reason.code)
         else:
             # The same request came twice at once, and the other was first.
@@ -228,33 +216,21 @@ class Chat(Walk):
             case.opened, public_url=self._services.public_url, why=f"A person must decide: {move.reason.sentence}"
         )
 
-    def _review(self, plan: Plan, move: Person, review: str, digest: bytes) -> OpenReview:
-        """The record of a review. Whatever comes from the request or from a model is inside the sealed box."""
-        terms = plan.review
-        if terms is None:
-            raise ValueError("the engine asks for a person only where the policy says how")
-        now = datetime.now(UTC)
-        asked = self._request.review
-        body = shown(self._request.fields["messages"], self._said(plan), asked)
-        box = seal.seal_box(self._admitted.bundle.payload.review_key, body, UUID(review).bytes)
-        return OpenReview(
-            id=review,
+    def _review(self, plan: Plan, move: Person, digest: bytes) -> OpenReview:
+        """The record of a review."""
+        asked, payload = self._request.review, self._admitted.bundle.payload
+        return case_of(
+            plan,
+            move,
+            self._facts,
             decision=self._id,
-            workflow=self._facts.workflow,
-            environment=self._admitted.bundle.payload.environment.id,
+            environment=payload.environment.id,
             key=self._admitted.key.id,
-            step=self._facts.step,
-            run=self._facts.run,
-            request_digest=digest.hex(),
-            reason=WhyReview(code=move.reason.code, text=move.reason.sentence),
-            title=terms.title,
-            role=terms.role,
-            opened_at=now,
-            respond_by=now + timedelta(seconds=terms.respond_within),
-            expires_at=now + timedelta(seconds=terms.expire_after),
-            on_expiry=terms.on_expiry,
-            answer=(asked.answer if asked else None) or terms.answer,
-            body=seal.encode_base64url(box),
+            digest=digest,
+            asked=asked,
+            body=shown(self._request.fields["messages"], self._said(plan), asked),
+            review_key=payload.review_key,
+            now=datetime.now(UTC),
         )
 
     def _said(self, plan: Plan) -> list[Said]:
