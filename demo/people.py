@@ -51,7 +51,10 @@ PEOPLE = (
         "auditor", "Auditor", "auditor", "reads everything, changes nothing",
         "Read who decided what, when and why, from the first policy on.",
     ),
-    Person("admin", "Administrator", "admin", "manages people", "See who holds which role, and since when."),
+    Person(
+        "admin", "Administrator", "admin", "manages people",
+        "See which API keys are out, and who answers for which workflow.",
+    ),
 )  # fmt: skip
 TEAMS = (("Customer care", "customer-care"), ("Platform", "platform"))
 # Roles that are held in each team; the others reach the whole organisation.

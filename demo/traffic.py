@@ -17,6 +17,7 @@ from uuid import UUID
 import httpx2
 
 from demo import texts
+from demo.sentence import OTHER_SENTENCES
 from demo.texts import Sample
 
 FEEDBACK, SCREEN, LISTENING = "customer-feedback", "message-screen", "social-listening"
@@ -88,6 +89,8 @@ class Applications:
         self._client, self._keys, self._texts, self._desk = client, dict(keys), asked, desk
         self._draw, self._pause = draw, pause
         self._answered: dict[str, deque[str]] = {step: deque(maxlen=REMEMBERED) for step in OPEN_AT_MOST}
+        # Known to be answered by a model, for a start at which people have enough already.
+        self._answered["sentiment"].extend(text for text, model, _label in OTHER_SENTENCES if model != "person")
         self._visits = {FEEDBACK: self._feedback, SCREEN: self._screen, LISTENING: self._listening}
 
     def run(self) -> None:

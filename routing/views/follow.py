@@ -12,7 +12,7 @@ from governance import accounts, figures
 from governance.views import drawing
 from routing import requests as found
 from routing import stories, words
-from routing.requests import Hour, Place, Reader
+from routing.requests import Hour, Kind, Place, Reader
 from routing.views.requests import MOST_CHOICES, in_place
 from routing.views.trials import form_for
 
@@ -42,7 +42,9 @@ def follow(request: HttpRequest) -> HttpResponse:
     workflow = reader.workflow(slug)
     if slug and workflow is None:
         raise Http404("No such workflow.")
-    decisions = reader.decisions.filter(workflow=workflow) if workflow else reader.decisions
+    decisions = found.made_for(reader.decisions, Kind.WORK)
+    if workflow:
+        decisions = decisions.filter(workflow=workflow)
     tier_of = drawing.tiers()
     strip = found.rows(found.page(decisions, Place(), size=SHOWN).decisions, tier_of)
     seen = request.GET.get("seen")

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 
+from demo.sentence import OTHER_SENTENCES
 from demo.texts import Sample
 from demo.traffic import FEEDBACK, LISTENING, OPEN_AT_MOST, SCREEN, Applications, Desk, Texts
 
@@ -110,7 +111,7 @@ def test_what_is_no_complaint_gets_no_reply(label: str | None) -> None:
 @pytest.mark.parametrize(
     ("slug", "full", "asked"),
     [
-        (FEEDBACK, "sentiment", []),
+        (FEEDBACK, "sentiment", ["language", "sentiment", "reply"]),
         (FEEDBACK, "reply", ["language", "sentiment"]),
         (SCREEN, "screen", []),
         (LISTENING, "sentiment", ["mention"]),
@@ -125,6 +126,8 @@ def test_it_holds_back_while_people_have_enough_to_decide(slug: str, full: str, 
 
     applications(gateway, waiting, keys=only(slug)).visit()
     assert [each["step"] for each in gateway.asked] == asked
+    if full == "sentiment" and slug == FEEDBACK:
+        assert gateway.asked[1]["text"] in {text for text, model, _label in OTHER_SENTENCES if model != "person"}
 
 
 def test_with_enough_to_decide_it_sends_what_models_answered_before() -> None:
@@ -144,7 +147,9 @@ def test_with_enough_to_decide_it_sends_what_models_answered_before() -> None:
     gateway.says["sentiment"] = "positive"
     for _ in range(5):
         asking.visit()
-    assert {each["text"] for each in gateway.asked[4:]} == {known}
+    sent = {each["text"] for each in gateway.asked[4:]}
+    assert unsure not in sent
+    assert sent <= {known, *(text for text, model, _label in OTHER_SENTENCES if model != "person")}
     assert len({each["run"] for each in gateway.asked[4:]}) == 5
 
 

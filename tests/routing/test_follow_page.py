@@ -37,6 +37,15 @@ def test_the_newest_climbs_beside_the_last_dozen(shop: Shop) -> None:
     assert "climbing" in answer.content.decode()
 
 
+def test_measuring_models_is_no_traffic(shop: Shop) -> None:
+    client = signed_in(shop.cast.lead)
+    before = client.get(reverse("follow"))
+    shop.measuring().ask(0.99)
+    after = client.get(reverse("follow"))
+    assert after.context["headline"] == before.context["headline"]
+    assert [row.mark for row in after.context["strip"]] == [row.mark for row in before.context["strip"]]
+
+
 def test_a_page_asks_again_and_gets_only_what_is_new(shop: Shop) -> None:
     client = signed_in(shop.cast.lead)
     seen = client.get(reverse("follow")).context["strip"][0].mark
