@@ -41,11 +41,15 @@ class Stood:
 
 @dataclass(frozen=True)
 class Foretold:
-    """What a step's evaluated samples say of a change: figures under the base and under the proposed policy."""
+    """What a step's evaluated samples say of a change: figures under the base and under the proposed policy.
+
+    `moved` is a sentence on what goes from people to models and back; empty without a base.
+    """
 
     evaluation: Evaluation
     after: Replay
     rows: list[wording.Foretold]
+    moved: str
     same: bool
 
 
@@ -127,7 +131,9 @@ def change_evaluated(request: HttpRequest, pk: UUID) -> HttpResponse:
         after = evaluations.replayed(each.evaluation, revision.version.document)
         before = evaluations.replayed(each.evaluation, base.document) if base else None
         rows = wording.foretold(each.evaluation.ladder, before, after)
-        told.append(Foretold(each.evaluation, after, rows, before is not None and replays.alike(before, after)))
+        moved = wording.moved(before, after) if before else ""
+        same = before is not None and replays.alike(before, after)
+        told.append(Foretold(each.evaluation, after, rows, moved, same))
     context = {"change": change, "told": told, "base": base, "candidate": revision.version}
     return render(request, "routing/_change_evaluated.html", context)
 

@@ -142,6 +142,27 @@ def foretold(ladder: Sequence[str], before: Replay | None, after: Replay) -> lis
     return [*rows, _right(before, after), *_taken_over(before, after), _cost_of_samples(before, after)]
 
 
+def moved(before: Replay, after: Replay) -> str:
+    """Which samples a policy moves between people and models, and how right the models are there, in a sentence."""
+    pairs = list(zip(before.samples, after.samples, strict=True))
+    taken = [now.correct for was, now in pairs if was.outcome == "person" and now.correct is not None]
+    given = [was.correct for was, now in pairs if was.correct is not None and now.outcome == "person"]
+    told = []
+    if taken:
+        told.append(f"models would answer {_samples(taken)} where a person decides now, {_right_of(taken)} right")
+    if given:
+        told.append(f"a person would decide {_samples(given)} where models answer now, {_right_of(given)} right")
+    return "; ".join(told) or "as many samples as now would go to a person"
+
+
+def _samples(judged: Sequence[bool]) -> str:
+    return f"{figures.group_thousands(len(judged))} sample{'' if len(judged) == 1 else 's'}"
+
+
+def _right_of(judged: Sequence[bool]) -> str:
+    return _share_words(sum(judged), len(judged))
+
+
 def _counts(label: str, before: int | None, after: int, n: int) -> Foretold:
     share = after / n
     if before is None:

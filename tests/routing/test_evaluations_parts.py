@@ -10,6 +10,7 @@ from governance import changes
 from governance.models import Change
 from routing import evaluations, replays
 from routing.models import Evaluation
+from routing.views import wording
 from tests.cast import approve, make_change, make_document
 from tests.ledger.reports import Site, make_site
 from tests.pages import signed_in, text
@@ -80,6 +81,26 @@ def test_a_change_is_told_by_the_samples_what_it_would_do(lab: Lab, done: Evalua
         "cost of a sample": ("USD 0.0335", "USD 0.0285", "15 % cheaper"),
     }
     assert "labelled samples replayed, not traffic" in text(answer)
+    assert "as many samples as now would go to a person" in text(answer)
+
+
+def test_what_people_and_models_take_over_from_each_other_is_said_first(lab: Lab) -> None:
+    evaluation = measured(
+        lab,
+        [row("a"), row("b")],
+        alike([{"label": "negative", "confidence": 0.6}, {"label": "positive", "confidence": 0.7}]),
+    )
+    bring_home()
+    high, low = (
+        evaluations.replayed(evaluation, make_document(0.8)),
+        evaluations.replayed(evaluation, make_document(0.5)),
+    )
+    told = (wording.moved(high, low), wording.moved(low, high), wording.moved(low, low))
+    assert [words.replace("\N{NO-BREAK SPACE}", " ") for words in told] == [
+        "models would answer 2 samples where a person decides now, 50 % (9 to 91) right",
+        "a person would decide 2 samples where models answer now, 50 % (9 to 91) right",
+        "as many samples as now would go to a person",
+    ]
 
 
 def test_the_figures_are_those_of_the_replays(lab: Lab, done: Evaluation) -> None:

@@ -159,6 +159,7 @@ def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is
     expect(lead.locator("main")).to_contain_text("0 of 1 needed")
     expect(lead.get_by_role("button", name="Approve")).to_have_count(0)
     expect(lead.locator("#evaluated")).to_contain_text("on 9 samples evaluated")
+    expect(lead.locator("#evaluated")).to_contain_text("models would answer 2 samples where a person decides now")
     expect(lead.get_by_role("row", name="sent to a person")).to_contain_text("22 points less")
 
     # Another person reads the same, and approves exactly that content.
