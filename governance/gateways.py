@@ -3,6 +3,7 @@
 import secrets
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
@@ -16,7 +17,7 @@ from governance import audit
 from governance.accounts import ORGANISATION, require, token_sha256
 from governance.audit import Actor, Service
 from governance.errors import InvalidInput, store
-from governance.models import ApiKey, Environment, Gateway, User
+from governance.models import ApiKey, Environment, Gateway, User, new_id
 
 PREFIX = "sfg_"
 KEY_PREFIX = "sf_"
@@ -26,14 +27,16 @@ SEEN_EVERY = timedelta(seconds=30)
 
 
 @transaction.atomic
-def register(*, name: str, environment: Environment, by: Actor) -> tuple[Gateway, str]:
+def register(*, name: str, environment: Environment, by: Actor, identity: UUID | None = None) -> tuple[Gateway, str]:
     """Register a gateway of an environment. Returns it with its credential, which is never shown again.
 
-    Raises NotPermitted, and InvalidInput for a name in use.
+    `identity` is the id it gets, where one form must not make two. In an environment of recordings a gateway stands for
+    what was imported. Raises NotPermitted, and InvalidInput for a name in use or (field `id`) an identity in use.
     """
     require(by, "accounts.edit", ORGANISATION)
     token = f"{PREFIX}{secrets.token_urlsafe(32)}"
     gateway = Gateway(
+        id=identity or new_id(),
         name=name,
         environment=environment,
         sha256=token_sha256(token),
@@ -116,6 +119,15 @@ def authenticate(token: str) -> Gateway | None:
     if gateway and (gateway.last_seen_at is None or gateway.last_seen_at < now - SEEN_EVERY):
         Gateway.objects.filter(pk=gateway.pk).update(last_seen_at=now)
     return gateway
+
+
+def note_bundle(*, gateway: Gateway, held: int | None, sent: int) -> None:
+    """Keep which bundle a gateway says it has (None: none), and which is its environment's, by serial.
+
+    No governed act: written only when it changed. Instances that share a credential share this too.
+    """
+    if (gateway.bundle_held, gateway.bundle_sent) != (held, sent):
+        Gateway.objects.filter(pk=gateway.pk).update(bundle_held=held, bundle_sent=sent)
 
 
 class GatewayAuthentication(BaseAuthentication):

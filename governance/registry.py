@@ -5,6 +5,7 @@ from datetime import date
 
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
 
 from governance import audit
 from governance.accounts import ORGANISATION, require
@@ -15,6 +16,10 @@ from governance.models import Endpoint, Environment, Model, ModelVersion, Policy
 
 class ModelInUse(GovernanceError):
     """A live policy names the model; its workflows stand in the text."""
+
+
+class ProviderInUse(GovernanceError):
+    """The provider has open endpoints; the models they serve stand in the text."""
 
 
 @transaction.atomic
@@ -60,18 +65,89 @@ def set_gateway_url(*, environment: Environment, url: str, by: Actor) -> Environ
 
 
 @transaction.atomic
-def add_provider(*, name: str, slug: str, by: Actor, kind: str = Provider.Kind.OPENAI) -> Provider:
-    """Add an account at a company or service that runs models. Raises NotPermitted and InvalidInput."""
+def add_provider(
+    *,
+    name: str,
+    slug: str,
+    by: Actor,
+    kind: str = Provider.Kind.OPENAI,
+    url: str = "",
+    secret: str | None = None,
+    region: str = "",
+) -> Provider:
+    """Add an account at a company or service that runs models. Raises NotPermitted and InvalidInput.
+
+    `url` and `secret` (`env:NAME`, never a key itself) are for endpoints that bring none of their own; with a `region`
+    all its endpoints are there.
+    """
     require(by, "registry.edit", ORGANISATION)
-    made = store(Provider(name=name, slug=slug, kind=kind))
+    made = store(Provider(name=name, slug=slug, kind=kind, url=url, secret=secret, region=region))
     audit.record(
         action="registry.add_provider",
         actor=by,
         object=made,
         summary=f"Added the provider {made.name}",
-        after={"name": made.name, "slug": made.slug, "kind": made.kind, "metered_by": made.metered_by},
+        after={"slug": made.slug, "kind": made.kind, "metered_by": made.metered_by, **_account_facts(made)},
     )
     return made
+
+
+@transaction.atomic
+def edit_provider(*, provider: Provider, name: str, url: str, secret: str | None, region: str, by: Actor) -> Provider:
+    """Change what is written of a provider; its endpoints stay as they are. The same again writes nothing.
+
+    Raises NotPermitted, and InvalidInput for a closed one, and for a region in which some of its endpoints are not.
+    """
+    held = _lock_provider(provider)
+    require(by, "registry.edit", ORGANISATION)
+    if held.closed_at is not None:
+        raise InvalidInput(f"{held.name} is closed: its entry stays as it is.")
+    before = _account_facts(held)
+    held.name, held.url, held.secret, held.region = name, url, secret, region
+    if _account_facts(held) == before:
+        return held
+    astray = held.endpoints.filter(active=True).exclude(region=held.region).order_by("region")
+    if held.region and (other := astray.values_list("region", flat=True).first()):
+        raise InvalidInput(f"region: it has an endpoint in {other}; close that first", field="region")
+    store(held)
+    after = _account_facts(held)
+    audit.record(
+        action="registry.edit_provider",
+        actor=by,
+        object=held,
+        summary=f"Changed {', '.join(field for field in after if after[field] != before[field])} of {held.name}",
+        before=before,
+        after=after,
+    )
+    return held
+
+
+@transaction.atomic
+def close_provider(*, provider: Provider, reason: str, by: Actor) -> Provider:
+    """Let no endpoint be added at a provider any more, for good.
+
+    Raises NotPermitted, ProviderInUse while an endpoint is open there, and InvalidInput if it is closed already.
+    """
+    held = _lock_provider(provider)
+    require(by, "registry.edit", ORGANISATION)
+    if held.closed_at is not None:
+        raise InvalidInput(f"{held.name} is closed already.")
+    served = held.endpoints.filter(active=True).order_by("version__model__title")
+    titles = list(served.values_list("version__model__title", flat=True).distinct())
+    if titles:
+        raise ProviderInUse(f"{held.name} has open endpoints of {', '.join(titles)}: close them first.")
+    held.closed_at = timezone.now()
+    store(held)
+    audit.record(
+        action="registry.close_provider",
+        actor=by,
+        object=held,
+        summary=f"Closed the provider {held.name}",
+        before={"closed_at": None},
+        after={"closed_at": held.closed_at},
+        reason=reason,
+    )
+    return held
 
 
 @transaction.atomic
@@ -230,17 +306,19 @@ def add_endpoint(
     """Say where a version is served in an environment. Endpoints of a model are tried by rising position.
 
     `url` is the base of an OpenAI-compatible API (`https://host/v1`); `secret` names where the gateway finds the key
-    (`env:NAME`); `position` None is the last. Raises NotPermitted and InvalidInput.
+    (`env:NAME`); an empty `url` takes both from the provider. `position` None is the last. Raises NotPermitted, and
+    InvalidInput, also for a closed provider and a region where it runs nothing.
     """
     model = _lock_model(version.model)
+    provider = _lock_provider(provider)
     require(by, "registry.edit", model, environment=environment)
+    url, secret = _reached(provider, region, url, secret)
     if region not in version.regions:
         raise InvalidInput(
             f"region: {model.name} may run in {', '.join(version.regions)}; choose one of them", field="region"
         )
     if position is None:
-        there = Endpoint.objects.filter(version=version, environment=environment, active=True)
-        position = (there.aggregate(last=Max("position"))["last"] or 0) + 1
+        position = _last_position(version, environment) + 1
     made = store(
         Endpoint(
             version=version,
@@ -343,6 +421,10 @@ def _lock_model(model: Model) -> Model:
     return Model.objects.select_for_update(no_key=True).get(pk=model.pk)
 
 
+def _lock_provider(provider: Provider) -> Provider:
+    return Provider.objects.select_for_update(no_key=True).get(pk=provider.pk)
+
+
 def _lock_endpoint(endpoint: Endpoint) -> Endpoint:
     held = Endpoint.objects.select_related("version__model", "environment").select_for_update(of=("self",))
     return held.get(pk=endpoint.pk)
@@ -371,6 +453,30 @@ def _store_version(
             training_data=training_data,
         )
     )
+
+
+def _last_position(version: ModelVersion, environment: Environment) -> int:
+    there = Endpoint.objects.filter(version=version, environment=environment, active=True)
+    last: int = there.aggregate(last=Max("position"))["last"] or 0
+    return last
+
+
+def _reached(provider: Provider, region: str, url: str, secret: str | None) -> tuple[str, str | None]:
+    """Return address and key of an endpoint to be added at a provider. Raises InvalidInput where none can be."""
+    if provider.closed_at is not None:
+        raise InvalidInput(f"provider: {provider.name} is closed; choose one in use", field="provider")
+    if provider.region not in ("", region):
+        raise InvalidInput(f"region: {provider.name} runs everything in {provider.region}", field="region")
+    if url:
+        # A provider's key goes to its own address alone: an endpoint elsewhere names its own.
+        return url, secret
+    if not provider.url:
+        raise InvalidInput(f"url: {provider.name} has no address of its own; write one", field="url")
+    return provider.url, secret or provider.secret
+
+
+def _account_facts(provider: Provider) -> dict[str, object]:
+    return {field: getattr(provider, field) for field in ("name", "url", "secret", "region")}
 
 
 def _card_facts(model: Model) -> dict[str, object]:

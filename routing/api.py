@@ -1,5 +1,6 @@
 """What gateways poll: the bundle and the state of their environment, signed."""
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
@@ -12,7 +13,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from governance.gateways import GatewayAuthentication, IsGateway, asking
+from governance.gateways import GatewayAuthentication, IsGateway, asking, note_bundle
 from governance.models import ApiKey
 from routing import bundles, narrowed, states
 from routing.models import Bundle, StateFeed
@@ -47,10 +48,19 @@ class FeedView(APIView):
         whose = (gateway.key or gateway.environment).pk.hex
         etag = f'"{whose}-{document.serial}-{document.digest[:16]}"'
         headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-        if etag in parse_etags(request.headers.get("If-None-Match", "")):
+        held = parse_etags(request.headers.get("If-None-Match", ""))
+        if isinstance(document, Bundle):
+            note_bundle(gateway=gateway, held=_serial(held, whose), sent=document.serial)
+        if etag in held:
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         envelope = narrowed(document, gateway.key) if gateway.key else document.envelope
         return HttpResponse(envelope, content_type="application/json", headers=headers)
+
+
+def _serial(etags: list[str], whose: str) -> int | None:
+    """The serial in the first of these that is of our form; None where none is."""
+    found = (re.fullmatch(rf'"{whose}-(\d{{1,18}})-[0-9a-f]{{16}}"', etag) for etag in etags)
+    return next((int(match[1]) for match in found if match), None)
 
 
 class BundleView(FeedView):

@@ -2,17 +2,26 @@
 
 from typing import Self
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
 
 from governance.models import guards
-from governance.models.accounts import SHA256, ApiKey, User
+from governance.models.accounts import SHA256, ApiKey, User, holding
 from governance.models.ids import Identified
 from governance.models.registry import Environment
 
 
 class GatewayQuerySet(models.QuerySet["Gateway"]):
-    """Gateways by use."""
+    """Gateways by use and by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Gateways are the organisation's: whoever reads the register sees them all."""
+        return holding(self, user, "registry.view")
+
+    def with_scope(self) -> Self:
+        """With all that a list of gateways shows."""
+        return self.select_related("environment", "key__workflow", "created_by", "revoked_by").order_by("-id")
 
     def usable(self) -> Self:
         """Those whose credential is accepted; one of an application's key ends with it and its workflow."""
@@ -34,6 +43,8 @@ class Gateway(Identified):
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     last_seen_at = models.DateTimeField(null=True, blank=True)
+    bundle_held = models.PositiveBigIntegerField("serial it last said it has", null=True, blank=True)
+    bundle_sent = models.PositiveBigIntegerField("serial it was last told of", null=True, blank=True)
 
     objects = GatewayQuerySet.as_manager()
 

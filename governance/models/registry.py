@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Prefetch, Q, Value, When
+from django.db.models import Case, Count, Exists, OuterRef, Prefetch, Q, Value, When
 
 from governance.models import guards
 from governance.models.accounts import SHA256, SLUG, Grant, Team, User, holding
@@ -15,6 +15,12 @@ from governance.models.ids import Identified
 # Parts between slashes, as in `supplier/model:edition`. None begins with a sign, so that an address of pages,
 # /models/<name>/-/edit/, can be read in one way only.
 MODEL_NAME = r"^[a-z0-9][a-z0-9._:-]*(/[a-z0-9][a-z0-9._:-]*)*$"
+
+# The base of an API, and the environment variable in which a gateway finds a key.
+ADDRESS = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
+ADDRESS_WORDS = "Write an http or https address without query, such as https://host/v1."
+REFERENCE = r"^env:[A-Z][A-Z0-9_]*$"
+REFERENCE_WORDS = "Name the gateway's environment variable, such as env:PROVIDER_KEY."
 
 
 class Tier(models.TextChoices):
@@ -47,6 +53,10 @@ class EnvironmentQuerySet(models.QuerySet["Environment"]):
     def serving(self) -> Self:
         """Those where requests are answered: not those of recordings."""
         return self.filter(recorded=False)
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Environments are the organisation's: whoever reads the register sees them all."""
+        return holding(self, user, "registry.view")
 
     def allowing(self, user: User | AnonymousUser, act: str, team: UUID | None = None) -> Self:
         """Those where the user has the act, for a team if one is given, else for any."""
@@ -98,8 +108,36 @@ class Environment(Identified):
         return None
 
 
+class ProviderQuerySet(models.QuerySet["Provider"]):
+    """Providers by state and by reader."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Providers are the organisation's: whoever reads the register sees them all."""
+        return holding(self, user, "registry.view")
+
+    def in_use(self) -> Self:
+        """Those at which endpoints may be added."""
+        return self.filter(closed_at=None)
+
+    def with_counts(self) -> Self:
+        """With `served`, how many models in use have their current version served there, and `places`, its endpoints.
+
+        Only active endpoints count.
+        """
+        active = Q(endpoints__active=True)
+        current = active & Q(endpoints__version__is_current=True, endpoints__version__model__state="active")
+        return self.annotate(
+            places=Count("endpoints", filter=active, distinct=True),
+            served=Count("endpoints__version__model", filter=current, distinct=True),
+        )
+
+
 class Provider(Identified):
-    """A company or service that runs models behind one account."""
+    """A company or service that runs models behind one account.
+
+    `url` and `secret` are what endpoints are added with that bring none of their own; `region` is the only one where
+    it runs anything, none given narrows nothing. At a closed one no endpoint can be added.
+    """
 
     class Kind(models.TextChoices):
         """The wire it speaks."""
@@ -115,9 +153,28 @@ class Provider(Identified):
     slug = models.SlugField(max_length=60, unique=True)
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.OPENAI)
     metered_by = models.CharField(max_length=20, choices=Meter.choices, default=Meter.GATEWAY)
+    url = models.CharField("where its API is reached", max_length=400, blank=True, default="")
+    secret = models.CharField("where gateways find its key", max_length=120, null=True, blank=True)
+    region = models.CharField("where it runs everything", max_length=40, blank=True, default="")
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProviderQuerySet.as_manager()
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=~Q(name=""), name="provider_name_given", violation_error_message="Give the provider a name."
+            ),
+            models.CheckConstraint(
+                condition=Q(url="") | Q(url__regex=ADDRESS),
+                name="provider_url_form",
+                violation_error_message=ADDRESS_WORDS,
+            ),
+            models.CheckConstraint(
+                condition=Q(secret=None) | Q(("secret__regex", REFERENCE)),
+                name="provider_secret_form",
+                violation_error_message=REFERENCE_WORDS,
+            ),
             models.CheckConstraint(
                 condition=Q(slug__regex=SLUG),
                 name="provider_slug_form",
@@ -342,9 +399,9 @@ class Endpoint(Identified):
                 violation_error_message="Another endpoint of this version has that position in this environment.",
             ),
             models.CheckConstraint(
-                condition=Q(url__regex=r"^https?://[^\s/?#]+(/[^\s?#]*)?$"),
+                condition=Q(url__regex=ADDRESS),
                 name="endpoint_url_form",
-                violation_error_message="Write an http or https address without query, such as https://host/v1.",
+                violation_error_message=ADDRESS_WORDS,
             ),
             models.CheckConstraint(
                 condition=Q(hosting__in=Hosting.values),
@@ -352,9 +409,9 @@ class Endpoint(Identified):
                 violation_error_message="Choose self or hosted.",
             ),
             models.CheckConstraint(
-                condition=Q(secret=None) | Q(("secret__regex", r"^env:[A-Z][A-Z0-9_]*$")),
+                condition=Q(secret=None) | Q(("secret__regex", REFERENCE)),
                 name="endpoint_secret_form",
-                violation_error_message="Name the gateway's environment variable, such as env:PROVIDER_KEY.",
+                violation_error_message=REFERENCE_WORDS,
             ),
             models.CheckConstraint(
                 condition=Q(timeout_ms__gte=100) & Q(timeout_ms__lte=600_000),

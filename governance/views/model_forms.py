@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import Q
 
 from governance.models import DataClass, Hosting, Model, ModelVersion, Provider, Team, Tier, User
+from governance.models.registry import REFERENCE
 
 LONG = {"rows": 3}
 
@@ -111,13 +112,21 @@ class AddressForm(forms.Form):
     )
 
 
-class EndpointForm(AddressForm):
+class EndpointForm(forms.Form):
     """Where a version of a model is served."""
 
+    url = forms.CharField(
+        label="Address",
+        required=False,
+        max_length=400,
+        help_text="The base of an OpenAI-compatible API, such as https://api.example.com/v1. Left empty, the "
+        "provider's address and key are taken.",
+        widget=forms.TextInput(attrs={"class": "mono", "inputmode": "url"}),
+    )
     upstream_model = forms.CharField(label="Its name there", max_length=200)
     secret = forms.RegexField(
         label="Key",
-        regex=r"^env:[A-Z][A-Z0-9_]*$",
+        regex=REFERENCE,
         required=False,
         max_length=120,
         help_text="Where the gateway finds it, such as env:PROVIDER_API_KEY. Never the key itself.",
@@ -132,15 +141,21 @@ class EndpointForm(AddressForm):
     field_order = ("environment", "provider", "url", "upstream_model", "region", "hosting", "secret")
 
     def __init__(self, data: Any = None, *, version: ModelVersion, environments: Any) -> None:
-        """Offer what the version may run in and the environments given."""
-        initial = {"upstream_model": version.model.name, "hosting": version.model.hosting}
+        """Offer what the version may run in and the environments given; where there is one provider, start with it."""
+        providers = Provider.objects.in_use().order_by("name")
+        only = providers[:2]
+        initial = {
+            "upstream_model": version.model.name,
+            "hosting": version.model.hosting,
+            "provider": only[0] if len(only) == 1 else None,
+        }
         super().__init__(data, initial=initial)
         regions = [(region, region) for region in version.regions]
         self.fields["environment"] = forms.ModelChoiceField(
             queryset=environments, initial=environments.last(), empty_label=None
         )
         self.fields["provider"] = forms.ModelChoiceField(
-            queryset=Provider.objects.order_by("name"), empty_label="Choose…", help_text="Whose account pays for it."
+            queryset=providers, empty_label="Choose…", help_text="Whose account pays for it."
         )
         self.fields["region"] = forms.ChoiceField(choices=regions)
         self.fields["hosting"] = forms.ChoiceField(
@@ -160,4 +175,6 @@ class ModelFilter(forms.Form):
     tier = forms.ChoiceField(required=False, choices=[("", "Any"), *Tier.choices])
     hosting = forms.ChoiceField(required=False, choices=[("", "Any"), *Hosting.choices])
     environment = forms.CharField(label="Served in", required=False, max_length=40)
+    provider = forms.CharField(label="Served by", required=False, max_length=60)
+    team = forms.CharField(label="Team", required=False, max_length=60)
     state = forms.ChoiceField(required=False, choices=[("", "In use"), ("retired", "Retired"), ("all", "All")])

@@ -165,7 +165,13 @@ def _listed(request: HttpRequest, form: ModelFilter) -> ModelQuerySet:
         found = found.filter(tier=said["tier"])
     if said.get("hosting"):
         found = found.filter(hosting=said["hosting"])
-    if said.get("environment"):
-        place = Endpoint.objects.filter(environment__name=said["environment"], active=True, version__is_current=True)
+    if said.get("team"):
+        found = found.filter(team__slug=said["team"])
+    if said.get("environment") or said.get("provider"):
+        place = Endpoint.objects.filter(active=True, version__is_current=True)
+        if said["environment"]:
+            place = place.filter(environment__name=said["environment"])
+        if said["provider"]:
+            place = place.filter(provider__slug=said["provider"])
         found = found.filter(pk__in=place.values("version__model"))
     return in_order(found, request, SORTED_BY, "tier")

@@ -24,12 +24,13 @@ COLUMNS = (
 
 
 class WorkflowFilter(forms.Form):
-    """Which workflows are listed; `model` is the name of one that a live policy has on a ladder."""
+    """Which workflows are listed; `model` is the name of one that a live policy has on a ladder, `team` a slug."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
     risk = forms.ChoiceField(label="Risk", required=False, choices=[("", "Any"), *Risk.choices])
     data_class = forms.ChoiceField(label="Data class", required=False, choices=[("", "Any"), *DataClass.choices])
     model = forms.CharField(label="Names the model", required=False, max_length=80)
+    team = forms.CharField(label="Team", required=False, max_length=60)
 
 
 @dataclass
@@ -114,6 +115,8 @@ def _listed(request: HttpRequest, form: WorkflowFilter) -> WorkflowQuerySet:
             found = found.filter(data_class=said["data_class"])
         if said["model"]:
             found = found.filter(pk__in=PolicyHead.objects.naming(said["model"]).values("workflow"))
+        if said["team"]:
+            found = found.filter(team__slug=said["team"])
     return in_order(found, request, SORTED_BY)
 
 

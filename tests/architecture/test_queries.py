@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from governance import gateways
 from ledger import rollups
 from routing import evaluations
 from tests import cast as casting
@@ -28,6 +29,9 @@ QUERIES: dict[tuple[str, str], int] = {
     ("changes", "lead"): 8,
     ("keys", "integrator"): 8,
     ("models", "lead"): 12,
+    ("providers", "lead"): 9,
+    ("environments", "lead"): 8,
+    ("gateways", "admin"): 9,
     ("reviews", "reviewer"): 10,
     ("audit", "auditor"): 6,
     ("spend", "finance"): 9,
@@ -55,6 +59,10 @@ def add(site: Site, number: int) -> None:
     casting.make_change(cast, 0.6)
     provider = site.endpoint().provider
     casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
+    casting.serve(
+        cast.models[0], casting.make_environment(f"place-{number}"), casting.make_provider(f"account-{number}")
+    )
+    gateways.register(name=f"Shop {number}", environment=cast.production, by=casting.BOOTSTRAP)
     key, _token = casting.make_key(cast)
     evaluations.schedule(
         sample_set=evaluation.sample_set,

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from governance import gateways
 from governance.models import Endpoint, Role
 from routing import evaluations
 from tests import cast as casting
@@ -46,6 +47,9 @@ SPENDERS = ("owner", "lead", "finance", "integrator", "auditor")
 MODEL_FORMS = ("model_edit", "model_retire", "version_new", "endpoint_new")
 REGISTER_FORMS = (*MODEL_FORMS, "endpoint_move", "endpoint_close")
 MEASURERS = SPENDERS
+PROVIDER_FORMS = ("provider_edit", "provider_close")
+REGISTER_OF_ALL = ("provider_new", *PROVIDER_FORMS, "environment_new")
+GATEWAY_FORMS = ("gateway_new", "gateway_revoke")
 OPEN = dict.fromkeys(ROLES, OK)
 GATEWAYS = dict.fromkeys(ROLES, 401)
 
@@ -96,6 +100,20 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("model_prices", "get"): only(*SPENDERS, stranger=OK),
     ("price_new", "get"): only("lead", "finance", stranger=NO),
     ("price_new", "post"): only("lead", "finance", gives=INVALID, stranger=NO),
+    **{
+        (f"{noun}{kind}", "get"): everyone(OK)
+        for noun in ("providers", "environments", "gateways")
+        for kind in ("", "_csv")
+    },
+    ("provider", "get"): everyone(OK),
+    # The stranger leads another team alone: what belongs to the organisation is not his to change.
+    **{(name, "get"): only("lead", stranger=NO) for name in REGISTER_OF_ALL},
+    **{(name, "post"): only("lead", gives=INVALID, stranger=NO) for name in REGISTER_OF_ALL},
+    ("environment_address", "get"): only("lead", stranger=NO),
+    # No address is one too.
+    ("environment_address", "post"): only("lead", gives=GONE_ON, stranger=NO),
+    **{(name, "get"): only("admin", stranger=NO) for name in GATEWAY_FORMS},
+    **{(name, "post"): only("admin", gives=INVALID, stranger=NO) for name in GATEWAY_FORMS},
     ("keys", "get"): everyone(OK),
     ("keys_csv", "get"): everyone(OK),
     ("key_new", "get"): only(*PROPOSERS, stranger=OK),
@@ -207,6 +225,7 @@ def make_stage() -> Stage:
     site = site_of(cast)
     review = casting.make_review(site.key)
     asked = Shop(site).ask(0.3, 0.5, 0.4, run="mail-1")
+    gateway, _credential = gateways.register(name="Shop floor", environment=cast.production, by=casting.BOOTSTRAP)
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
@@ -234,6 +253,9 @@ def make_stage() -> Stage:
         **{name: [endpoint.pk] for name in ("endpoint_try", "endpoint_move", "endpoint_close", "price_new")},
         "key_revoke": [site.key.pk],
         "demo_as": ["lead"],
+        **{name: ["local"] for name in ("provider", *PROVIDER_FORMS)},
+        "environment_address": [cast.production.name],
+        "gateway_revoke": [gateway.pk],
         "api_review": [review.pk],
         **{
             f"evaluation{name}": [evaluation.pk]

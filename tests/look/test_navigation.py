@@ -12,19 +12,8 @@ from tests import cast as casting
 pytestmark = pytest.mark.django_db
 
 ENTRIES = (
-    "home",
-    "follow",
-    "reviews",
-    "changes",
-    "workflows",
-    "models",
-    "evaluations",
-    "keys",
-    "api_docs_gateway",
-    "spend",
-    "savings",
-    "requests",
-    "audit",
+    *("home", "follow", "reviews", "changes", "workflows", "models", "evaluations", "keys", "gateways"),
+    *("api_docs_gateway", "spend", "savings", "requests", "environments", "providers", "audit"),
 )
 
 

@@ -54,8 +54,42 @@ def test_304_costs_three_queries(
     site: Site, client: Client, path: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     etag = client.get(path, headers={"Authorization": site.bearer})["ETag"]
+    headers = {"Authorization": site.bearer, "If-None-Match": etag}
+    # The first time it is noted which bundle the gateway holds.
+    client.get(path, headers=headers)
     with django_assert_num_queries(3):
-        client.get(path, headers={"Authorization": site.bearer, "If-None-Match": etag})
+        client.get(path, headers=headers)
+
+
+def test_which_bundle_a_gateway_holds_is_kept(site: Site, client: Client) -> None:
+    def ask(path: str = "/api/v1/bundle", *etags: str) -> str:
+        headers = {"Authorization": site.bearer, "If-None-Match": ", ".join(etags)}
+        return str(client.get(path, headers=headers)["ETag"])
+
+    def kept() -> tuple[int | None, int | None]:
+        site.gateway.refresh_from_db()
+        return site.gateway.bundle_held, site.gateway.bundle_sent
+
+    ask("/api/v1/state")
+    assert kept() == (None, None)
+    etag = ask()
+    first = Bundle.objects.get().serial
+    assert kept() == (None, first)
+    ask("/api/v1/bundle", etag)
+    assert kept() == (first, first)
+    changes.activate(change=approve(make_change(site.cast, 0.6), site.cast.owner), by=site.cast.lead)
+    ask("/api/v1/bundle", etag)
+    newest = Bundle.objects.newest(site.cast.production)
+    assert newest is not None
+    assert kept() == (first, newest.serial)
+    for other in (
+        '"another"',
+        etag.replace('"', '"0', 1),
+        '"',
+        f'"{site.cast.production.pk.hex}-{"9" * 40}-{"0" * 16}"',
+    ):
+        ask("/api/v1/bundle", other)
+        assert kept() == (None, newest.serial), other
 
 
 def test_an_activation_is_in_the_next_answer(site: Site, client: Client) -> None:
