@@ -26,6 +26,7 @@ __all__ = [
     "PERMISSIONS",
     "NotPermitted",
     "can",
+    "check_zone",
     "create_key",
     "create_person",
     "create_team",
@@ -35,6 +36,7 @@ __all__ = [
     "own_key_held",
     "reactivate",
     "recording_key",
+    "rename_team",
     "require",
     "revoke",
     "revoke_key",
@@ -50,6 +52,10 @@ PREFIX_LETTERS = string.ascii_letters + string.digits
 
 class NotPermitted(GovernanceError, PermissionDenied):
     """The actor may not do this; Django answers 403."""
+
+
+class LastAdministrator(GovernanceError):
+    """After this nobody could administer any more."""
 
 
 class Scoped(Protocol):
@@ -125,10 +131,7 @@ def create_person(*, email: str, name: str, by: Actor, time_zone: str = "UTC", p
     Raises NotPermitted, and InvalidInput for an address in use, an unknown zone or a weak password.
     """
     require(by, "accounts.edit", ORGANISATION)
-    try:
-        ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InvalidInput("time_zone: write a zone such as Europe/Berlin", field="time_zone") from error
+    check_zone(time_zone)
     person = User(email=email.strip().lower(), name=name, time_zone=time_zone)
     _put_password(person, password)
     store(person)
@@ -162,7 +165,10 @@ def set_password(*, person: User, password: str, by: Actor) -> User:
 
 @transaction.atomic
 def deactivate(*, person: User, reason: str, by: Actor) -> User:
-    """Let a person no longer sign in; his votes stand but count no more. Raises NotPermitted, InvalidInput."""
+    """Let a person no longer sign in; his votes stand but count no more.
+
+    Raises NotPermitted, LastAdministrator and InvalidInput.
+    """
     return _set_active(person, active=False, reason=reason, by=by)
 
 
@@ -185,6 +191,26 @@ def create_team(*, name: str, slug: str, by: Actor) -> Team:
         after={"name": team.name, "slug": team.slug},
     )
     return team
+
+
+@transaction.atomic
+def rename_team(*, team: Team, name: str, by: Actor) -> Team:
+    """Call a team by another name; its slug stays. Raises NotPermitted, and InvalidInput for a name in use."""
+    held = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    require(by, "accounts.edit", ORGANISATION)
+    before, held.name = held.name, name
+    if before == name:
+        return held
+    store(held)
+    audit.record(
+        action="accounts.rename_team",
+        actor=by,
+        object=held,
+        summary=f"The team {before} is called {held.name}",
+        before={"name": before},
+        after={"name": held.name},
+    )
+    return held
 
 
 @transaction.atomic
@@ -233,7 +259,12 @@ def grant(
 
 @transaction.atomic
 def revoke(*, grant: Grant, by: Actor, reason: str = "") -> Grant:
-    """End a grant now; one that has not begun never begins. Raises NotPermitted; ended ones stay as they are."""
+    """End a grant now; one that has not begun never begins.
+
+    Raises NotPermitted, LastAdministrator, and InvalidInput for one that has ended.
+    """
+    if grant.role == Role.ADMIN:
+        _lock_administrators()
     require(by, "accounts.edit", ORGANISATION)
     held = Grant.objects.select_for_update().get(pk=grant.pk)
     now = timezone.now()
@@ -242,6 +273,8 @@ def revoke(*, grant: Grant, by: Actor, reason: str = "") -> Grant:
     before = _grant_facts(held)
     held.valid_until = max(now, held.valid_from)
     store(held)
+    if held.role == Role.ADMIN:
+        _check_administered()
     audit.record(
         action="accounts.revoke",
         actor=by,
@@ -402,6 +435,14 @@ def token_sha256(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def check_zone(time_zone: str) -> None:
+    """Raise InvalidInput unless it is a zone of the IANA database."""
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InvalidInput("time_zone: write a zone such as Europe/Berlin", field="time_zone") from error
+
+
 def _put_password(person: User, password: str | None) -> None:
     if password is None:
         person.set_unusable_password()
@@ -413,7 +454,19 @@ def _put_password(person: User, password: str | None) -> None:
     person.set_password(password)
 
 
+def _lock_administrators() -> None:
+    """Two administrators who would end each other come one after the other; taken before any other lock."""
+    list(Grant.objects.select_for_update(no_key=True).filter(role=Role.ADMIN).order_by("pk").values_list("pk"))
+
+
+def _check_administered() -> None:
+    if not Grant.objects.in_force().filter(role=Role.ADMIN, user__is_active=True).exists():
+        raise LastAdministrator("Nobody could administer any more: make another person administrator first.")
+
+
 def _set_active(person: User, *, active: bool, reason: str, by: Actor) -> User:
+    if not active:
+        _lock_administrators()
     require(by, "accounts.edit", ORGANISATION)
     held = User.objects.select_for_update().get(pk=person.pk)
     if by == held:
@@ -422,6 +475,8 @@ def _set_active(person: User, *, active: bool, reason: str, by: Actor) -> User:
         raise InvalidInput(f"{held.name} {'may sign in' if active else 'may not sign in'} already.")
     held.is_active = active
     store(held)
+    if not active and held.grants.in_force().filter(role=Role.ADMIN).exists():
+        _check_administered()
     audit.record(
         action="accounts.reactivate" if active else "accounts.deactivate",
         actor=by,

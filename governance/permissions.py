@@ -1,5 +1,7 @@
 """Who may do what: one table from role to acts, read by the verbs, the pages and the role-matrix test."""
 
+from collections.abc import Iterable
+
 from django.db.models import TextChoices
 
 
@@ -86,6 +88,44 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
     Role.AUDITOR: VIEWS,
     Role.ADMIN: _READS | {"accounts.edit", "accounts.view"},
 }
+
+
+# Each act as it stands after "may", in the order in which a person's page tells them.
+WORDS: dict[str, str] = {
+    "registry.view": "read the register of models",
+    "workflows.view": "read workflows and their policies",
+    "changes.view": "read changes of policies",
+    "reviews.view": "see which cases wait",
+    "requests.view": "read what came of requests",
+    "evaluations.view": "read evaluations",
+    "spend.view": "see what was spent and saved",
+    "audit.view": "read the audit log",
+    "accounts.view": "see people, teams and what each may do",
+    "reviews.take": "take cases and answer them",
+    "reviews.cancel": "cancel cases",
+    "reviews.erase": "erase what a case holds",
+    "changes.propose": "propose changes",
+    "changes.vote": "vote on what others propose",
+    "changes.activate": "make approved changes live",
+    "workflows.create": "add workflows",
+    "workflows.edit": "edit and retire workflows",
+    "requests.try": "try requests",
+    "evaluations.edit": "upload samples and plan evaluations",
+    "evaluations.run": "run evaluations",
+    "registry.edit": "register models, endpoints, providers and environments",
+    "prices.edit": "set prices",
+    "savings.edit": "set what savings are compared with",
+    "accounts.create_key": "make API keys",
+    "accounts.revoke_key": "revoke API keys",
+    "accounts.edit": "add people, teams and gateways, grant and revoke roles",
+}
+
+
+def in_words(acts: Iterable[str]) -> str:
+    """Return acts as the end of a sentence: "read changes and vote on what others propose"."""
+    held = set(acts)
+    said = [words for act, words in WORDS.items() if act in held]
+    return " and ".join([*filter(None, [", ".join(said[:-1])]), *said[-1:]])
 
 
 def roles_with(act: str) -> list[Role]:

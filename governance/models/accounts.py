@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, Value
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from governance.models import guards
 from governance.models.ids import Identified
@@ -44,6 +45,7 @@ class User(AbstractBaseUser, Identified):
     name = models.CharField(max_length=120)
     time_zone = models.CharField(max_length=64, default="UTC")
     is_active = models.BooleanField("may sign in", default=True)
+    session_round = models.PositiveIntegerField("how often all sessions were ended", default=0)
 
     objects = UserManager()
 
@@ -62,7 +64,10 @@ class User(AbstractBaseUser, Identified):
                 condition=~Q(name=""), name="user_name_given", violation_error_message="Give the person a name."
             ),
         ]
-        triggers = [*guards.kept(fixed=["id", "created_at"]), guards.audited("email", "name", "time_zone", "is_active")]
+        triggers = [
+            *guards.kept(fixed=["id", "created_at"]),
+            guards.audited("email", "name", "time_zone", "is_active", "session_round"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -71,6 +76,11 @@ class User(AbstractBaseUser, Identified):
     def team_id(self) -> None:
         """People belong to the organisation, not to a team."""
         return None
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """What every session of this person carries: it changes, and ends them, with the password or the round."""
+        said = f"{self.session_round}:{self.password}"
+        return salted_hmac("governance.session", said, secret=secret, algorithm="sha256").hexdigest()
 
     def get_full_name(self) -> str:
         """The name, for Django's templates and mails."""

@@ -15,7 +15,8 @@ from governance.errors import GovernanceError
 class FormPage:
     """What stands around a form; `back` is the label and the address of the page it belongs to.
 
-    `groups` are headings, each with the names of its fields; fields that no group names stand last.
+    `groups` are headings, each with the names of its fields; fields that no group names stand last. `notes` are terms
+    with what each means, below the form.
     """
 
     title: str
@@ -25,6 +26,7 @@ class FormPage:
     back: tuple[str, str]
     groups: Sequence[tuple[str, Sequence[str]]] = ()
     danger: bool = False
+    notes: Sequence[tuple[str, str]] = ()
 
 
 class ReasonForm(forms.Form):

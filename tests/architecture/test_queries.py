@@ -32,6 +32,8 @@ QUERIES: dict[tuple[str, str], int] = {
     ("providers", "lead"): 9,
     ("environments", "lead"): 8,
     ("gateways", "admin"): 9,
+    ("people", "admin"): 8,
+    ("teams", "admin"): 7,
     ("reviews", "reviewer"): 10,
     ("audit", "auditor"): 6,
     ("spend", "finance"): 9,
@@ -58,11 +60,10 @@ def add(site: Site, number: int) -> None:
     bring_home()
     casting.make_change(cast, 0.6)
     provider = site.endpoint().provider
-    casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
-    casting.serve(
-        cast.models[0], casting.make_environment(f"place-{number}"), casting.make_provider(f"account-{number}")
-    )
+    model = casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
+    casting.serve(model, casting.make_environment(f"place-{number}"), casting.make_provider(f"account-{number}"))
     gateways.register(name=f"Shop {number}", environment=cast.production, by=casting.BOOTSTRAP)
+    casting.make_person(f"Person {number}", "reviewer", casting.make_team(f"Team {number}"))
     key, _token = casting.make_key(cast)
     evaluations.schedule(
         sample_set=evaluation.sample_set,

@@ -13,7 +13,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from governance import gateways
-from governance.models import Endpoint, Role
+from governance import people as persons
+from governance.models import Endpoint, Grant, Role
 from routing import evaluations
 from tests import cast as casting
 from tests.ledger.reports import site_of
@@ -50,6 +51,9 @@ MEASURERS = SPENDERS
 PROVIDER_FORMS = ("provider_edit", "provider_close")
 REGISTER_OF_ALL = ("provider_new", *PROVIDER_FORMS, "environment_new")
 GATEWAY_FORMS = ("gateway_new", "gateway_revoke")
+PERSON_FORMS = ("person_deactivate", "person_reactivate", "grant_new")
+ACCOUNT_FORMS = (*PERSON_FORMS, "grant_revoke", "team_edit")
+OWN_FORMS = ("account_edit", "account_password")
 OPEN = dict.fromkeys(ROLES, OK)
 GATEWAYS = dict.fromkeys(ROLES, 401)
 
@@ -114,6 +118,20 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("environment_address", "post"): only("lead", gives=GONE_ON, stranger=NO),
     **{(name, "get"): only("admin", stranger=NO) for name in GATEWAY_FORMS},
     **{(name, "post"): only("admin", gives=INVALID, stranger=NO) for name in GATEWAY_FORMS},
+    **{(name, "get"): only("auditor", "admin", stranger=NO) for name in ("people", "people_csv", "teams", "teams_csv")},
+    **{(name, "get"): only("auditor", "admin", else_=ABSENT) for name in ("person", "team")},
+    **{(name, "get"): only("admin", stranger=NO) for name in ("person_new", "team_new")},
+    **{(name, "post"): only("admin", gives=INVALID, stranger=NO) for name in ("person_new", "team_new")},
+    ("person_invite", "post"): only("admin", else_=ABSENT, auditor=NO),
+    **{(name, "get"): only("admin", else_=ABSENT, auditor=NO) for name in ACCOUNT_FORMS},
+    **{(name, "post"): only("admin", gives=INVALID, else_=ABSENT, auditor=NO) for name in ACCOUNT_FORMS},
+    ("account", "get"): everyone(OK),
+    **{(name, "get"): everyone(OK) for name in OWN_FORMS},
+    **{(name, "post"): everyone(INVALID) for name in OWN_FORMS},
+    ("account_sessions", "post"): everyone(GONE_ON),
+    # Whoever has the link.
+    ("welcome", "get"): OPEN,
+    ("welcome", "post"): dict.fromkeys(ROLES, INVALID),
     ("keys", "get"): everyone(OK),
     ("keys_csv", "get"): everyone(OK),
     ("key_new", "get"): only(*PROPOSERS, stranger=OK),
@@ -226,6 +244,7 @@ def make_stage() -> Stage:
     review = casting.make_review(site.key)
     asked = Shop(site).ask(0.3, 0.5, 0.4, run="mail-1")
     gateway, _credential = gateways.register(name="Shop floor", environment=cast.production, by=casting.BOOTSTRAP)
+    invited = casting.make_person("Invited")
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
@@ -256,6 +275,10 @@ def make_stage() -> Stage:
         **{name: ["local"] for name in ("provider", *PROVIDER_FORMS)},
         "environment_address": [cast.production.name],
         "gateway_revoke": [gateway.pk],
+        **{name: [cast.owner.pk] for name in ("person", "person_invite", *PERSON_FORMS)},
+        "grant_revoke": [Grant.objects.get(user=cast.owner).pk],
+        **{name: [cast.team.slug] for name in ("team", "team_edit")},
+        "welcome": [invited.pk, persons.invite(person=invited, by=cast.admin)],
         "api_review": [review.pk],
         **{
             f"evaluation{name}": [evaluation.pk]
@@ -295,6 +318,8 @@ def test_each_role_gets_exactly_what_the_matrix_says(role: str, stage: Stage, va
     for name, method in MATRIX:
         client = Client(raise_request_exception=False)
         if stage.people[role] is not None:
+            # A page before may have ended all sessions, which begin anew from the row as it is.
+            stage.people[role].refresh_from_db()
             client.force_login(stage.people[role])
         got[name, method] = getattr(client, method)(stage.path(name)).status_code
     assert got == {row: expected[role] for row, expected in MATRIX.items()}

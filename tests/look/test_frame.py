@@ -20,6 +20,7 @@ urlpatterns = [
     path("reviews/", _page, name="reviews"),
     path("spend/", _page, name="spend"),
     path("savings/", _page, name="savings"),
+    path("account/", _page, name="account"),
     path("sign-in/", _page, name="sign_in"),
     path("sign-out/", _page, name="sign_out"),
 ]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 ENTRIES = (
     *("home", "follow", "reviews", "changes", "workflows", "models", "evaluations", "keys", "gateways"),
-    *("api_docs_gateway", "spend", "savings", "requests", "environments", "providers", "audit"),
+    *("api_docs_gateway", "spend", "savings", "requests", "environments", "providers", "people", "teams", "audit"),
 )
 
 
