@@ -4,11 +4,12 @@ from django.urls import path
 
 from governance.addresses import MODEL
 from ledger import api
-from ledger.views import attempts, desk, prices, savings, spend
+from ledger.views import attempts, desk, prices, savings, setup, spend
 
 urlpatterns = [
     path("spend/", spend.spend, name="spend"),
     path("spend/export.csv", spend.spend_csv, name="spend_csv"),
+    path("setup/", setup.setup, name="setup"),
     path("spend/month/", desk.month_facts, name="month_facts"),
     path("spend/answered/", desk.answered, name="answered"),
     path("spend/workflows/<slug:slug>/", desk.workflow_figures, name="workflow_figures"),

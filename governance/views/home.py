@@ -48,6 +48,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "today": timezone.localdate(),
         "empty_text": "When a change asks for your vote or a case for your answer, it stands here.",
         "sees_spend": "spend.view" in acts,
+        "sets_up": "registry.edit" in acts,
         "may_take": "reviews.take" in acts,
         # Who connects applications: he may try requests and decides on no change.
         "connects": "requests.try" in acts and "changes.vote" not in acts,

@@ -152,6 +152,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
     ("spend", "get"): only(*SPENDERS, stranger=OK),
     ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("setup", "get"): only("lead", stranger=OK),
     ("month_facts", "get"): only(*SPENDERS, stranger=OK),
     ("answered", "get"): only(*SPENDERS, stranger=OK),
     ("workflow_figures", "get"): only(*SPENDERS, else_=NO),

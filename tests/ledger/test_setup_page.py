@@ -1,0 +1,59 @@
+"""The first day: what is to set up, in order, until the first request has come and a second person may vote."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from governance import accounts
+from governance.models import Role
+from ledger import decisions, rollups
+from ledger import setup as setting_up
+from tests.cast import BOOTSTRAP, make_environment, make_live, make_person, make_provider, make_team
+from tests.ledger.reports import BERLIN, make_site, raw
+from tests.pages import signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+
+def undone() -> list[str]:
+    """The titles of what is left."""
+    return [step.title for step in setting_up.steps() if not step.done]
+
+
+def test_an_empty_installation_begins_with_a_team() -> None:
+    first = make_person("First", Role.LEAD)
+    answer = signed_in(first).get(reverse("setup"))
+    assert "0 of 9 done" in text(answer)
+    assert re.search(r'aria-current="step"', answer.content.decode())
+    assert undone()[0] == "A team"
+    # A lead alone sees no accounts: the step is told, not linked.
+    assert "an administrator does this" in text(answer)
+    assert reverse("teams") not in answer.content.decode()
+    accounts.grant(user=first, role="admin", by=BOOTSTRAP)
+    assert reverse("teams") in signed_in(first).get(reverse("setup")).content.decode()
+    make_team("Care")
+    make_provider()
+    assert undone()[0] == "A model and where it is served"
+    assert reverse("setup") in signed_in(first).get(reverse("home")).content.decode()
+
+
+def test_nothing_is_left_when_all_is_done() -> None:
+    site = make_site()
+    assert undone() == ["What it costs", "A live policy", "The first request"]
+    site.price()
+    make_live(site.cast)
+    assert undone() == ["The first request"]
+    decisions.record(batch=raw([site.decision()]), gateway=site.gateway, now=site.cast.workflow.created_at)
+    rollups.fold_all(zone=BERLIN)
+    assert undone() == []
+    answer = signed_in(site.cast.lead).get(reverse("setup"))
+    assert "Set up Smallfirst" not in text(answer)
+
+
+def test_one_person_alone_is_told_that_a_second_is_missing() -> None:
+    make_environment()
+    make_person("First", Role.LEAD)
+    assert "A second person who may vote" in undone()
+    make_person("Second", Role.OWNER, make_team("Care"))
+    assert "A second person who may vote" not in undone()
