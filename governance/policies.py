@@ -8,7 +8,7 @@ import msgspec
 
 from governance import answers, canonical
 from governance.errors import GovernanceError
-from governance.models import Endpoint, Environment, Model, Workflow
+from governance.models import Endpoint, Environment, Model, Tier, Workflow
 from governance.permissions import roles_with
 from smallfirst import engine
 from smallfirst.engine import Policy, Problem
@@ -52,6 +52,32 @@ def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Envir
         raise InvalidPolicy(problems)
     full: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
     return full
+
+
+def draft(workflow: Workflow, environment: Environment) -> dict[str, Any] | None:
+    """Return a document to start from: for every step the models served there that may see the workflow's data.
+
+    They stand in rising tier behind a gate of confidence where their endpoints tell it, else the first stands alone.
+    None where no model may serve it.
+    """
+    tells: dict[str, dict[str, bool]] = {tier: {} for tier in Tier.values}
+    for endpoint in Endpoint.objects.served_in(environment):
+        model = endpoint.version.model
+        if workflow.data_class in endpoint.version.data_classes:
+            tells[model.tier][model.name] = tells[model.tier].get(model.name, True) and endpoint.logprobs
+    confident = [(name, told) for tier in Tier.values for name, told in tells[tier].items()]
+    ladder = [{"model": name} for name, _told in confident]
+    steps: list[dict[str, Any]] = [{"name": "*", "ladder": [rung]} for rung in ladder]
+    if len(ladder) > 1 and all(told for _name, told in confident[:-1]):
+        steps.insert(0, {"name": "*", "ladder": ladder, "gate": {"keep_from": 0.8}})
+    for step in steps:
+        document = {"format": 1, "pin": "allow", "steps": [step]}
+        try:
+            check(document, workflow=workflow, environment=environment)
+        except InvalidPolicy:
+            continue
+        return document
+    return None
 
 
 def _review_problems(policy: Policy) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -87,7 +87,7 @@ def change_new(request: HttpRequest, slug: str) -> HttpResponse:
     workflow = get_object_or_404(Workflow.objects.visible_to(request.user), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.propose", workflow)
-    environment = _environment(request)
+    environment, others = _environments(request)
     head = PolicyHead.objects.filter(workflow=workflow, environment=environment).select_related("version").first()
     base = head.version if head else None
 
@@ -99,7 +99,13 @@ def change_new(request: HttpRequest, slug: str) -> HttpResponse:
 
     asked = request.GET.get("mode")
     initial = {"mode": asked if asked in Mode.values else head.mode if head else Mode.OBSERVE}
-    context = {"workflow": workflow, "environment": environment, "base": base, "change": None}
+    context = {
+        "workflow": workflow,
+        "environment": environment,
+        "others": others,
+        "base": base,
+        "change": None,
+    }
     return _edit(request, context, base.document if base else None, submit, initial)
 
 
@@ -195,12 +201,18 @@ def _act(request: HttpRequest, pk: UUID, act: str, verb: Any, said: str) -> Http
     return redirect("change", pk=pk)
 
 
-def _environment(request: HttpRequest) -> Environment:
-    """The environment that the address names, else the last on the way to production."""
+def _environments(request: HttpRequest) -> tuple[Environment, list[Environment]]:
+    """The environment that the address names, else the last that serves on the way to production; the other ones.
+
+    Others are those that serve. Raises Http404 for a name that there is not.
+    """
+    known = list(Environment.objects.order_by("position"))
+    serving = [each for each in known if not each.recorded]
     named = request.GET.get("environment")
-    if named:
-        return get_object_or_404(Environment, name=named)
-    return Environment.objects.serving().order_by("-position")[0]
+    chosen = next((each for each in known if each.name == named), None) if named else serving[-1]
+    if chosen is None:
+        raise Http404
+    return chosen, [each for each in serving if each != chosen]
 
 
 def _edit(
@@ -210,7 +222,8 @@ def _edit(
     given = request.POST if request.method == "POST" else None
     form: PolicyForm
     if document is None or whole:
-        form = DocumentForm(given, document=document, initial=initial)
+        start = document or policies.draft(context["workflow"], context["environment"])
+        form = DocumentForm(given, document=start, initial=initial)
     else:
         form = ThresholdForm(given, document=document, initial=initial)
     problems: list[Any] = []
