@@ -173,7 +173,7 @@ def _attempts(story: Story, planned: Plan | Refusal) -> Stage:
     if not count:
         return Stage("Attempts", "none", "no model was asked")
     took = duration_words(sum(one["latency_ms"] for one in story.decision.attempts))
-    text = f"{words.cost(story.cost, story.rungs)} in {took}"
+    text = words.cost_and_time(words.cost(story.cost, story.rungs), took)
     left = len(planned.left_out)
     if left:
         text = f"{text}; {words.number(left)} left out"

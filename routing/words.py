@@ -91,12 +91,17 @@ def cost(charged: Cost, rungs: Sequence[Rung]) -> str:
     return f"about {amounts({guessed[0].currency: total})}"
 
 
+def cost_and_time(cost: str, took: str) -> str:
+    """What a request cost and took: `USD 0.02 in 40 ms`; `40 ms, price follows` where no amount is said."""
+    return f"{cost} in {took}" if any(each.isdigit() for each in cost) else f"{took}, {cost}"
+
+
 def headline(
     decision: Decision, retelling: Retelling, models: Sequence[Asked], review: Review | None, cost: str
 ) -> str:
     """The sentence that says what became of a request: who answered after whom, what it cost, how long it took."""
     took = duration_words(sum(one["latency_ms"] for one in decision.attempts))
-    tail = f": {cost} in {took}" if models else ""
+    tail = f": {cost_and_time(cost, took)}" if models else ""
     match decision.outcome:
         case Outcome.KEPT:
             return f"{_kept(decision, models)}{tail}"

@@ -26,7 +26,7 @@ def shop() -> Shop:
     return made
 
 
-def test_the_newest_climbs_beside_the_last_dozen(shop: Shop) -> None:
+def test_the_newest_climbs_beside_the_last_ten(shop: Shop) -> None:
     answer = signed_in(shop.cast.lead).get(reverse("follow"))
     said = text(answer)
     assert (

@@ -17,6 +17,7 @@ from ledger import attempts, savings
 from ledger.models import Decision
 from routing import snapshots, stories
 from routing.models import Snapshot
+from routing.words import cost_and_time
 from smallfirst.engine import AttemptSignals
 from tests.ledger.reports import BERLIN
 from tests.pages import signed_in, text
@@ -169,7 +170,7 @@ def test_before_its_usage_arrives_the_page_tells_what_the_decision_knows(shop: S
     record = shop.decide(0.31, 0.92, at=now)
     shop.send(record, at=now)
     said = page(shop.cast.lead, Decision.objects.get(pk=record.id))
-    assert "tf-idf answered after another was not sure: price follows in 40 ms" in said
+    assert "tf-idf answered after another was not sure: 40 ms, price follows" in said
     assert "follows" in said
 
 
@@ -252,3 +253,8 @@ def test_what_was_recorded_elsewhere_waits_for_nobody(shop: Shop) -> None:
     assert story.standing == ("quiet", "a person decided")
     decision.environment.recorded = False
     assert stories.tell(decision, {}).standing == ("warn", "asked a person")
+
+
+def test_a_price_that_is_not_known_is_said_after_the_time() -> None:
+    assert cost_and_time("USD 0.02", "40 ms") == "USD 0.02 in 40 ms"
+    assert cost_and_time("price follows", "40 ms") == "40 ms, price follows"
