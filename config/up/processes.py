@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config import state as places
 from config.up.services import clean_environment
@@ -54,6 +55,11 @@ class Installation:
         return os.environ.get("SMALLFIRST_PUBLIC_URL") or f"http://127.0.0.1:{self.ports.web}"
 
     @property
+    def control_url(self) -> str:
+        """Where the gateways find the control plane: behind a proxy with TLS there, for it answers nothing else."""
+        return self.pages_url if self.pages_url.startswith("https:") else f"http://127.0.0.1:{self.ports.web}"
+
+    @property
     def gateway_url(self) -> str:
         """The address of the gateway."""
         return os.environ.get("SMALLFIRST_GATEWAY_URL") or f"http://127.0.0.1:{self.ports.gateway}"
@@ -98,7 +104,7 @@ class Installation:
         name = "gateway-development" if development else "gateway"
         return {
             **self._shared(),
-            "SMALLFIRST_CONTROL_URL": f"http://127.0.0.1:{self.ports.web}",
+            "SMALLFIRST_CONTROL_URL": self.control_url,
             "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(self.state / f"{name}.credential"),
             "SMALLFIRST_ROOT_KEY": root_public_key(self.keys),
             "SMALLFIRST_GATEWAY_STATE": str(self.state / name),
@@ -146,7 +152,9 @@ def web(environment: Mapping[str, str], port: int) -> Process:
         *("-m", "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "8"),
         *("--host", "127.0.0.1", "--port", str(port), "config.wsgi:application"),
     ]
-    return _serving("web", "the web server", command, environment, port, "/readyz")
+    # It answers to its own name alone.
+    host = urlsplit(environment.get("SMALLFIRST_PUBLIC_URL", "")).hostname or "127.0.0.1"
+    return _serving("web", "the web server", command, environment, port, "/readyz", host)
 
 
 def gateway(environment: Mapping[str, str], port: int, *, development: bool = False) -> Process:
@@ -188,7 +196,13 @@ def _celery(name: str, title: str, environment: Mapping[str, str], options: Sequ
 
 
 def _serving(
-    name: str, title: str, command: Sequence[str], environment: Mapping[str, str], port: int, path: str
+    name: str,
+    title: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    port: int,
+    path: str,
+    host: str = "127.0.0.1",
 ) -> Process:
     return Process(
         name=name,
@@ -196,16 +210,16 @@ def _serving(
         command=[sys.executable, *command],
         environment=environment,
         directory=ROOT,
-        ready=lambda _pid: answers(port, path),
+        ready=lambda _pid: answers(port, path, host),
     )
 
 
-def answers(port: int, path: str) -> bool:
-    """Whether a GET on this machine is answered with 200."""
+def answers(port: int, path: str, host: str = "127.0.0.1") -> bool:
+    """Whether a GET on this machine, under the name of `host`, is answered with 200."""
     # Not urllib: it would take the user's proxy settings to heart.
     request = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        request.request("GET", path)
+        request.request("GET", path, headers={"Host": host})
         return request.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

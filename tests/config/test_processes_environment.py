@@ -1,12 +1,14 @@
 """What each process is told: of the environment's keys only those of providers go to an endpoint that is tried."""
 
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from config import state as places
-from config.up.processes import CONTROL_ONLY, Installation, Ports
+from config.up.processes import CONTROL_ONLY, Installation, Ports, answers, web
 from routing import keys as key_files
 
 NAMED = "SMALLFIRST_PROVIDER_SECRETS"
@@ -21,7 +23,7 @@ def installation(state: Path, *, demo: bool) -> Installation:
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (NAMED, "SMALLFIRST_KEYS"):
+    for name in (NAMED, "SMALLFIRST_KEYS", "SMALLFIRST_PUBLIC_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SOMEONE_API_KEY", "secret")
     monkeypatch.setenv("UNRELATED_TOKEN", "secret")
@@ -50,6 +52,36 @@ def test_what_only_the_control_plane_may_know_reaches_no_model_and_no_gateway(
     assert installed.control().keys() >= set(CONTROL_ONLY)
     for given in (installed.data_plane(), installed.models()):
         assert not given.keys() & set(CONTROL_ONLY)
+
+
+def test_under_a_public_name_the_web_server_is_asked_by_it_and_gateways_go_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Named(BaseHTTPRequestHandler):
+        """Answers to its own name alone, as ALLOWED_HOSTS does."""
+
+        def do_GET(self) -> None:
+            self.send_response(200 if self.headers["Host"] == "smallfirst.example" else 400)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base's name)
+            """Say nothing."""
+
+    monkeypatch.setenv("SMALLFIRST_PUBLIC_URL", "https://smallfirst.example")
+    installed = installation(tmp_path, demo=False)
+    key_files.ensure(tmp_path / "keys", now=datetime.now(UTC))
+    assert installed.data_plane()["SMALLFIRST_CONTROL_URL"] == "https://smallfirst.example"
+    with HTTPServer(("127.0.0.1", 0), Named) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        ready = web(installed.control(), port).ready
+        assert ready is not None
+        assert ready(0)
+        assert not answers(port, "/readyz")
+        server.shutdown()
+
+    monkeypatch.delenv("SMALLFIRST_PUBLIC_URL")
+    assert installed.data_plane()["SMALLFIRST_CONTROL_URL"] == "http://127.0.0.1:1"
 
 
 def test_the_demo_adds_the_key_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
