@@ -30,6 +30,8 @@ OPEN_AT_MOST = {"sentiment": 6, "reply": 2, "screen": 4}
 # In the set every second message is an attack; who writes to a shop attacks seldom.
 ATTACKS = 0.1
 REPLY = "Write a short and polite reply to this customer. Do not promise money.\n\nCustomer: {text}"
+# Two sentences: a draft, and done in time on a machine that has much else to do.
+REPLY_TOKENS = 48
 # Which model the observed application names itself.
 NAMED = "minilm"
 FETCHED_AT_ONCE = 4
@@ -128,7 +130,7 @@ class Applications:
         sentiment = self._ask(FEEDBACK, "sentiment", text, run=run)
         if sentiment == "negative" and self._has_room(FEEDBACK, "reply"):
             self._pause(self._draw.uniform(*BETWEEN_STEPS))
-            self._ask(FEEDBACK, "reply", REPLY.format(text=text), run=run)
+            self._ask(FEEDBACK, "reply", REPLY.format(text=text), run=run, max_tokens=REPLY_TOKENS)
 
     def _screen(self) -> None:
         some = self._texts.attacks if self._draw.random() < ATTACKS else self._texts.honest
@@ -149,10 +151,12 @@ class Applications:
     def _has_room(self, slug: str, step: str) -> bool:
         return self._desk.waiting(slug, step) < OPEN_AT_MOST[step]
 
-    def _ask(self, slug: str, step: str, text: str, *, model: str = "auto", run: str | None = None) -> str | None:
-        """Ask for one thing; the answer's text, None where there is none."""
+    def _ask(
+        self, slug: str, step: str, text: str, *, model: str = "auto", run: str | None = None, **more: Any
+    ) -> str | None:
+        """Ask for one thing, with more fields of the request; the answer's text, None where there is none."""
         metadata = {"step": step} | ({"run": run} if run else {})
-        body = {"model": model, "metadata": metadata, "messages": [{"role": "user", "content": text}]}
+        body = {"model": model, "metadata": metadata, "messages": [{"role": "user", "content": text}]} | more
         answer = self._send(slug, "POST", "/v1/chat/completions", json=body)
         if answer.status_code != httpx2.codes.OK:
             return None
