@@ -54,9 +54,10 @@ class ReviewsView(APIView):
             opened, delivered = read_reviews(sent.get("body", b""))
         except BatchError as error:
             raise ValidationError({error.field or "non_field_errors": [error.message]}) from error
+        now = timezone.now()
         receipts = (
-            review_records.open_many(batch=opened, gateway=gateway),
-            review_records.deliver_many(batch=delivered, gateway=gateway, now=timezone.now()),
+            review_records.open_many(batch=opened, gateway=gateway, now=now),
+            review_records.deliver_many(batch=delivered, gateway=gateway, now=now),
         )
         return Response(
             {

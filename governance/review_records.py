@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,7 +18,11 @@ from smallfirst.seal import SealError, decode_base64url
 Fault = tuple[str, str]
 
 
-def open_many(*, batch: Batch[OpenReview], gateway: Gateway) -> Receipt:
+# How far an application's clock may be ahead of this one.
+AHEAD = timedelta(minutes=5)
+
+
+def open_many(*, batch: Batch[OpenReview], gateway: Gateway, now: datetime) -> Receipt:
     """Open the cases of a batch that were never opened before, each in a transaction of its own.
 
     A case is known by its id: repeated, in any order and by any number of gateways, it is opened once, and one that has
@@ -28,7 +32,7 @@ def open_many(*, batch: Batch[OpenReview], gateway: Gateway) -> Receipt:
     refused = list(batch.refused)
     opened = 0
     for record in batch.records:
-        fault = _fault(record, gateway, workflows)
+        fault = _fault(record, gateway, workflows, now)
         if fault is None:
             try:
                 opened += _open(record, workflows[record.key], gateway)
@@ -101,7 +105,7 @@ def _workflows_of_keys(records: Sequence[OpenReview], gateway: Gateway) -> dict[
     return {str(key.pk): key.workflow for key in known.select_related("workflow")}
 
 
-def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflow]) -> Fault | None:
+def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflow], now: datetime) -> Fault | None:
     """Field and message of what this gateway may not say, or nobody may."""
     if record.environment != str(gateway.environment_id):
         return "environment", "is not the environment of this gateway's credential"
@@ -115,6 +119,8 @@ def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflo
         return "id", "is not the id that this key's review of this request has"
     if record.role not in Role.values:
         return "role", f"is none of {', '.join(Role.values)}"
+    if gateway.key_id is not None and record.opened_at > now + AHEAD:
+        return "opened_at", "is ahead of this server's time by more than five minutes: set the application's clock"
     if gateway.key_id is not None and not _agreed(record, gateway):
         return "on_expiry", "no policy of this workflow that ever was live here asks for a person on these terms"
     try:

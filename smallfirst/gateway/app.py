@@ -29,6 +29,7 @@ from smallfirst.spool import Spool
 
 REVIEW_PATH: Final = re.compile(r"/v1/reviews/([0-9a-fA-F-]{36})")
 LAST_UPLOAD_SECONDS: Final = 5.0
+INTERNAL: Final = "Something is wrong in the gateway, and its log says what. Send the request again."
 
 
 class Gateway:
@@ -124,7 +125,7 @@ class Gateway:
                 outcome = "internal_error"
                 log_failure("request.failed", error, path=exchange.path, decision=exchange.headers.get("decision"))
                 if not exchange.finished:
-                    await exchange.refuse(ApiError(500, "internal_error", "Something is wrong in the gateway."))
+                    await exchange.refuse(ApiError(500, "internal_error", INTERNAL))
         except asyncio.CancelledError:
             outcome = "left" if exchange.left else "stopped"
             if not exchange.left:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -21,7 +20,6 @@ from smallfirst.gateway.wire import CONSUMED, ChatRequest, encode
 ANSWER_BYTES: Final = 32 * 1024 * 1024
 EVENT_BYTES: Final = 4 * 1024 * 1024
 CONNECT_SECONDS: Final = 5.0
-SECRET_SECONDS: Final = 10.0
 TOKENS: Final = 100_000_000
 # The model refuses the request itself: another endpoint of it would too.
 REFUSING: Final = frozenset({400, 413, 415, 422})
@@ -269,7 +267,6 @@ class Upstream:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
             headers={"Accept-Encoding": "identity", "User-Agent": "smallfirst"},
         )
-        self._secrets: dict[str, tuple[float, str]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -346,21 +343,10 @@ class Upstream:
             response.release()
 
     def _secret(self, reference: str) -> str:
-        """The provider's secret that `env:NAME` or `file:PATH` names; a file is read again every few seconds."""
+        """The provider's secret in the variable that `env:NAME` names; no other form is a reference."""
         kind, _, name = reference.partition(":")
         if kind == "env" and os.environ.get(name):
             return os.environ[name]
-        if kind == "file":
-            read_at, value = self._secrets.get(name, (-math.inf, ""))
-            if time.monotonic() - read_at < SECRET_SECONDS:
-                return value
-            try:
-                value = Path(name).read_text(encoding="ascii").strip()
-            except (OSError, UnicodeDecodeError):
-                value = ""
-            if value:
-                self._secrets[name] = (time.monotonic(), value)
-                return value
         raise AttemptFailed("error", "no_secret", sent=False)
 
 

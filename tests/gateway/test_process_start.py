@@ -90,13 +90,16 @@ def test_a_missing_provider_secret_is_an_attempt_that_cost_nothing(
     ]
 
 
-def test_a_secret_file_is_read(gateway: Process, control: Control, world: World, tmp_path: Path) -> None:
-    (tmp_path / "provider.key").write_text(f"{SECRET}\n")
+def test_no_file_of_the_gateway_is_a_secret(gateway: Process, control: Control, world: World, tmp_path: Path) -> None:
+    (tmp_path / "provider.key").write_text(SECRET)
     world.endpoints[0]["secret"] = f"file:{tmp_path / 'provider.key'}"
     world.bundle_serial = 2
     control.publish(world)
     wait(lambda: gateway.health()["bundle"]["serial"] == 2)
-    assert gateway.post(world.tokens["open"], ask({})).json()["model"] == "small"
+    decision = gateway.post(world.tokens["open"], ask({})).headers["x-smallfirst-decision"]
+    wait(lambda: decision in control.stored)
+    events = [event for event in control.of_kind("events") if event["decision"] == decision]
+    assert events[0]["error"] == "no_secret"
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,7 @@ class Desk:
         opened, fetched = read_reviews(json.dumps({"reviews": records, "delivered": delivered}).encode())
         if delivered:
             return review_records.deliver_many(batch=fetched, gateway=self.gateway, now=self.now)
-        return review_records.open_many(batch=opened, gateway=self.gateway)
+        return review_records.open_many(batch=opened, gateway=self.gateway, now=self.now)
 
     def open(self, **given: Any) -> Review:
         """An open case."""

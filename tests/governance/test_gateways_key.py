@@ -174,6 +174,18 @@ def test_a_key_sets_no_terms_of_its_own(
     assert rows() == before
 
 
+def test_a_key_opens_no_case_in_the_far_future_that_never_ends(client: Client, shop: tuple[Desk, ApiKey, str]) -> None:
+    desk, key, token = shop
+    record = desk.record(key=str(key.pk), opened_at=desk.now + timedelta(days=365))
+    gateways.authenticate(token)
+    before = rows()
+
+    answer = post(client, token, {"reviews": [record]}).json()
+
+    assert [(each["id"], each["field"]) for each in answer["refused"]] == [(record["id"], "opened_at")]
+    assert rows() == before
+
+
 def test_terms_that_were_live_count_for_who_decided_by_them(client: Client, shop: tuple[Desk, ApiKey, str]) -> None:
     desk, key, token = shop
     changes.activate(change=approve(propose(desk.cast, respond_within=60), desk.cast.owner), by=desk.cast.lead)
