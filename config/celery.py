@@ -34,6 +34,7 @@ app.autodiscover_tasks()
 # What happens by itself, and how often, in seconds. A message that nobody took by the next turn is dropped.
 EVERY: dict[str, float] = {
     "governance.tasks.expire_reviews": 5,
+    "governance.tasks.erase_reviews": 60,
     "ledger.tasks.fold": 2,
     "ledger.tasks.ensure_partitions": 3600,
     "routing.tasks.start_due_evaluations": 30,

@@ -27,6 +27,7 @@ LEASE = timedelta(minutes=15)
 SWEEPER = Service("sweeper")
 # One turn of the sweeper; what is left waits for the next, seconds later.
 MOST_EXPIRED = 500
+MOST_ERASED = 500
 
 
 class ReviewError(GovernanceError):
@@ -188,21 +189,20 @@ def erase(*, review: Review, reason: str, by: User, now: datetime) -> Review:
     reason = _reason(reason)
     if held.status in Review.WAITING:
         raise StillWaiting("This case still waits for a person: cancel it first, then erase it.")
-    body = held.body
-    if body.erased_at is not None:
+    if held.body.erased_at is not None:
         raise BodyErased("What this case said is erased already.")
-    body.sealed, body.answer, body.erased_at = None, None, now
-    body.save(update_fields=["sealed", "answer", "erased_at"])
-    audit.record(
-        action="reviews.erase",
-        actor=by,
-        object=held,
-        summary=f"Erased what “{held.title}” said",
-        before={"erased_at": None},
-        after={"erased_at": now},
-        reason=reason,
-    )
+    _erase(held, by, reason, now)
     return held
+
+
+def erase_due(*, now: datetime) -> int:
+    """Erase what ended cases said once their workflow keeps it no longer; return of how many. For the sweeper.
+
+    Each in a transaction of its own. An answer waits for its application to fetch it, for a day at most: see
+    `ReviewQuerySet.kept_too_long`.
+    """
+    found = Review.objects.kept_too_long(now).values_list("pk", flat=True)[:MOST_ERASED]
+    return sum([_erase_one(key, now) for key in list(found)])
 
 
 @transaction.atomic
@@ -258,6 +258,33 @@ def _expire_one(now: datetime) -> bool:
         after={"status": held.status, "outcome": held.outcome},
     )
     return True
+
+
+@transaction.atomic
+def _erase_one(key: UUID, now: datetime) -> bool:
+    """Erase what one case said; False when somebody else did, or writes to it this instant."""
+    if not Review.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=key):
+        return False
+    held = _read(key)
+    if held.body.erased_at is not None:
+        return False
+    _erase(held, SWEEPER, f"The workflow keeps texts for {held.workflow.retention_days} days", now)
+    return True
+
+
+def _erase(held: Review, by: User | Service, reason: str, now: datetime) -> None:
+    body = held.body
+    body.sealed, body.answer, body.erased_at = None, None, now
+    body.save(update_fields=["sealed", "answer", "erased_at"])
+    audit.record(
+        action="reviews.erase",
+        actor=by,
+        object=held,
+        summary=f"Erased what “{held.title}” said",
+        before={"erased_at": None},
+        after={"erased_at": now},
+        reason=reason,
+    )
 
 
 def _lock(review: Review) -> Review:

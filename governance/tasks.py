@@ -10,3 +10,9 @@ from governance import reviews
 def expire_reviews() -> None:
     """End the reviews whose time is over."""
     reviews.expire_due(now=timezone.now())
+
+
+@shared_task
+def erase_reviews() -> None:
+    """Erase what cases said that their workflow keeps no longer."""
+    reviews.erase_due(now=timezone.now())

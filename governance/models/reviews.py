@@ -1,13 +1,13 @@
 """Reviews: the cases machines should not decide, and their sealed contents."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
 
 from governance.models import guards
@@ -60,6 +60,16 @@ class ReviewQuerySet(models.QuerySet["Review"]):
     def due(self, at: datetime) -> Self:
         """Those that wait although their time is over, the longest overdue first."""
         return self.filter(status__in=Review.WAITING, expires_at__lte=at).order_by("expires_at", "id")
+
+    def kept_too_long(self, at: datetime) -> Self:
+        """Ended ones whose texts their workflow keeps no longer, the longest ended first.
+
+        Days count from the end. An answer that its application has not fetched is kept for a day at least.
+        """
+        days = ExpressionWrapper(F("workflow__retention_days") * timedelta(days=1), output_field=models.DurationField())
+        over = self.filter(status__in=Review.ENDED, body__erased_at=None, ended_at__lte=at - days)
+        fetched = Q(delivered_at__isnull=False) | Q(status=Review.Status.CANCELLED)
+        return over.filter(fetched | Q(ended_at__lte=at - timedelta(days=1))).order_by("ended_at", "id")
 
     def how_many_wait(self, at: datetime) -> tuple[int, int]:
         """How many have not ended, and of how many of them an answer was wanted by then."""
@@ -234,6 +244,7 @@ class ReviewBody(models.Model):
     erased_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        indexes = [models.Index(fields=["review"], condition=Q(erased_at=None), name="reviewbody_kept")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(erased_at=None, sealed__isnull=False)
