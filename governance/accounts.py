@@ -147,8 +147,11 @@ def create_person(*, email: str, name: str, by: Actor, time_zone: str = "UTC", p
 
 
 @transaction.atomic
-def set_password(*, person: User, password: str, by: Actor) -> User:
-    """Give a person a new password; his sessions end. Raises NotPermitted and InvalidInput (a weak one)."""
+def set_password(*, person: User, password: str, by: Actor, invited_by: str = "") -> User:
+    """Give a person a new password; his sessions end. Raises NotPermitted and InvalidInput (a weak one).
+
+    `invited_by` names who made the link by which it was chosen: that person could have opened it, too.
+    """
     person = User.objects.select_for_update().get(pk=person.pk)
     if by != person:
         require(by, "accounts.edit", ORGANISATION)
@@ -158,7 +161,7 @@ def set_password(*, person: User, password: str, by: Actor) -> User:
         action="accounts.set_password",
         actor=by,
         object=person,
-        summary=f"Set a new password for {person.name}",
+        summary=f"Set a new password for {person.name}{f', by the link that {invited_by} made' if invited_by else ''}",
     )
     return person
 

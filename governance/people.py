@@ -10,7 +10,7 @@ from governance import accounts, audit
 from governance.accounts import ORGANISATION, require
 from governance.audit import Actor
 from governance.errors import InvalidInput, store
-from governance.models import User
+from governance.models import AuditEvent, User
 
 DAYS = settings.PASSWORD_RESET_TIMEOUT // 86_400
 
@@ -19,10 +19,10 @@ DAYS = settings.PASSWORD_RESET_TIMEOUT // 86_400
 def edit(*, person: User, name: str, time_zone: str, by: Actor) -> User:
     """Change a person's name and the zone of times on his pages. The same again writes nothing.
 
-    Raises NotPermitted and InvalidInput.
+    The name stands beside votes and answers, so nobody gives himself another. Raises NotPermitted and InvalidInput.
     """
     held = _lock(person.pk)
-    if by != held:
+    if by != held or name != held.name:
         require(by, "accounts.edit", ORGANISATION)
     accounts.check_zone(time_zone)
     before = (held.name, held.time_zone)
@@ -91,7 +91,10 @@ def accept(*, pk: UUID, token: str, password: str) -> User:
     person = invited(pk, token)
     if person is None:
         raise InvalidInput("This link has ended. Ask an administrator for another.")
-    return accounts.set_password(person=person, password=password, by=person)
+    made = AuditEvent.objects.about(person).filter(action="people.invite").newest_first().first()
+    return accounts.set_password(
+        person=person, password=password, by=person, invited_by=made.actor_name if made else ""
+    )
 
 
 def _lock(pk: UUID) -> User:

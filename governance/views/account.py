@@ -1,4 +1,4 @@
-"""One's own account: name, time zone, password, sessions; and the door of an invitation."""
+"""One's own account: time zone, password, sessions; and the door of an invitation."""
 
 from typing import Any
 from uuid import UUID
@@ -24,9 +24,8 @@ from governance.views.people_acts import zones
 
 
 class ProfileForm(forms.Form):
-    """What a person writes of oneself."""
+    """What a person sets for oneself."""
 
-    name = forms.CharField(max_length=120, help_text="As others read it. Entries of the past keep the name of then.")
     time_zone = forms.ChoiceField(label="Time zone", choices=zones, help_text="Times on pages stand in it.")
 
 
@@ -83,19 +82,19 @@ def account(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def account_edit(request: HttpRequest) -> HttpResponse:
-    """Change one's name and time zone."""
+    """Change one's time zone."""
     user = accounts.signed_in(request.user)
-    form = ProfileForm(_sent(request), initial={"name": user.name, "time_zone": user.time_zone})
+    form = ProfileForm(_sent(request), initial={"time_zone": user.time_zone})
     page = FormPage(
         title="Edit",
-        headline="What others read of you",
-        lede="Your address stays: it is what you sign in with.",
+        headline="Your time zone",
+        lede="Your name stands beside what you decide: an administrator changes it. You sign in with your address.",
         submit="Save",
         back=("Your account", reverse("account")),
     )
 
     def act() -> str:
-        persons.edit(person=user, by=user, **form.cleaned_data)
+        persons.edit(person=user, name=user.name, by=user, **form.cleaned_data)
         messages.success(request, "Saved.")
         return page.back[1]
 

@@ -275,16 +275,25 @@ def reached(client: Any) -> bool:
     return bool(client.get(reverse("account")).status_code == 200)
 
 
-def test_one_edits_ones_own_entry(cast: Cast) -> None:
+def test_one_sets_ones_time_zone_and_nobody_elses_name(cast: Cast) -> None:
     client = signed_in(cast.finance)
-    page = text(client.post(reverse("account_edit"), {"name": "Fin", "time_zone": "Asia/Tokyo"}, follow=True))
-    assert "You are signed in as Fin" in page
+    page = text(client.post(reverse("account_edit"), {"name": "Lead", "time_zone": "Asia/Tokyo"}, follow=True))
+    assert "You are signed in as Finance" in page
     assert "Asia/Tokyo" in page
     before = written()
-    client.post(reverse("account_edit"), {"name": "Fin", "time_zone": "Asia/Tokyo"})
-    answer = client.post(reverse("account_edit"), {"name": "", "time_zone": "Mars/Olympus"})
-    assert answer.status_code == 422
+    client.post(reverse("account_edit"), {"time_zone": "Asia/Tokyo"})
+    assert client.post(reverse("account_edit"), {"time_zone": "Mars/Olympus"}).status_code == 422
+    with pytest.raises(accounts.NotPermitted):
+        people.edit(person=cast.finance, name="Lead", time_zone="Asia/Tokyo", by=cast.finance)
     assert written() == before
+
+
+def test_the_record_of_a_password_names_who_made_its_link(cast: Cast) -> None:
+    token = people.invite(person=cast.owner, by=cast.admin)
+    people.accept(pk=cast.owner.pk, token=token, password=PASSWORD)
+    event = AuditEvent.objects.about(cast.owner).newest_first()[0]
+    assert (event.action, event.actor_name) == ("accounts.set_password", "Owner")
+    assert event.summary == "Set a new password for Owner, by the link that Admin made"
 
 
 def test_one_changes_ones_password_and_is_signed_out_elsewhere(cast: Cast) -> None:
