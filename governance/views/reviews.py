@@ -102,7 +102,7 @@ def review_release(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Put a case back for others."""
     found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
     accounts.require(request.user, "reviews.take", found)
-    token = _token(request)
+    token = token_of(request)
     response = _act(
         request,
         found,
@@ -122,7 +122,7 @@ def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         reviews.answer(
             review=found,
-            token=_token(request),
+            token=token_of(request),
             answer=form.answer(),
             by=accounts.signed_in(request.user),
             now=timezone.now(),
@@ -163,7 +163,8 @@ def _act(request: HttpRequest, found: Review, act: Any) -> HttpResponse:
     return redirect("review", pk=found.pk)
 
 
-def _token(request: HttpRequest) -> UUID | None:
+def token_of(request: HttpRequest) -> UUID | None:
+    """Return the token under which the page's reader holds the case; None for what is none."""
     try:
         return UUID(request.POST.get("token", ""))
     except ValueError:
@@ -200,6 +201,10 @@ def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = No
         "answer": case.answer_words(said) if ended and may_take and not unreadable else None,
         "unreadable": unreadable,
         "may_audit": accounts.can(request.user, "audit.view", found),
+        "may_cancel": found.status in Review.WAITING and accounts.can(request.user, "reviews.cancel", found),
+        "may_erase": found.status in Review.ENDED
+        and found.body.erased_at is None
+        and accounts.can(request.user, "reviews.erase", found),
         "may_see_request": accounts.can(request.user, "requests.view", found),
     }
     return render(request, "governance/review.html", context, status=422 if form else 200)

@@ -148,6 +148,17 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     | dict.fromkeys(REVIEW_READERS[1:], NO),
     ("review_answer", "post"): only("reviewer", gives=INVALID, else_=ABSENT, stranger=ABSENT)
     | dict.fromkeys(REVIEW_READERS[1:], NO),
+    # 286 ends the polling of who does not hold the case.
+    ("review_renew", "post"): only("reviewer", gives=286, else_=ABSENT, stranger=ABSENT)
+    | dict.fromkeys(REVIEW_READERS[1:], NO),
+    **{
+        (name, method): dict.fromkeys(ROLES, ABSENT)
+        | {"anonymous": GONE_ON}
+        | dict.fromkeys(REVIEW_READERS, NO)
+        | dict.fromkeys(roles, gives)
+        for name, roles in (("review_cancel", ("lead", "integrator")), ("review_erase", ("lead",)))
+        for method, gives in (("get", OK), ("post", INVALID))
+    },
     ("audit", "get"): only("lead", "auditor", stranger=OK),
     ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
     ("spend", "get"): only(*SPENDERS, stranger=OK),
