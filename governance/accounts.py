@@ -148,21 +148,18 @@ def create_person(*, email: str, name: str, by: Actor, time_zone: str = "UTC", p
 
 @transaction.atomic
 def set_password(*, person: User, password: str, by: Actor, invited_by: str = "") -> User:
-    """Give a person a new password; his sessions end. Raises NotPermitted and InvalidInput (a weak one).
+    """Give a person a new password; sessions end. `invited_by` made the link, so could have used it, and is recorded.
 
-    `invited_by` names who made the link by which it was chosen: that person could have opened it, too.
+    Raises NotPermitted and InvalidInput (a weak one).
     """
     person = User.objects.select_for_update().get(pk=person.pk)
     if by != person:
         require(by, "accounts.edit", ORGANISATION)
     _put_password(person, password)
     store(person)
-    audit.record(
-        action="accounts.set_password",
-        actor=by,
-        object=person,
-        summary=f"Set a new password for {person.name}{f', by the link that {invited_by} made' if invited_by else ''}",
-    )
+    link = f", by the link that {invited_by} made" if invited_by else ""
+    summary = f"Set a new password for {person.name}{link}"
+    audit.record(action="accounts.set_password", actor=by, object=person, summary=summary)
     return person
 
 
