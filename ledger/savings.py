@@ -125,6 +125,16 @@ class Saving:
         return self.would_most - self.spent
 
     @property
+    def apart(self) -> Decimal:
+        """How much less, or where it is below zero how much more, was spent: for words that say which."""
+        return abs(self.saved)
+
+    @property
+    def apart_bounds(self) -> tuple[Decimal, Decimal]:
+        """The same at both bounds, the smaller first; one lies below zero where they do not agree on which."""
+        return (self.least, self.most) if self.saved >= 0 else (-self.most, -self.least)
+
+    @property
     def share(self) -> Decimal | None:
         """The saving as a share of what the baseline would have taken; None of nothing."""
         return self.saved / self.would if self.would else None

@@ -118,6 +118,7 @@ def test_a_dearer_answer_is_a_loss_and_said_so(site: Site) -> None:
     report(site, site.event(NOON, place=2, kept=True, input_tokens=1000, output_tokens=0))
     (saving,) = compared(site).savings
     assert saving.saved == Decimal("0.001") - Decimal("0.1")
+    assert (saving.apart, saving.apart_bounds) == (-saving.saved, (-saving.most, -saving.least))
     page = (
         as_(site, "finance")
         .get(reverse("savings"), {"since": DAY.isoformat(), "until": DAY.isoformat()})
