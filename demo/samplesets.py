@@ -11,6 +11,7 @@ from django.db import transaction
 from demo import texts
 from demo.people import of_demo
 from demo.texts import Sample
+from governance.errors import GovernanceError
 from governance.models import Environment, Step
 from routing import evaluations
 from routing.models import SampleSet
@@ -75,31 +76,43 @@ SETS = (
 )
 
 
-def make(*, directory: Path, environment: Environment, now: datetime) -> int:
+def make(*, directory: Path, environment: Environment, now: datetime, say: Callable[[str], object]) -> int:
     """Make the sets that are missing, let them be evaluated each night and once at once; return how many were made.
 
-    `directory` holds the fetched texts. Raises FileNotFoundError before they were.
+    A retired workflow gets none; `say` hears which could not be made, and why. `directory` holds the fetched texts.
+    Raises FileNotFoundError before they were.
     """
-    lead, made = of_demo("lead"), 0
+    made = 0
     for each in SETS:
-        step = Step.objects.get(workflow__slug=each.workflow, name=each.step)
-        if SampleSet.objects.filter(step=step, name=each.name).exists():
+        step = Step.objects.filter(workflow__slug=each.workflow, workflow__retired_at=None, name=each.step).first()
+        if step is None or SampleSet.objects.filter(step=step, name=each.name).exists():
             continue
-        with transaction.atomic():
-            stored = evaluations.create_set(
-                step=step,
-                name=each.name,
-                description=each.description,
-                source=each.source,
-                licence=each.licence,
-                labels=each.labels,
-                rows=drawn(each.read(directory)),
-                by=lead,
-            )
-            evaluations.schedule(sample_set=stored, environment=environment, cron=each.cron, by=lead, now=now)
-            evaluations.start(sample_set=stored, environment=environment, by=lead, now=now)
-        made += 1
+        rows = drawn(each.read(directory))
+        try:
+            _make(each, step, rows, environment=environment, now=now)
+        except GovernanceError as error:
+            say(f"no set {each.name} for {each.workflow}: {error}")
+        else:
+            made += 1
     return made
+
+
+@transaction.atomic
+def _make(each: Labelled, step: Step, rows: list[Row], *, environment: Environment, now: datetime) -> None:
+    """One set, its nights and its first evaluation, all or none. Raises GovernanceError."""
+    lead = of_demo("lead")
+    stored = evaluations.create_set(
+        step=step,
+        name=each.name,
+        description=each.description,
+        source=each.source,
+        licence=each.licence,
+        labels=each.labels,
+        rows=rows,
+        by=lead,
+    )
+    evaluations.schedule(sample_set=stored, environment=environment, cron=each.cron, by=lead, now=now)
+    evaluations.start(sample_set=stored, environment=environment, by=lead, now=now)
 
 
 def drawn(found: Sequence[Sample]) -> list[Row]:

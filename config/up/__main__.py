@@ -129,11 +129,8 @@ def run(installation: Installation, lock: StateLock) -> None:
                 start(installation, supervisor)
                 print(block(installation), flush=True)
                 if installation.traffic:
-                    control = installation.control()
                     say("filling in the demo's past, 90 days, while all of it serves")
-                    # Ends by itself only when its keys are revoked, as `manage.py demo_remove` does.
-                    supervisor.start(processes.step(control, "the demo's applications", "demo_traffic"))
-                    supervisor.start(processes.step(control, "the demo's past", "demo_fill"))
+                    supervisor.start(*beside(installation))
                 supervisor.watch()
                 print("", flush=True)
                 say("stopping")
@@ -197,6 +194,16 @@ def start(installation: Installation, supervisor: Supervisor) -> None:
     # The first start reads the models' texts and trains them.
     supervisor.wait_ready(*[process.name for process in [*serving, *models]], timeout=300)
     say("ready")
+
+
+def beside(installation: Installation) -> list[Process]:
+    """What fills the demo while it serves. Nobody's work stops where that fails."""
+    control = installation.control()
+    return [
+        # Ends by itself only when its keys are revoked, as `manage.py demo_remove` does.
+        processes.step(control, "the demo's applications", "demo_traffic", vital=False),
+        processes.step(control, "the demo's past", "demo_fill", vital=False),
+    ]
 
 
 def demo_models(installation: Installation) -> list[Process]:

@@ -131,8 +131,8 @@ class Installation:
         return {"SMALLFIRST_DEMO_MODELS_KEY": places.read_secret(self.keys / "demo-models.key")}
 
 
-def step(environment: Mapping[str, str], title: str, *command: str) -> Process:
-    """A command of manage.py that ends by itself."""
+def step(environment: Mapping[str, str], title: str, *command: str, vital: bool = True) -> Process:
+    """A command of manage.py that ends by itself; nothing else ends for the failure of one that is not vital."""
     return Process(
         name=command[0],
         title=title,
@@ -140,6 +140,7 @@ def step(environment: Mapping[str, str], title: str, *command: str) -> Process:
         environment=environment,
         directory=ROOT,
         once=True,
+        vital=vital,
     )
 
 

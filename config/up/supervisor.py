@@ -47,8 +47,8 @@ class Process:
     """What to run and how to tell that it is ready.
 
     `ready` gets the pid and is asked until it says yes; `says` is what the log of a ready process holds; with neither
-    it counts as ready at once. `once` marks a step that ends by itself, with code 0 when it went well. It gets
-    `stop_signal` and then `grace` seconds to stop.
+    it counts as ready at once. `once` marks a step that ends by itself, with code 0 when it went well. The end of one
+    that is not `vital` is told, and all others go on. It gets `stop_signal` and then `grace` seconds to stop.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Process:
     ready: Callable[[int], bool] | None = None
     says: bytes = b""
     once: bool = False
+    vital: bool = True
     stop_signal: str = "SIGTERM"
     grace: float = 15
     directory: Path | None = None
@@ -126,7 +127,7 @@ class Supervisor:
     ) -> None:
         """`logs` gets one file per process; `hold` are descriptors (the state's lock) that the guard keeps open.
 
-        `say` hears every few seconds what is still being waited for.
+        `say` hears every few seconds what is still being waited for, and how what is not vital ended.
         """
         self.logs = logs
         self._say = say
@@ -220,32 +221,34 @@ class Supervisor:
 
         Raises ProcessDiedError when a process dies first.
         """
-        steps = [running for group in self._groups for running in group if running.process.once]
         try:
             while True:
                 self.check()
-                for running in [each for each in steps if _is_ready(each)]:
+                for running in [each for each in self._all() if each.process.once and _is_ready(each)]:
                     self._say(f"{running.process.title}: {running.last_line()}")
-                    steps.remove(running)
+                    self.forget(running.process.name)
                 time.sleep(4 * POLL)
         except StoppedError:
             return
 
     def check(self) -> None:
-        """Raise StoppedError if a signal came, ProcessDiedError if a process died."""
+        """Raise StoppedError if a signal came, ProcessDiedError if a vital process died; tell of another, forget it."""
         self._raise_if_stopped()
         if self._guard.poll() is not None:
             raise ProcessDiedError("the guard that cleans up after a crash was killed")
-        for group in self._groups:
-            for running in group:
-                code = running.popen.poll()
-                if code is not None and not (running.process.once and code == 0):
-                    raise ProcessDiedError(f"{running.process.title} {_ended(code)}\n{running.tail()}")
+        for running in self._all():
+            code = running.popen.poll()
+            if code is None or (running.process.once and code == 0):
+                continue
+            told = f"{running.process.title} {_ended(code)}"
+            if running.process.vital:
+                raise ProcessDiedError(f"{told}\n{running.tail()}")
+            self._say(f"{told}; all else goes on. Its log: {running.log}\n{running.tail()}")
+            self.forget(running.process.name)
 
     def pids(self) -> dict[str, int]:
         """The pid of each process that runs now, by name."""
-        found = [running for group in self._groups for running in group]
-        return {running.process.name: running.popen.pid for running in found if running.popen.poll() is None}
+        return {each.process.name: each.popen.pid for each in self._all() if each.popen.poll() is None}
 
     def stop(self) -> None:
         """Stop everything, last group first. A further signal while stopping kills at once."""
@@ -274,7 +277,11 @@ class Supervisor:
         self._tell_guard("-", running.popen.pid)
 
     def _find(self, name: str) -> Running:
-        return next(running for group in self._groups for running in group if running.process.name == name)
+        return next(running for running in self._all() if running.process.name == name)
+
+    def _all(self) -> list[Running]:
+        """What was started and not forgotten, in the order of its start."""
+        return [running for group in self._groups for running in group]
 
     def _raise_if_stopped(self) -> None:
         if self._signals.count:

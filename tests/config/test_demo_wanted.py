@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from config.up.__main__ import UnusableError, prepare, wants_demo
+from config.state import make_secrets
+from config.up.__main__ import UnusableError, beside, prepare, wants_demo
 from demo import removal
 
 
@@ -57,3 +58,13 @@ def test_traffic_is_the_demos_and_can_be_switched_off(
     monkeypatch.setenv("SMALLFIRST_STATE", str(tmp_path))
     options = argparse.Namespace(port=8000, gateway_port=8001, empty=empty, state=tmp_path)
     assert prepare(options).traffic is goes_on
+
+
+def test_what_fills_the_demo_takes_nothing_down_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMALLFIRST_STATE", str(tmp_path))
+    installation = prepare(argparse.Namespace(port=8000, gateway_port=8001, empty=False, state=tmp_path))
+    make_secrets(installation.keys)
+    assert {each.name: (each.once, each.vital) for each in beside(installation)} == {
+        "demo_traffic": (True, False),
+        "demo_fill": (True, False),
+    }

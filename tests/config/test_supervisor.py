@@ -211,6 +211,34 @@ def test_a_step_that_fails_beside_the_others_ends_the_watch(tmp_path: Path) -> N
             supervisor.watch()
 
 
+def test_what_is_not_vital_ends_with_a_word_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """Whether it fails or is killed: told once, with its log's end and place, then forgotten."""
+    heard: list[str] = []
+
+    def hear(said: str) -> None:
+        heard.append(said)
+        if len(heard) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with StopSignals() as signals, Supervisor(tmp_path, signals=signals, say=hear) as supervisor:
+        supervisor.start(
+            python("sleeper", SLEEPER),
+            python("filling", "print('begun'); raise SystemExit('no room')", once=True, vital=False),
+            python("asking", killed, vital=False),
+        )
+        supervisor.watch()
+        assert set(supervisor.pids()) == {"sleeper"}
+        signals.count = 0
+        supervisor.check()
+    by_name = {said.split()[1]: said for said in heard}
+    assert len(heard) == len(by_name) == 2
+    log = tmp_path / "filling.log"
+    assert by_name["filling"].startswith(f"the filling ended with code 1; all else goes on. Its log: {log}\n    ")
+    assert {line.strip() for line in by_name["filling"].splitlines()[1:]} == {"begun", "no room"}
+    assert "was killed by SIGKILL" in by_name["asking"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stop_signal_ends_everything(
     supervising: subprocess.Popen[str], tmp_path: Path, number: signal.Signals

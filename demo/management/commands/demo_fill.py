@@ -19,7 +19,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Import what is missing and say how much that was."""
         now, production = timezone.now(), Environment.objects.get(name="production")
-        made = samplesets.make(directory=settings.STATE / "models", environment=production, now=now)
+        directory = settings.STATE / "models"
+        made = samplesets.make(directory=directory, environment=production, now=now, say=self.stdout.write)
         if made:
             self.stdout.write(f"made {made} labelled sets; their first evaluations run")
         stored = imports.run(now=now, say=self.stdout.write)
