@@ -168,6 +168,7 @@ class Applications:
     def _send(self, slug: str, method: str, path: str, **more: Any) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self._keys[slug]}"}
         answer = self._client.request(method, path, headers=headers, timeout=SECONDS, **more)
-        if answer.status_code in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+        # A 403 speaks of one request: it is not allowed, or its review was refused, cancelled or expired.
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
             raise KeyRefusedError(slug)
         return answer

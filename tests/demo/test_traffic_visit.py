@@ -36,6 +36,7 @@ class Gateway:
         self.asked: list[dict[str, str]] = []
         self.fetched: list[tuple[str, str]] = []
         self.refuses: set[str] = set()
+        self.answers = self.reviews = 200
         self.down = False
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
@@ -47,10 +48,12 @@ class Gateway:
             return httpx2.Response(401, json={"error": {"code": "invalid_api_key"}})
         if request.method == "GET":
             self.fetched.append((key, request.url.path))
-            return httpx2.Response(200, json={"status": "answered"})
+            return httpx2.Response(self.reviews, json={"status": "answered"})
         body = json.loads(request.content)
         self.asked.append({"key": key, "model": body["model"], "text": body["messages"][0]["content"]})
         self.asked[-1] |= body["metadata"]
+        if self.answers != 200:
+            return httpx2.Response(self.answers, json={"error": {"code": "not_allowed"}})
         said = self.says.get(body["metadata"]["step"], "positive")
         if said is None:
             return httpx2.Response(422, json={"error": {"code": "review_required"}})
@@ -173,6 +176,28 @@ def test_a_revoked_key_ends_its_application_and_the_last_one_all() -> None:
     late = gateway.asked[40:]
     assert {each["key"] for each in late} == {"screen-key", "listening-key"}
     assert 100 <= len(paused) < 140
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 409, 422, 429, 500, 502, 503])
+def test_only_401_speaks_of_the_key(code: int) -> None:
+    """Any other refusal is of one request: it has no answer, and the application asks on with what comes next."""
+    gateway = Gateway({"sentiment": "negative"})
+    asking = applications(gateway, keys=only(FEEDBACK))
+    gateway.answers = code
+    asking.visit()
+    assert [each["step"] for each in gateway.asked] == ["language", "sentiment"]
+    gateway.answers = 200
+    asking.visit()
+    assert [each["step"] for each in gateway.asked[2:]] == ["language", "sentiment", "reply"]
+
+
+@pytest.mark.parametrize("code", [403, 404, 410, 503])
+def test_a_review_that_was_not_answered_is_fetched_and_the_application_asks_on(code: int) -> None:
+    gateway, ended = Gateway(), uuid4()
+    gateway.reviews = code
+    applications(gateway, unfetched=lambda _slug: [ended], keys=only(SCREEN)).visit()
+    assert gateway.fetched == [("screen-key", f"/v1/reviews/{ended}")]
+    assert [each["step"] for each in gateway.asked] == ["screen"]
 
 
 def test_a_gateway_that_does_not_answer_is_asked_again_later() -> None:
