@@ -15,12 +15,12 @@ from demo.organisation import APPLICATIONS
 from demo.people import BOOTSTRAP, PEOPLE, of_demo
 from demo.recorded import world
 from demo.register import MODELS
-from governance import accounts, gateways, registry, reviews, workflows
-from governance.models import ApiKey, Gateway, Grant, Model, Review, Role, User, Workflow
+from governance import accounts, changes, gateways, registry, reviews, workflows
+from governance.models import ApiKey, Change, Gateway, Grant, Model, Review, Role, User, Workflow
 from governance.registry import ModelInUse
 from governance.reviews import AlreadyEnded
 from routing import evaluations
-from routing.models import EvaluationSchedule
+from routing.models import Evaluation, EvaluationSchedule
 
 Row = TypeVar("Row", bound=DbModel)
 REASON = "The demo is removed"
@@ -36,11 +36,12 @@ class NotRemovableError(Exception):
 def remove(*, state: Path, now: datetime) -> list[str]:
     """Retire, revoke, end and deactivate all that is the demo's; return what was done, in sentences.
 
-    The audit log and the ledger stay as they are. Raises NotRemovableError where there is no demo, and where nobody
-    else could manage people afterwards.
+    The audit log and the ledger stay as they are. A removal that was killed is done by the next. Raises
+    NotRemovableError where there is no demo, and where nobody else could manage people afterwards.
     """
     demo_people = User.objects.filter(email__in=[each.email for each in PEOPLE])
-    if (state / MARK).exists() or not demo_people.exists():
+    left = demo_people.filter(is_active=True) if (state / MARK).exists() else demo_people
+    if not left.exists():
         raise NotRemovableError("There is no demo here, or it was removed before.")
     others = Grant.objects.in_force(now).filter(role=Role.ADMIN, user__is_active=True)
     if not others.exclude(user__in=demo_people).exists():
@@ -49,17 +50,23 @@ def remove(*, state: Path, now: datetime) -> list[str]:
         )
     with transaction.atomic():
         done = [*_end_work(now), *_end_register(), *_end_people()]
-    (state / MARK).write_text(f"{now.isoformat()}\n")
+        # Before the commit: whoever is killed between the two removes again, but no start makes the demo anew.
+        (state / MARK).write_text(f"{now.isoformat()}\n")
     for name in FILES:
         (state / name).unlink(missing_ok=True)
     return done
 
 
 def _end_work(now: datetime) -> list[str]:
-    """Schedules, cases, keys, then the workflows that they belong to."""
+    """Schedules, evaluations, changes, cases, keys, then the workflows that they belong to."""
     mine = Workflow.objects.filter(slug__in=[each.slug for each in processes.ALL], retired_at=None)
     lead = of_demo("lead")
     schedules = EvaluationSchedule.objects.in_force().filter(step__workflow__in=mine)
+    running = Evaluation.objects.active().filter(step__workflow__in=mine)
+    # What somebody else proposed is his; of a retired workflow it asks nobody for a vote.
+    proposed = Change.objects.open().filter(
+        workflow__in=mine, proposed_by__is_active=True, proposed_by__email__in=[each.email for each in PEOPLE]
+    )
     cases = Review.objects.waiting().filter(workflow__in=mine)
     keys = ApiKey.objects.filter(workflow__in=mine, revoked_at=None)
 
@@ -70,6 +77,12 @@ def _end_work(now: datetime) -> list[str]:
 
     return [
         _said("ended {} schedules", schedules, lambda each: evaluations.unschedule(schedule=each, by=lead, now=now)),
+        _said("cancelled {} evaluations", running, lambda each: evaluations.cancel(evaluation=each, by=lead, now=now)),
+        _said(
+            "withdrew {} open changes",
+            proposed,
+            lambda each: changes.withdraw(change=each, by=each.proposed_by, reason=REASON),
+        ),
         _said("cancelled {} open cases", cases, cancel),
         _said("revoked {} API keys", keys, lambda each: accounts.revoke_key(key=each, by=BOOTSTRAP, reason=REASON)),
         _said("retired {} workflows", mine, lambda each: workflows.retire(workflow=each, by=BOOTSTRAP, reason=REASON)),

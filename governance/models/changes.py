@@ -45,12 +45,19 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         return self.filter(single_handed=True, ratification=None)
 
     def to_ratify_by(self, user: User | AnonymousUser) -> Self:
-        """Those that became live single-handed and that this person may ratify now: he had no hand in them."""
+        """Those that became live single-handed and that this person may ratify now: he had no hand in them.
+
+        None of a retired workflow: nothing of it is live any more.
+        """
         if not isinstance(user, User):
             return self.none()
         hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
         scoped = in_scope(self.unratified(), user, "changes.vote", "workflow__team", environment="environment")
-        return scoped.filter(~models.Exists(hand))
+        return scoped.filter(~models.Exists(hand), workflow__retired_at=None)
+
+    def in_review(self) -> Self:
+        """Those that wait for votes; none of a retired workflow, where no vote changes anything."""
+        return self.filter(state=Change.State.IN_REVIEW, workflow__retired_at=None)
 
     def awaiting(self, user: User | AnonymousUser) -> Self:
         """Those in review that the user may vote on, did not write, and has not voted on in their present form."""
@@ -58,8 +65,8 @@ class ChangeQuerySet(models.QuerySet["Change"]):
             return self.none()
         mine = Vote.objects.filter(voter=user, revision=models.OuterRef("revision"))
         hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
-        scoped = in_scope(self, user, "changes.vote", "workflow__team", environment="environment")
-        return scoped.filter(~models.Exists(mine), ~models.Exists(hand), state=Change.State.IN_REVIEW)
+        scoped = in_scope(self.in_review(), user, "changes.vote", "workflow__team", environment="environment")
+        return scoped.filter(~models.Exists(mine), ~models.Exists(hand))
 
     def for_list(self) -> Self:
         """With all that a list of changes shows, in one query; newest first."""

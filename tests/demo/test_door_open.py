@@ -20,6 +20,12 @@ ELSEWHERE: tuple[dict[str, Any], ...] = (
     {"REMOTE_ADDR": "not an address"},
     {"HTTP_X_FORWARDED_FOR": "192.0.2.7"},
     {"HTTP_FORWARDED": "for=192.0.2.7"},
+    {"HTTP_X_FORWARDED_HOST": "demo.example"},
+    {"HTTP_X_FORWARDED_PROTO": "https"},
+    {"HTTP_X_REAL_IP": "192.0.2.7"},
+    {"HTTP_X_CLIENT_IP": "192.0.2.7"},
+    {"HTTP_TRUE_CLIENT_IP": "192.0.2.7"},
+    {"HTTP_VIA": "1.1 proxy.example"},
     {"HTTP_HOST": "testserver"},
 )
 

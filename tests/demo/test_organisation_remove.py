@@ -5,13 +5,26 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from demo import organisation, processes, removal
 from demo.people import PEOPLE, of_demo
 from demo.removal import NotRemovableError
-from governance import accounts
-from governance.models import ApiKey, AuditEvent, Gateway, Model, PolicyHead, Review, Role, User, Workflow
+from governance import accounts, changes
+from governance.models import (
+    ApiKey,
+    AuditEvent,
+    Change,
+    Gateway,
+    Model,
+    PolicyHead,
+    Review,
+    Role,
+    User,
+    Workflow,
+)
 from ledger.models import Baseline
 from tests.cast import BOOTSTRAP, make_person, make_review
 from tests.demo.test_organisation_seed import counted, seed
@@ -46,6 +59,58 @@ def test_all_of_it_is_taken_out_of_use_and_the_record_stays(tmp_path: Path) -> N
     assert f"deactivated {len(PEOPLE)} accounts" in done
     assert "cancelled 1 open cases" in done
     assert {path.name for path in tmp_path.iterdir()} == {removal.MARK}
+
+
+def test_open_changes_are_withdrawn_and_somebody_elses_asks_nobody(tmp_path: Path) -> None:
+    seed(tmp_path)
+    make_person("Own administrator", Role.ADMIN)
+    own = make_person("Own lead", Role.LEAD)
+    live = PolicyHead.objects.select_related("version", "workflow", "environment").first()
+    assert live
+    # Each says something else than what is live: the mode.
+    mine, other = (
+        changes.propose(
+            workflow=live.workflow,
+            environment=live.environment,
+            document=live.version.document,
+            mode="observe" if live.mode == "enforce" else "enforce",
+            title="Watch it first",
+            note="",
+            by=by,
+        )
+        for by in (of_demo("lead"), own)
+    )
+    assert list(Change.objects.awaiting(own)) == [mine]
+    assert "withdrew 1 open changes" in remove(tmp_path)
+    mine.refresh_from_db()
+    other.refresh_from_db()
+    assert (mine.state, other.state) == (Change.State.WITHDRAWN, Change.State.IN_REVIEW)
+    assert not Change.objects.in_review().exists()
+    assert AuditEvent.objects.about(mine).get(action="changes.withdraw").reason == removal.REASON
+
+
+def test_a_removal_that_was_killed_before_its_commit_is_done_by_the_next(tmp_path: Path) -> None:
+    seed(tmp_path)
+    make_person("Own administrator", Role.ADMIN)
+    (tmp_path / removal.MARK).write_text("2026-11-27\n")
+    assert f"deactivated {len(PEOPLE)} accounts" in remove(tmp_path)
+    assert not User.objects.filter(email__in=[each.email for each in PEOPLE], is_active=True).exists()
+    with pytest.raises(NotRemovableError, match="removed before"):
+        remove(tmp_path)
+
+
+def test_nothing_is_committed_before_the_mark_stands(tmp_path: Path) -> None:
+    """Else a kill in between would leave a removed demo that the next start makes anew."""
+    seed(tmp_path)
+    make_person("Own administrator", Role.ADMIN)
+    before = counted()
+    (tmp_path / removal.MARK).mkdir()
+    with pytest.raises(IsADirectoryError):
+        remove(tmp_path)
+    assert counted() == before
+    assert of_demo("lead").is_active
+    assert Workflow.objects.filter(retired_at=None).count() == len(processes.ALL)
+    assert (tmp_path / "demo-password").exists()
 
 
 def test_nobody_is_locked_out(tmp_path: Path) -> None:
@@ -83,8 +148,8 @@ def test_outside_the_demo_it_refuses(settings: Any, tmp_path: Path) -> None:
         call_command("demo_remove")
     assert counted() == before
     settings.DEMO = True
-    (tmp_path / removal.MARK).write_text("2026-11-27\n")
-    with pytest.raises(CommandError, match="removed before"):
+    User.objects.filter(email__in=[each.email for each in PEOPLE]).update(email=Concat(Value("x"), "email"))
+    with pytest.raises(CommandError, match="no demo here"):
         call_command("demo_remove")
     assert counted() == before
 

@@ -1,6 +1,6 @@
 """The demo's labelled sets: made once, scheduled, evaluated at once; no text twice, every label one of the step's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from demo import samplesets
+from demo import removal, samplesets
+from demo.people import of_demo
 from demo.samplesets import SETS, SIZE
 from demo.texts import Sample
-from governance.models import Environment
+from governance import accounts, workflows
+from governance.models import Environment, Role, Workflow
 from routing.models import Evaluation, EvaluationSchedule, SampleSet
 from routing.schedules import words
+from tests.cast import BOOTSTRAP, make_person
 from tests.demo.test_organisation_seed import seed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installation_keys")]
@@ -36,8 +39,8 @@ def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     return environment
 
 
-def make(production: Environment) -> int:
-    return samplesets.make(directory=Path("nowhere"), environment=production, now=timezone.now())
+def make(production: Environment, say: Callable[[str], object] = pytest.fail) -> int:
+    return samplesets.make(directory=Path("nowhere"), environment=production, now=timezone.now(), say=say)
 
 
 def test_each_live_step_with_a_gate_gets_its_set_its_nights_and_a_first_evaluation(production: Environment) -> None:
@@ -64,6 +67,43 @@ def test_again_makes_nothing(production: Environment) -> None:
     make(production)
     assert make(production) == 0
     assert SampleSet.objects.count() == Evaluation.objects.count() == len(SETS)
+
+
+def test_a_retired_workflow_gets_none_and_the_others_theirs(production: Environment) -> None:
+    workflow = Workflow.objects.get(slug=SETS[0].workflow)
+    workflows.retire(workflow=workflow, reason="Over", by=BOOTSTRAP)
+    assert make(production) == len(SETS) - 1
+    assert not SampleSet.objects.filter(step__workflow=workflow).exists()
+
+
+def test_one_that_cannot_be_made_is_told_leaves_nothing_and_the_others_are_made(
+    production: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *others = samplesets.SETS
+    monkeypatch.setattr(samplesets, "SETS", (replace(first, cron="never"), *others))
+    heard: list[str] = []
+    assert make(production, heard.append) == len(SETS) - 1
+    assert not SampleSet.objects.filter(name=first.name).exists()
+    assert len(heard) == 1
+    assert heard[0].startswith(f"no set {first.name} for {first.workflow}: ")
+
+
+def test_without_the_lead_none_is_made_and_each_is_told(production: Environment) -> None:
+    accounts.deactivate(person=of_demo("lead"), reason="The demo is removed", by=BOOTSTRAP)
+    heard: list[str] = []
+    assert make(production, heard.append) == 0
+    assert len(heard) == len(SETS)
+    assert not SampleSet.objects.exists()
+
+
+def test_removing_the_demo_cancels_what_is_being_evaluated(production: Environment, tmp_path: Path) -> None:
+    make_person("Own administrator", Role.ADMIN)
+    make(production)
+    assert Evaluation.objects.active().count() == len(SETS)
+    done = removal.remove(state=tmp_path, now=timezone.now())
+    assert f"cancelled {len(SETS)} evaluations" in done
+    assert {each.state for each in Evaluation.objects.all()} == {Evaluation.State.CANCELLED}
+    assert not EvaluationSchedule.objects.in_force().exists()
 
 
 def test_what_is_drawn_is_the_same_each_time_and_no_text_stands_twice() -> None:

@@ -120,6 +120,14 @@ def ratifiable(cast: Cast) -> tuple[Change, User]:
     return change, make_person("Second", Role.LEAD)
 
 
+def test_of_a_retired_workflow_nobody_is_asked_to_ratify() -> None:
+    cast = make_cast()
+    change, second = ratifiable(cast)
+    workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
+    assert not Change.objects.to_ratify_by(second)
+    assert list(Change.objects.unratified()) == [change]
+
+
 def test_somebody_else_ratifies_it() -> None:
     cast = make_cast()
     change, second = ratifiable(cast)

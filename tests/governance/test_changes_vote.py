@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from governance import accounts, changes, votes
+from governance import accounts, changes, votes, workflows
 from governance.models import AuditEvent, Change, PolicyHead, Role, Vote
 from tests.cast import (
     BOOTSTRAP,
@@ -40,6 +40,17 @@ def test_the_owner_approves_and_that_is_enough() -> None:
     event = AuditEvent.objects.about(change).get(action="changes.vote")
     assert event.after == {"state": "approved", "choice": "approve", "payload_digest": change.revision.payload_digest}
     assert not PolicyHead.objects.exists()
+
+
+def test_of_a_retired_workflow_nobody_is_asked_for_a_vote() -> None:
+    cast = make_cast()
+    change = make_change(cast)
+    workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
+    assert not Change.objects.awaiting(cast.owner)
+    assert not Change.objects.in_review()
+    # It stands there as it was, and whoever wrote it may take it back.
+    assert list(Change.objects.open()) == [change]
+    assert changes.withdraw(change=change, by=cast.integrator).state == "withdrawn"
 
 
 def test_the_last_vote_can_make_it_live_by_two_verbs_and_two_entries() -> None:
