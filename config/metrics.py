@@ -8,7 +8,6 @@ read from the database and the same whoever is asked.
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Final
 
 from django.conf import settings
@@ -30,6 +29,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from config import api
+from config.peers import is_local
 from governance.models import Change, Review
 from ledger.models import UsageQueue
 
@@ -39,8 +39,6 @@ PREFIX: Final = "smallfirst_control_"
 # The queue is counted no further: reading on would cost most when there is least to spare.
 MOST_QUEUED: Final = 10_000
 STATEMENT_MILLISECONDS: Final = 2_000
-# What a proxy adds: the peer is then not who asks.
-FORWARDED: Final = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REQUESTS: Final = Counter(PREFIX + "requests", "Requests that are over.", ["view", "status"], registry=None)
@@ -66,7 +64,7 @@ def counted(get_response: GetResponse) -> GetResponse:
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
     """For programs on this machine, or with SMALLFIRST_METRICS_TOKEN as bearer; else 401."""
-    if not (_is_local(request) or _has_token(request)):
+    if not (is_local(request) or _has_token(request)):
         text = "Ask from this machine, or send SMALLFIRST_METRICS_TOKEN as `Authorization: Bearer …`."
         refusal = api.error(401, "invalid_api_key", text)
         refusal.headers["WWW-Authenticate"] = "Bearer"
@@ -98,7 +96,7 @@ def _waiting() -> list[Metric]:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(STATEMENT_MILLISECONDS)])
         queued, oldest = UsageQueue.objects.backlog(MOST_QUEUED)
         reviews, overdue = Review.objects.how_many_wait(now)
-        changes = Change.objects.filter(state=Change.State.IN_REVIEW).count()
+        changes = Change.objects.in_review().count()
     age = max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0
     return [
         _gauge("usage_queue_events", f"Events to be priced, counted up to {MOST_QUEUED}.", queued),
@@ -111,16 +109,6 @@ def _waiting() -> list[Metric]:
 
 def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(PREFIX + name, text, value=value)
-
-
-def _is_local(request: HttpRequest) -> bool:
-    """Whether a program on this machine asks, by itself. A proxy here would ask for anybody."""
-    if settings.BEHIND_PROXY or any(name in request.META for name in FORWARDED):
-        return False
-    try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:
-        return False
 
 
 def _has_token(request: HttpRequest) -> bool:

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.peers import RELAYED, RELAYED_AS
 from governance.models import Review, new_id
 from ledger.models import UsageQueue
 from tests import cast as casting
@@ -164,7 +165,7 @@ def test_this_machine_is_told_by_its_address(peer: str, status: int) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP"])
+@pytest.mark.parametrize("name", [*RELAYED, *(RELAYED_AS + end for end in ("", "_FOR", "_HOST", "_PROTO"))])
 def test_a_proxy_on_this_machine_opens_it_for_nobody(name: str) -> None:
     assert asked(REMOTE_ADDR="127.0.0.1", **{name: "203.0.113.5"}).status_code == 401
 
