@@ -19,6 +19,7 @@ from governance.errors import InvalidInput
 from governance.export import csv_of
 from governance.models import ApiKey, Environment, Workflow
 from governance.models.accounts import ApiKeyQuerySet, in_scope
+from governance.views.choices import workflow_field
 from governance.views.forms import FormPage, ReasonForm, ask, refuse, show
 from governance.views.listing import in_order, page_of
 from governance.views.once import OnceForm
@@ -59,10 +60,8 @@ class KeyForm(OnceForm):
         """Offer the workflows and environments for which this person may make keys."""
         super().__init__(data, initial=initial)
         act = "accounts.create_key"
-        self.fields["workflow"] = forms.ModelChoiceField(
-            queryset=in_scope(Workflow.objects.in_use(), user, act, "team").order_by("name"),
-            to_field_name="slug",
-            empty_label="Choose…",
+        self.fields["workflow"] = workflow_field(
+            in_scope(Workflow.objects.in_use(), user, act, "team"),
             help_text="Its policy answers, and its owner sees the cost.",
         )
         self.fields["environment"] = forms.ModelChoiceField(

@@ -1,7 +1,7 @@
 """What of the ledger a page shows: the filter in its address, and the period in words."""
 
 from calendar import monthrange
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from django.utils.http import urlencode
 
 from governance.models import Environment, Model, Workflow
 from governance.models.accounts import in_scope
+from governance.views.choices import workflow_filter
 from ledger.models import UsageEvent
 from ledger.spend import By, Selection, Show
 
@@ -30,12 +31,11 @@ class LedgerFilter(forms.Form):
     model = forms.ChoiceField(label="Model", required=False)
     environment = forms.ChoiceField(label="Environment", required=False)
 
-    def __init__(self, data: dict[str, Any], *, today: date, workflows: Iterable[Workflow]) -> None:
+    def __init__(self, data: dict[str, Any], *, today: date, workflows: Sequence[Workflow]) -> None:
         usual = {"since": today.replace(day=1), "until": today, "by": By.WORKFLOW.value, "show": Show.ALL.value}
         super().__init__(usual | {name: value for name, value in data.items() if value}, initial=usual)
-        slugs = [("", "All workflows"), *((each.slug, each.name) for each in workflows)]
         names = [("", "All models"), *Model.objects.order_by("title").values_list("name", "title")]
-        self.fields["workflow"] = forms.ChoiceField(label="Workflow", required=False, choices=slugs)
+        self.fields["workflow"] = workflow_filter(workflows)
         self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=names)
         named = [(each.name, each.name) for each in Environment.objects.all()]
         places = [("", "All environments"), *named]
@@ -92,7 +92,8 @@ def today() -> date:
 
 def visible_workflows(request: HttpRequest) -> list[Workflow]:
     """The workflows whose spend this person may read. Raises Http404 if the address names another one."""
-    found = list(in_scope(Workflow.objects.order_by("name"), request.user, "spend.view", "team"))
+    named = Workflow.objects.order_by("name").only("slug", "name", "risk", "data_class")
+    found = list(in_scope(named, request.user, "spend.view", "team"))
     wanted = request.GET.get("workflow")
     if wanted and wanted not in {workflow.slug for workflow in found}:
         raise Http404("No such workflow.")

@@ -18,6 +18,7 @@ from governance.errors import GovernanceError
 from governance.export import csv_response
 from governance.models import Model, Workflow
 from governance.models.accounts import in_scope
+from governance.views.choices import workflow_filter
 from governance.views.listing import in_order, page_of
 from ledger import recent
 from ledger.spend import Selection
@@ -62,8 +63,7 @@ class EvaluationFilter(forms.Form):
 
     def __init__(self, data: Any, *, workflows: list[Workflow]) -> None:
         super().__init__(data)
-        choices = [("", "All workflows"), *((each.slug, each.name) for each in workflows)]
-        self.fields["workflow"] = forms.ChoiceField(label="Workflow", required=False, choices=choices)
+        self.fields["workflow"] = workflow_filter(workflows)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,8 @@ def evaluation_again(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def visible_workflows(request: HttpRequest) -> list[Workflow]:
     """The workflows whose evaluations this person may see."""
-    return list(in_scope(Workflow.objects.order_by("name"), request.user, "evaluations.view", "team"))
+    found = Workflow.objects.order_by("name").only("slug", "name")
+    return list(in_scope(found, request.user, "evaluations.view", "team"))
 
 
 def _filter(request: HttpRequest) -> EvaluationFilter:

@@ -10,10 +10,11 @@ from django.views.decorators.http import require_safe
 
 from governance import accounts, figures
 from governance.views import drawing
+from governance.views.choices import workflow_filter
 from routing import requests as found
 from routing import stories, words
 from routing.requests import Hour, Kind, Place, Reader
-from routing.views.requests import MOST_CHOICES, in_place
+from routing.views.requests import in_place
 from routing.views.trials import form_for
 
 SHOWN = 10
@@ -22,15 +23,11 @@ SHOWN = 10
 class FollowForm(forms.Form):
     """Whose requests are followed."""
 
-    workflow = forms.CharField(label="Workflow", required=False, max_length=60, help_text="its short name")
+    workflow = forms.CharField(label="Workflow", required=False)
 
     def __init__(self, data: Any, *, reader: Reader) -> None:
         super().__init__(data)
-        slugs = [(each.slug, each.name) for each in reader.workflows]
-        if len(slugs) <= MOST_CHOICES:
-            self.fields["workflow"] = forms.ChoiceField(
-                label="Workflow", required=False, choices=[("", "All workflows"), *slugs]
-            )
+        self.fields["workflow"] = workflow_filter(reader.workflows)
 
 
 @require_safe

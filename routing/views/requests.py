@@ -20,6 +20,7 @@ from governance import accounts, figures
 from governance.export import csv_response
 from governance.models import Environment, Model
 from governance.views import drawing
+from governance.views.choices import workflow_filter
 from ledger import savings
 from ledger.models import Decision
 from ledger.views import selection as chosen
@@ -27,8 +28,6 @@ from routing import requests as found
 from routing import stories
 from routing.requests import MOST_COUNTED, MOST_RANKED, Kind, Page, Place, Reader, Row, Selection
 
-# In a longer list nobody finds what he looks for; he writes its name.
-MOST_CHOICES = 100
 SORTS = {"": ("when", True), "-when": ("when", True), "when": ("when", False)} | {
     f"{minus}{by}": (by, bool(minus)) for by in ("cost", "time") for minus in ("", "-")
 }
@@ -52,7 +51,7 @@ class RequestFilter(forms.Form):
 
     LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts")
 
-    workflow = forms.CharField(label="Workflow", required=False, max_length=60, help_text="its short name")
+    workflow = forms.CharField(label="Workflow", required=False)
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "All outcomes"), *Outcome.choices])
     tier = forms.ChoiceField(
         label="Answered by",
@@ -75,11 +74,7 @@ class RequestFilter(forms.Form):
     def __init__(self, data: dict[str, Any], *, reader: Reader, models: list[Model]) -> None:
         super().__init__(data)
         self.reader = reader
-        slugs = [(each.slug, each.name) for each in reader.workflows]
-        if len(slugs) <= MOST_CHOICES:
-            self.fields["workflow"] = forms.ChoiceField(
-                label="Workflow", required=False, choices=[("", "All workflows"), *slugs]
-            )
+        self.fields["workflow"] = workflow_filter(reader.workflows)
         places = [("", "All environments"), *((each.name, each.name) for each in Environment.objects.all())]
         self.fields["environment"] = forms.ChoiceField(label="Environment", required=False, choices=places)
         names = [("", "Any model"), *((each.name, each.title) for each in models)]

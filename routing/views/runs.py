@@ -16,13 +16,14 @@ from governance.export import csv_response
 from governance.models import Workflow
 from governance.models.accounts import in_scope
 from governance.views import drawing
+from governance.views.choices import workflow_filter
 from ledger.views import selection as chosen
 from routing import requests as found
 from routing import runs as passes
 from routing import words
 from routing.requests import Kind, Reader, Row
 from routing.runs import Run
-from routing.views.requests import MOST_CHOICES, known, narrowing, place_in
+from routing.views.requests import known, narrowing, place_in
 
 ROWS = 25
 COLUMNS = (
@@ -34,16 +35,12 @@ COLUMNS = (
 class RunFilter(forms.Form):
     """Which runs are listed; the address holds it."""
 
-    workflow = forms.CharField(label="Workflow", required=False, max_length=60, help_text="its short name")
+    workflow = forms.CharField(label="Workflow", required=False)
     kind = forms.ChoiceField(label="Made for", required=False, choices=[("", "Anything"), *Kind.choices])
 
     def __init__(self, data: dict[str, Any], *, reader: Reader) -> None:
         super().__init__(data)
-        slugs = [(each.slug, each.name) for each in reader.workflows]
-        if len(slugs) <= MOST_CHOICES:
-            self.fields["workflow"] = forms.ChoiceField(
-                label="Workflow", required=False, choices=[("", "All workflows"), *slugs]
-            )
+        self.fields["workflow"] = workflow_filter(reader.workflows)
 
 
 @require_safe

@@ -1,11 +1,12 @@
 """Forms about labelled sets: which are listed, uploading one, and when its step is evaluated by itself."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from governance.models import Environment, Step
+from governance.views.choices import few
 from routing import samples
 from routing.samples import MOST_BYTES
 
@@ -45,18 +46,26 @@ class SampleSetForm(forms.Form):
         help_text="What an answer may be. Left empty, those of the file; a label that is not among them is refused.",
     )
 
-    def __init__(self, data: Any = None, files: Any = None, *, steps: Iterable[Step], initial: dict[str, Any]) -> None:
+    def __init__(
+        self, data: Any = None, files: Any = None, *, steps: "QuerySet[Step]", initial: dict[str, Any]
+    ) -> None:
         super().__init__(data, files, initial=initial)
-        self.steps = {str(each.pk): each for each in steps}
-        choices = [
-            ("", "Choose the step"),
-            *((key, f"{each.workflow.name}: {each.name}") for key, each in self.steps.items()),
-        ]
-        self.fields["step"] = forms.ChoiceField(label="Step", choices=choices)
+        self.steps = steps
+        if few(steps):
+            named = steps.values_list("workflow__slug", "workflow__name", "name")
+            choices = ((f"{slug}/{step}", f"{workflow}: {step}") for slug, workflow, step in named)
+            self.fields["step"] = forms.ChoiceField(label="Step", choices=[("", "Choose the step"), *choices])
+        else:
+            help_text = "The short name of its workflow, a stroke and its own name: customer-feedback/sentiment."
+            self.fields["step"] = forms.CharField(label="Step", max_length=130, help_text=help_text)
 
     def clean_step(self) -> Step:
-        """The step that was chosen."""
-        return self.steps[self.cleaned_data["step"]]
+        """The step that was named."""
+        slug, _, name = self.cleaned_data["step"].partition("/")
+        found = self.steps.filter(workflow__slug=slug, name=name).first()
+        if found is None:
+            raise forms.ValidationError("Write the short name of a workflow of yours, a stroke and one of its steps.")
+        return found
 
     def rows(self) -> list[samples.Row]:
         """What the file holds. Raises InvalidSamples."""

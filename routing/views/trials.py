@@ -13,9 +13,10 @@ from governance import accounts
 from governance.figures import Rung
 from governance.models import DataClass, Risk, User
 from governance.views import drawing
+from governance.views.choices import MOST_CHOICES
 from routing import examples, trials
 from routing.trials import Place, Request, State, Trial
-from routing.views.requests import MOST_CHOICES, in_place
+from routing.views.requests import in_place
 
 MOST_CHARACTERS = 20_000
 

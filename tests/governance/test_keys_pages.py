@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from governance import accounts, registry, workflows
 from governance.models import ApiKey, AuditEvent
+from governance.views import choices
 from tests import cast as casting
 from tests.cast import BOOTSTRAP, Cast, make_cast, make_key
 from tests.pages import file, signed_in, text
@@ -105,6 +106,22 @@ def test_a_stranger_makes_none_for_another_teams_workflow(cast: Cast) -> None:
     client = signed_in(cast.stranger)
     assert client.post(reverse("key_new"), sent(client)).status_code == 422
     assert not ApiKey.objects.exists()
+
+
+def test_among_many_workflows_one_is_written_by_its_short_name(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "MOST_CHOICES", 1)
+    casting.make_workflow(cast.team, cast.owner, "returns")
+    casting.make_workflow(cast.elsewhere, cast.stranger, "elsewhere")
+    client = signed_in(cast.integrator)
+    page = client.get(f"{reverse('key_new')}?workflow=returns").content.decode()
+    assert '<input type="text" name="workflow" value="returns"' in page
+    assert "Customer feedback</option>" not in page
+    for slug in ("elsewhere", "nowhere", "Returns"):
+        answer = client.post(reverse("key_new"), sent(client, workflow=slug))
+        assert (answer.status_code, "Write the short name" in text(answer)) == (422, True)
+        assert not ApiKey.objects.exists()
+    assert client.post(reverse("key_new"), sent(client, workflow="returns")).status_code == 200
+    assert ApiKey.objects.get().workflow.slug == "returns"
 
 
 def test_a_grant_for_one_environment_makes_keys_there_alone(cast: Cast) -> None:

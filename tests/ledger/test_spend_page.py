@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from governance import accounts
 from governance.models import ApiKey
+from governance.views import choices
 from ledger import rollups
 from ledger.models import Charge
 from ledger.spend import By
@@ -323,3 +324,20 @@ def test_a_page_of_many_workflows_asks_no_more_than_one_of_few(site: Site, djang
         with django_assert_max_num_queries(12):
             answer = client.get(path, NOVEMBER)
         assert answer.context["page"].paginator.count == count
+
+
+@pytest.mark.parametrize("path", ["/spend/", "/spend/attempts/", "/savings/"])
+def test_among_many_workflows_one_is_written_by_its_short_name(
+    site: Site, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choices, "MOST_CHOICES", 1)
+    make_workflow(site.cast.team, site.cast.owner, "returns")
+    client = signed_in(site.cast.finance)
+
+    whole = client.get(path, NOVEMBER)
+    assert "Returns</option>" not in whole.content.decode()
+    assert len(whole.context["page"])
+    narrowed = client.get(path, NOVEMBER | {"workflow": "returns"})
+    assert '<input type="text" name="workflow" value="returns"' in narrowed.content.decode()
+    assert not len(narrowed.context["page"])
+    assert client.get(path, NOVEMBER | {"workflow": "nowhere"}).status_code == 404

@@ -1,6 +1,8 @@
 """Labelled sets as people see them: lists, uploading, one set, its schedule, and its texts."""
 
 import json
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from django.utils import timezone
 
 from governance import registry
 from governance.models import AuditEvent
+from governance.views import choices
 from routing import evaluations
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
 from tests.cast import BOOTSTRAP, make_workflow
@@ -29,7 +32,8 @@ def lab() -> Lab:
 
 def upload(lab: Lab, content: bytes = CSV, name: str = "mails.csv", by: Any = None, **given: str) -> Any:
     """What comes of sending the form."""
-    said = {"step": str(lab.step.pk), "name": "Held out", "source": "Last month's mails", "licence": "our own"}
+    step = f"{lab.step.workflow.slug}/{lab.step.name}"
+    said = {"step": step, "name": "Held out", "source": "Last month's mails", "licence": "our own"}
     sent = SimpleUploadedFile(name, content, content_type="application/octet-stream")
     return signed_in(by or lab.cast.owner).post(reverse("evaluation_set_new"), said | given | {"file": sent})
 
@@ -88,10 +92,35 @@ def test_the_same_again_and_a_strange_label_are_refused_where_they_stand(lab: La
     assert rows_in_tables() == before
 
 
+def test_among_many_steps_one_is_written_behind_its_workflow(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choices, "MOST_CHOICES", 1)
+    elsewhere = make_workflow(lab.cast.elsewhere, lab.cast.stranger, "elsewhere")
+    client = signed_in(lab.cast.owner)
+    page = client.get(f"{reverse('evaluation_set_new')}?step=customer-feedback/sentiment").content.decode()
+    assert '<input type="text" name="step" value="customer-feedback/sentiment"' in page
+    assert "<option" not in page
+    before = rows_in_tables()
+    for named in (f"{elsewhere.slug}/sentiment", "customer-feedback/none", "customer-feedback", "/"):
+        strange = upload(lab, step=named)
+        assert strange.status_code == 422
+        assert "Write the short name" in strange.context["form"].errors["step"][0]
+        assert rows_in_tables() == before
+    assert upload(lab, step="customer-feedback/sentiment").status_code == 302
+    assert SampleSet.objects.get().step == lab.step
+
+
+def test_the_next_version_is_of_the_same_step(lab: Lab) -> None:
+    owner = signed_in(lab.cast.owner)
+    page = owner.get(upload(lab)["location"]).content.decode()
+    address = re.search(rf'href="({reverse("evaluation_set_new")}\?[^"]+)"', page)
+    assert address
+    assert owner.get(unescape(address[1])).context["form"]["step"].value() == "customer-feedback/sentiment"
+
+
 def test_a_step_of_a_workflow_one_may_not_edit_is_none(lab: Lab) -> None:
     elsewhere = make_workflow(lab.cast.elsewhere, lab.cast.stranger, "elsewhere")
     before = rows_in_tables()
-    answer = upload(lab, step=str(elsewhere.steps.all()[0].pk))
+    answer = upload(lab, step=f"{elsewhere.slug}/{elsewhere.steps.all()[0].name}")
     assert answer.status_code == 422
     assert "step" in answer.context["form"].errors
     for who in ("finance", "auditor", "reviewer", "integrator"):
