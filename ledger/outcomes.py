@@ -83,6 +83,11 @@ def by_workflow(workflows: Iterable[UUID], first: date, last: date, *, zone: Zon
     return dict(_counted("workflow_id,", "workflow_id", workflows, first, last, zone))
 
 
+def together(workflows: Iterable[UUID], first: date, last: date, *, zone: ZoneInfo) -> Outcomes:
+    """Return the outcomes of workflows over days of a zone, both included, in one sum; one query."""
+    return next((every for _, every in _counted("NULL,", "()", workflows, first, last, zone)), Outcomes())
+
+
 def by_day(workflow: UUID, first: date, last: date, *, zone: ZoneInfo) -> list[tuple[date, Outcomes]]:
     """Return the outcomes of every day of a period, the days without a request included; one query."""
     day = "(occurred_at AT TIME ZONE %(zone)s)::date"

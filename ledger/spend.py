@@ -1,11 +1,12 @@
 """What AI cost: the day sums of a period, by workflow, step, model or day, as far as a person may read them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import AnonymousUser
@@ -163,13 +164,19 @@ def _add(amounts: dict[str, Decimal], line: Line) -> None:
         amounts[line.currency] = amounts.get(line.currency, Decimal(0)) + line.amount
 
 
-def lines(user: User | AnonymousUser, selection: Selection, by: By) -> list[Line]:
-    """Return the sums of a selection, cut by tier, currency and purpose, in one query. They add up to the whole."""
+def lines(
+    user: User | AnonymousUser, selection: Selection, by: By, *, workflows: Collection[UUID] | None = None
+) -> list[Line]:
+    """Return the sums of a selection, cut by tier, currency and purpose, in one query. They add up to the whole.
+
+    `workflows` leaves those of some of them, where a page shows no more.
+    """
     cut = (*NAMED_BY[by].values(), f"{MODEL}__tier", "currency", RECORDED, PURPOSE)
+    some = {} if workflows is None else {"workflow__in": list(workflows)}
     sums = (
         Rollup.objects.visible_to(user)
         .between(selection.first, selection.last)
-        .filter(**selection.lookups())
+        .filter(**selection.lookups(), **some)
         .values_list(*cut)
         .annotate(*(Sum(column) for column in (*COUNTS, *TOKENS, "amount")), Max("last_at"))
         .order_by(*cut)

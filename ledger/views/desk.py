@@ -39,13 +39,13 @@ def month_facts(request: HttpRequest) -> HttpResponse:
     accounts.require(request.user, "spend.view")
     today, workflows = chosen.today(), chosen.visible_workflows(request)
     selection = Selection(today.replace(day=1), today)
-    _, total = spend.rows(spend.lines(request.user, selection, By.WORKFLOW))
+    # By model there are the fewest lines, and only their sum is shown.
+    _, total = spend.rows(spend.lines(request.user, selection, By.MODEL))
     keys, zone = [each.pk for each in workflows], chosen.reporting_zone()
-    came = outcomes.by_workflow(keys, selection.first, selection.last, zone=zone)
     context = {
         "total": total,
         "compared": savings.together(savings.by_workflow(keys, selection.first, selection.last, zone=zone).values()),
-        "came": Outcomes.together(came.values()) if came else Outcomes(),
+        "came": outcomes.together(keys, selection.first, selection.last, zone=zone),
         "period": chosen.period_words(selection, today),
         "query": address(selection),
     }
@@ -60,7 +60,7 @@ def answered(request: HttpRequest) -> HttpResponse:
     first, last = _days()
     came = outcomes.by_workflow(workflows, first, last, zone=chosen.reporting_zone())
     most = sorted(came, key=lambda key: came[key].requests, reverse=True)[:SHOWN]
-    rows, _total = spend.rows(spend.lines(request.user, Selection(first, last), By.WORKFLOW))
+    rows, _total = spend.rows(spend.lines(request.user, Selection(first, last), By.WORKFLOW, workflows=most))
     sums = {row.names[1]: row for row in rows}
     shown = []
     for key in most:

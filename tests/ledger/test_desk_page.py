@@ -1,0 +1,86 @@
+"""The parts of the home page that the ledger knows: the month in figures, and where requests were answered."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+import time_machine
+
+from governance import accounts
+from governance.models import Team, User
+from ledger import decisions, rollups
+from ledger.outcomes import Outcomes
+from tests.cast import make_workflow
+from tests.ledger.reports import BERLIN, Site, make_site, raw
+from tests.pages import signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def november() -> Iterator[None]:
+    """It is noon on 24 November 2026, and time passes."""
+    with time_machine.travel(datetime(2026, 11, 24, 12, tzinfo=UTC)):
+        yield
+
+
+@pytest.fixture
+def site(november: None) -> Site:
+    """Three requests to one workflow, one of them for a person, and one to a workflow of another team."""
+    site = make_site()
+    site.price(0)
+    answered = [site.decision(NOON) for _ in range(2)]
+    asked = site.decision(NOON, outcome="person", kept_model=None, tier=None)
+    report(site, [*answered, asked])
+    add(site, "elsewhere", site.cast.elsewhere, site.cast.stranger)
+    rollups.fold(zone=BERLIN)
+    return site
+
+
+def add(site: Site, slug: str, team: Team, owner: User) -> None:
+    """One request to another workflow, answered by a model."""
+    workflow = make_workflow(team, owner, slug)
+    key, _ = accounts.create_key(workflow=workflow, environment=site.cast.production, name="App", by=owner)
+    report(site, [site.decision(NOON, workflow=str(workflow.id), key=str(key.id))])
+
+
+def report(site: Site, made: list[dict[str, object]]) -> None:
+    """Decisions with an attempt each, as a gateway sends them."""
+    for each in made:
+        each["facts"] = {"workflow": each["workflow"], "step": each["step"]}
+    place = ("workflow", "key")
+    events = [site.event(NOON, decision=each["id"], **{name: each[name] for name in place}) for each in made]
+    assert site.report(events, NOON).accepted == len(made)
+    receipt = decisions.record(batch=raw(made), gateway=site.gateway, now=NOON)
+    assert (receipt.accepted, receipt.refused) == (len(made), ())
+
+
+def test_the_month_is_the_sum_of_what_one_may_see(site: Site) -> None:
+    page = signed_in(site.cast.finance).get("/spend/month/")
+    assert (page.context["came"], page.context["total"].attempts) == (Outcomes(requests=4, small=3, person=1), 4)
+    assert page.context["total"].amounts == {"USD": Decimal("0.024")}
+    assert "3 answered by models" in text(page)
+    page = signed_in(site.cast.owner).get("/spend/month/")
+    assert (page.context["came"], page.context["total"].attempts) == (Outcomes(requests=3, small=2, person=1), 3)
+
+
+def test_a_month_without_a_request_says_so() -> None:
+    site = make_site()
+    page = signed_in(site.cast.finance).get("/spend/month/")
+    assert page.context["came"] == Outcomes()
+    assert "No request was counted in November" in text(page)
+
+
+def test_the_workflows_with_most_requests_stand_there_with_their_own_cost(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = signed_in(site.cast.finance).get("/spend/answered/")
+    rows = [(row.workflow.slug, row.outcomes.requests, row.sums.attempts) for row in page.context["rows"]]
+    assert (rows, page.context["more"]) == ([("customer-feedback", 3, 3), ("elsewhere", 1, 1)], 0)
+    monkeypatch.setattr("ledger.views.desk.SHOWN", 1)
+    page = signed_in(site.cast.finance).get("/spend/answered/")
+    rows = [(row.workflow.slug, row.sums.attempts, row.sums.amounts) for row in page.context["rows"]]
+    assert (rows, page.context["more"]) == ([("customer-feedback", 3, {"USD": Decimal("0.018")})], 1)
