@@ -50,7 +50,6 @@ def attempts(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "page": page,
         "rows": spend.with_charges(page),
-        "may_see_requests": accounts.can(request.user, "requests.view"),
         "headline": f"{figures.group_thousands(count)} {(ONE if count == 1 else MANY)[show]} in {period}",
         "spend": f"{reverse('spend')}?{address(selection)}",
         "export": f"{reverse('spend_attempts_csv')}?{address(selection, show=show)}",
