@@ -6,7 +6,7 @@ from uuid import UUID
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Exists, Func, OuterRef, Q
 
 from governance.models import guards
 from governance.models.accounts import SHA256, User, in_scope
@@ -185,9 +185,11 @@ class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
         """Those that still decide: a retired workflow keeps its heads."""
         return self.filter(workflow__retired_at=None)
 
-    def models_named(self) -> "models.QuerySet[PolicyHead, tuple[str, UUID]]":
-        """Each name of a model on one of the ladders, with the workflow's key, once; one query."""
-        return self.annotate(named=_ModelsOfLadders("version__document")).values_list("named", "workflow").distinct()
+    def models_named(self, user: User | AnonymousUser) -> "models.QuerySet[PolicyHead, tuple[str, UUID, bool]]":
+        """Each name of a model on one of the ladders, with the workflow's key and whether the user may see it, once."""
+        visible = Exists(Workflow.objects.visible_to(user).filter(pk=OuterRef("workflow")))
+        named = self.annotate(named=_ModelsOfLadders("version__document"), seen=visible)
+        return named.values_list("named", "workflow", "seen").distinct()
 
     def live_in(self, environment: Environment) -> Self:
         """What is live in an environment, with workflow and version, in the order of slugs; one query."""

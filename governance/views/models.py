@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from governance import accounts
 from governance.export import csv_of
-from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Probe, Workflow
+from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Probe
 from governance.models.registry import ModelQuerySet
 from governance.views.listing import in_order, page_of
 from governance.views.model_forms import ModelFilter
@@ -77,10 +77,8 @@ def models(request: HttpRequest) -> HttpResponse:
     accounts.require(request.user, "registry.view")
     form = ModelFilter(request.GET or None)
     page = page_of(_listed(request, form), request)
-    seen = set(Workflow.objects.visible_to(request.user).values_list("pk", flat=True))
-    named: Counter[tuple[str, bool]] = Counter(
-        (name, workflow in seen) for name, workflow in PolicyHead.objects.of_workflows_in_use().models_named()
-    )
+    heads = PolicyHead.objects.of_workflows_in_use().models_named(request.user)
+    named: Counter[tuple[str, bool]] = Counter((name, seen) for name, _workflow, seen in heads)
     context = {
         "page": page,
         "rows": [Row(each, named[each.name, True], named[each.name, False]) for each in page],
