@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import time_machine
@@ -47,7 +48,7 @@ def add(site: Site, slug: str, team: Team, owner: User) -> None:
     report(site, [site.decision(NOON, workflow=str(workflow.id), key=str(key.id))])
 
 
-def report(site: Site, made: list[dict[str, object]]) -> None:
+def report(site: Site, made: list[dict[str, Any]]) -> None:
     """Decisions with an attempt each, as a gateway sends them."""
     for each in made:
         each["facts"] = {"workflow": each["workflow"], "step": each["step"]}
