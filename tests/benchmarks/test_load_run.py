@@ -16,6 +16,7 @@ from benchmarks import load, machine
 from benchmarks.gateway import answers, counts
 from benchmarks.servers import CHUNK_SECONDS, CHUNKS, completion, events
 from benchmarks.world import document, question, sign
+from tests.loops import play
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,13 +111,13 @@ def test_what_fails_is_counted_and_told(free_port: Callable[[], int]) -> None:
         await reader.readuntil(b"{}")
         writer.close()
 
-    async def play() -> load.Found:
+    async def served() -> load.Found:
         async with await asyncio.start_server(refuse, "127.0.0.1", port):
             return await load.Load(job).run()
 
-    found = asyncio.run(play())
+    found = play(served())
     assert (found.answers, found.errors) == (0, 3)
     assert found.failure == "status 503: busy"
 
-    nobody = asyncio.run(load.Load(replace(job, url=f"http://127.0.0.1:{free_port()}/x")).run())
+    nobody = play(load.Load(replace(job, url=f"http://127.0.0.1:{free_port()}/x")).run())
     assert (nobody.answers, nobody.errors) == (0, 1)

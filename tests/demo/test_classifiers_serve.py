@@ -22,6 +22,7 @@ from demo.classifiers.models import Classifiers
 from demo.classifiers.server import MOST_WAITING
 from demo.sentence import DEMO_LABEL, DEMO_SENTENCE
 from tests.demo.servers import KEY, ROOT, Server
+from tests.loops import play
 
 pytestmark = pytest.mark.processes
 CHAT = "/v1/chat/completions"
@@ -225,7 +226,7 @@ def test_too_many_at_once_are_sent_away_and_the_rest_is_answered(server: Server)
                 *(client.post(server.url + CHAT, content=content) for _ in range(3 * MOST_WAITING))
             )
 
-    answers = asyncio.run(rush())
+    answers = play(rush())
     assert set(Counter(answer.status_code for answer in answers)) == {200, 503}
     for answer in answers:
         if answer.status_code == 200:

@@ -1,6 +1,5 @@
 """A gateway uses only what the root key stands behind, never goes back, and starts from what it kept on disk."""
 
-import asyncio
 import json
 import random
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from smallfirst import seal
 from smallfirst.gateway.control import Answer, ControlPlane, Unreachable
 from smallfirst.gateway.feed import Feed
 from tests.gateway.world import Control, Process, World, ask, new_id, wait
+from tests.loops import play
 
 
 class Offer(ControlPlane):
@@ -58,7 +58,7 @@ class Followed:
 
     def poll(self) -> None:
         """Ask once."""
-        asyncio.run(self.feed.poll())
+        play(self.feed.poll())
 
     def serials(self) -> tuple[int | None, int | None]:
         """The serials in use."""
@@ -108,7 +108,7 @@ def test_two_processes_of_one_directory_keep_the_newest(followed: Followed) -> N
     followed.poll()
     followed.world.bundle_serial = 6
     followed.offer.bundle = followed.world.bundle()
-    asyncio.run(slower.poll())
+    play(slower.poll())
     assert slower.bundle.value is not None
     assert slower.bundle.value.payload.serial == 6
     followed.feed = followed.fresh()

@@ -17,7 +17,7 @@ from django.utils import timezone
 import governance
 import ledger
 import routing
-from governance import accounts, audit, changes, gateways, probes, registry, reviews, workflows
+from governance import accounts, audit, changes, gateways, people, probes, registry, reviews, workflows
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
 from ledger import prices, savings
 from ledger.models import Baseline
@@ -41,7 +41,12 @@ pytestmark = pytest.mark.django_db
 
 Act = Callable[[], object]
 # What acts for someone and still leaves no entry, with the reason.
-SILENT = {"reviews.renew": "a heartbeat: who has the case stands in the entry of the claim"}
+SILENT = {
+    "reviews.renew": "a heartbeat: who has the case stands in the entry of the claim",
+    "accounts.own_key_held": "reads the key that own_key made",
+    "trials.send": "a request: it stands in the ledger; the key that it may make has its entry",
+    "trials.outcome": "fetches an answer as the application would: the case's record says when",
+}
 
 
 def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
@@ -96,6 +101,10 @@ def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
         ),
         "accounts.deactivate": lambda: lambda: accounts.deactivate(person=cast.owner, reason="left", by=cast.admin),
         "accounts.reactivate": away,
+        "accounts.rename_team": lambda: lambda: accounts.rename_team(team=cast.team, name="Care", by=cast.admin),
+        "people.edit": lambda: lambda: people.edit(person=cast.owner, name="New", time_zone="UTC", by=cast.admin),
+        "people.end_sessions": lambda: lambda: people.end_sessions(person=cast.owner, by=cast.owner),
+        "people.invite": lambda: lambda: people.invite(person=cast.owner, by=cast.admin),
         "accounts.create_team": lambda: lambda: accounts.create_team(name="New", slug="new", by=cast.admin),
         "accounts.grant": grant,
         "accounts.revoke": lambda: lambda: accounts.revoke(grant=cast.owner.grants.get(), by=cast.admin),
@@ -130,11 +139,22 @@ def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
         "environment": cast.production,
         "url": "https://models.example.com/v1",
     }
+
+    def close_provider() -> Act:
+        idle = registry.add_provider(name="Idle", slug="idle", by=cast.lead)
+        return lambda: registry.close_provider(provider=idle, reason="left", by=cast.lead)
+
     return {
         "registry.add_environment": lambda: (
             lambda: registry.add_environment(name="staging", votes_needed=1, position=999, by=cast.lead)
         ),
         "registry.add_provider": lambda: lambda: registry.add_provider(name="New", slug="new", by=cast.lead),
+        "registry.edit_provider": lambda: (
+            lambda: registry.edit_provider(
+                provider=endpoint.provider, name="Other", url="", secret=None, region="", by=cast.lead
+            )
+        ),
+        "registry.close_provider": close_provider,
         "registry.register_model": lambda: (
             lambda: registry.register_model(name="new", owner=cast.owner, team=cast.team, **facts, **version)
         ),

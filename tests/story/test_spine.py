@@ -21,7 +21,8 @@ from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 from config import state as places
 from demo.sentence import DEMO_LABEL, DEMO_SENTENCE, LOWERED_KEEP_FROM, OTHER_SENTENCES
 
-pytestmark = [pytest.mark.browser, pytest.mark.processes]
+# One after the other on one site: each minute of the story goes on where the one before ended.
+pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("story")]
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = "customer-feedback"
