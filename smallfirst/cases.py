@@ -15,6 +15,8 @@ from smallfirst.engine.facts import Facts
 from smallfirst.engine.policy import AnswerForm, Name, Tier
 from smallfirst.records import Opened, OpenReview, WhyReview, review_id
 
+# What a request may weigh that a person may have to see.
+REVIEWABLE_BYTES: Final = 1_000_000
 # It has to fit into one record: `OpenReview.body` holds 2,000,000 characters of base64.
 SHOWN_BYTES: Final = 1_490_000
 SHOWN_CHARACTERS: Final = 8_000

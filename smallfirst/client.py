@@ -25,7 +25,7 @@ from uuid import UUID
 import msgspec
 
 from smallfirst import seal
-from smallfirst.cases import ReviewRequest, case_of, opened, review_fault, shown
+from smallfirst.cases import REVIEWABLE_BYTES, ReviewRequest, case_of, opened, review_fault, shown
 from smallfirst.connection import Connection, Line, clear_of_forks
 from smallfirst.deciding import (
     Action,
@@ -81,7 +81,6 @@ __all__ = [
 BUNDLE_SECONDS: Final = 5.0
 STATE_SECONDS: Final = 2.0
 ASK_AGAIN: Final = (0.25, 2.0)
-REVIEWABLE_BYTES: Final = 1_000_000
 AT_EXIT_SECONDS: Final = 5.0
 
 WhenExpired = Literal["serve", "refuse"]

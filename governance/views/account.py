@@ -18,7 +18,7 @@ from governance import accounts
 from governance import people as persons
 from governance.errors import InvalidInput
 from governance.models import Grant, User
-from governance.views.forms import FormPage, ask, refuse
+from governance.views.forms import FormPage, ask, refuse, sent
 from governance.views.people import rights
 from governance.views.people_acts import zones
 
@@ -84,7 +84,7 @@ def account(request: HttpRequest) -> HttpResponse:
 def account_edit(request: HttpRequest) -> HttpResponse:
     """Change one's time zone."""
     user = accounts.signed_in(request.user)
-    form = ProfileForm(_sent(request), initial={"time_zone": user.time_zone})
+    form = ProfileForm(sent(request), initial={"time_zone": user.time_zone})
     page = FormPage(
         title="Edit",
         headline="Your time zone",
@@ -106,7 +106,7 @@ def account_edit(request: HttpRequest) -> HttpResponse:
 def account_password(request: HttpRequest) -> HttpResponse:
     """Choose another password; sessions elsewhere end."""
     user = accounts.signed_in(request.user)
-    form = PasswordForm(_sent(request), person=user)
+    form = PasswordForm(sent(request), person=user)
     page = FormPage(
         title="Password",
         headline="Choose another password",
@@ -142,7 +142,7 @@ def welcome(request: HttpRequest, pk: UUID, token: str) -> HttpResponse:
     person = persons.invited(pk, token)
     if person is None:
         return render(request, "governance/welcome.html", {"person": None}, status=404)
-    form = NewPasswordForm(_sent(request))
+    form = NewPasswordForm(sent(request))
     if request.method == "POST" and form.is_valid():
         try:
             accepted = persons.accept(pk=pk, token=token, password=form.cleaned_data["password"])
@@ -153,7 +153,3 @@ def welcome(request: HttpRequest, pk: UUID, token: str) -> HttpResponse:
             return redirect("home")
     status = 422 if form.is_bound else 200
     return render(request, "governance/welcome.html", {"person": person, "form": form}, status=status)
-
-
-def _sent(request: HttpRequest) -> Any:
-    return request.POST if request.method == "POST" else None

@@ -16,6 +16,7 @@ from governance.export import csv_of
 from governance.models import Change, Environment, Mode, PolicyHead, Workflow
 from governance.models.changes import ChangeQuerySet
 from governance.views import drawing
+from governance.views.forms import sent
 from governance.views.listing import in_order, page_of
 from governance.views.policy_forms import DocumentForm, PolicyForm, ThresholdForm
 
@@ -219,7 +220,7 @@ def _edit(
     request: HttpRequest, context: dict[str, Any], document: dict[str, Any] | None, submit: Any, initial: dict[str, Any]
 ) -> HttpResponse:
     whole = document is None or "whole" in request.GET
-    given = request.POST if request.method == "POST" else None
+    given = sent(request)
     form: PolicyForm
     if document is None or whole:
         start = document or policies.draft(context["workflow"], context["environment"])

@@ -16,7 +16,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Endpoint, Environment, Gateway, Model
 from governance.models.registry import EnvironmentQuerySet
-from governance.views.forms import FormPage, ask
+from governance.views.forms import FormPage, ask, sent
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"name": "name", "place": "position", "votes": "votes_needed"}
@@ -89,7 +89,7 @@ def environment_new(request: HttpRequest) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "registry.edit", ORGANISATION)
     last: int = Environment.objects.aggregate(last=Max("position"))["last"] or 0
-    form = EnvironmentForm(_sent(request), initial={"position": last + 1})
+    form = EnvironmentForm(sent(request), initial={"position": last + 1})
     page = FormPage(
         title="Add an environment",
         headline="Add an environment",
@@ -112,7 +112,7 @@ def environment_address(request: HttpRequest, name: str) -> HttpResponse:
     found = get_object_or_404(Environment.objects.visible_to(request.user), name=name)
     user = accounts.signed_in(request.user)
     accounts.require(user, "registry.edit", ORGANISATION)
-    form = GatewayAddressForm(_sent(request), initial={"url": found.gateway_url})
+    form = GatewayAddressForm(sent(request), initial={"url": found.gateway_url})
     page = FormPage(
         title="Address",
         headline=f"Where do applications reach the gateway of {found}?",
@@ -145,7 +145,3 @@ def _number(rows: "QuerySet[Any]", what: str) -> Coalesce:
     """How many different values of `what` the rows of an environment have."""
     counted = rows.order_by().values("environment").annotate(number=Count(what, distinct=True)).values("number")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
-
-
-def _sent(request: HttpRequest) -> Any:
-    return request.POST if request.method == "POST" else None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 
 from governance.accounts import NotPermitted
@@ -38,6 +38,11 @@ class ReasonForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="Stands in the audit log.",
     )
+
+
+def sent(request: HttpRequest) -> QueryDict | None:
+    """Return what a form was sent with; None while it is only shown."""
+    return request.POST if request.method == "POST" else None
 
 
 def ask(request: HttpRequest, form: forms.Form, page: FormPage, act: Callable[[], str]) -> HttpResponse:

@@ -20,7 +20,7 @@ from governance.errors import InvalidInput
 from governance.export import csv_of
 from governance.models import Environment, Gateway
 from governance.models.gateways import GatewayQuerySet
-from governance.views.forms import FormPage, ReasonForm, ask, refuse, show
+from governance.views.forms import FormPage, ReasonForm, ask, refuse, sent, show
 from governance.views.listing import in_order, page_of
 from governance.views.once import OnceForm
 
@@ -95,7 +95,7 @@ def gateway_new(request: HttpRequest) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "accounts.edit", ORGANISATION)
     chosen = {"environment": request.GET["environment"]} if "environment" in request.GET else {}
-    form = GatewayForm(request.POST if request.method == "POST" else None, initial=chosen)
+    form = GatewayForm(sent(request), initial=chosen)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
@@ -127,7 +127,7 @@ def gateway_revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(Gateway.objects.visible_to(request.user).with_scope(), pk=pk)
     user = accounts.signed_in(request.user)
     accounts.require(user, "accounts.edit", ORGANISATION)
-    form = ReasonForm(request.POST if request.method == "POST" else None)
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Revoke",
         headline=f"Revoke the credential of {found}?",

@@ -20,7 +20,7 @@ from governance.export import csv_of
 from governance.models import ApiKey, Environment, Workflow
 from governance.models.accounts import ApiKeyQuerySet, in_scope
 from governance.views.choices import workflow_field
-from governance.views.forms import FormPage, ReasonForm, ask, refuse, show
+from governance.views.forms import FormPage, ReasonForm, ask, refuse, sent, show
 from governance.views.listing import in_order, page_of
 from governance.views.once import OnceForm
 
@@ -105,7 +105,7 @@ def key_new(request: HttpRequest) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "accounts.create_key")
     chosen = {name: request.GET[name] for name in ("workflow", "environment") if name in request.GET}
-    form = KeyForm(request.POST if request.method == "POST" else None, user=user, initial=chosen)
+    form = KeyForm(sent(request), user=user, initial=chosen)
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
@@ -133,7 +133,7 @@ def key_revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(ApiKey.objects.visible_to(request.user).with_scope(), pk=pk)
     user = accounts.signed_in(request.user)
     accounts.require(user, "accounts.revoke_key", found)
-    form = ReasonForm(request.POST if request.method == "POST" else None)
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Revoke",
         headline=f"Revoke {found}?",

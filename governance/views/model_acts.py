@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from governance import accounts, probes, registry
 from governance.models import Endpoint, Environment, Model, ModelVersion, Team, User
 from governance.models.accounts import in_scope
-from governance.views.forms import FormPage, ReasonForm, ask
+from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.model_forms import AddressForm, CardForm, EndpointForm, RegisterForm, VersionForm
 
 ASSERTED = "The card: what you say of it"
@@ -27,7 +27,7 @@ def model_new(request: HttpRequest) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "registry.edit")
     teams = in_scope(Team.objects.order_by("name"), user, "registry.edit", "id")
-    form = RegisterForm(_sent(request), teams=teams)
+    form = RegisterForm(sent(request), teams=teams)
     page = FormPage(
         title="Register a model",
         headline="Register a model",
@@ -54,7 +54,7 @@ def model_edit(request: HttpRequest, name: str) -> HttpResponse:
     """Change what a model's card says."""
     found, user = _model(request, name)
     accounts.require(user, "registry.edit", found)
-    form = CardForm(_sent(request), model=found)
+    form = CardForm(sent(request), model=found)
     page = FormPage(
         title="Edit the card",
         headline=f"What is written of {found.title}",
@@ -76,7 +76,7 @@ def model_retire(request: HttpRequest, name: str) -> HttpResponse:
     """Take a model out of use, for good."""
     found, user = _model(request, name)
     accounts.require(user, "registry.edit", found)
-    form = ReasonForm(_sent(request))
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Retire",
         headline=f"Take {found.title} out of use?",
@@ -100,7 +100,7 @@ def version_new(request: HttpRequest, name: str) -> HttpResponse:
     found, user = _model(request, name)
     accounts.require(user, "registry.edit", found)
     before = found.versions.filter(is_current=True).first()
-    form = VersionForm(_sent(request), initial=_edition(before) if before else None)
+    form = VersionForm(sent(request), initial=_edition(before) if before else None)
     page = FormPage(
         title="New version",
         headline=f"Another version of {found.title}",
@@ -127,7 +127,7 @@ def endpoint_new(request: HttpRequest, name: str) -> HttpResponse:
     places = Environment.objects.serving().allowing(user, "registry.edit", found.team_id)
     if not places:
         accounts.require(user, "registry.edit", found)
-    form = EndpointForm(_sent(request), version=version, environments=places)
+    form = EndpointForm(sent(request), version=version, environments=places)
     page = FormPage(
         title="New endpoint",
         headline=f"Where is {found.title} served?",
@@ -147,7 +147,7 @@ def endpoint_new(request: HttpRequest, name: str) -> HttpResponse:
 def endpoint_move(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change an endpoint's address, and try it there."""
     found, user = _endpoint(request, pk)
-    form = AddressForm(_sent(request), initial={"url": found.url})
+    form = AddressForm(sent(request), initial={"url": found.url})
     page = _about(found, "Move", "Where is it reached from now on?", "Move it and try it")
 
     def act() -> str:
@@ -160,7 +160,7 @@ def endpoint_move(request: HttpRequest, pk: UUID) -> HttpResponse:
 def endpoint_close(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take an endpoint out of service."""
     found, user = _endpoint(request, pk)
-    form = ReasonForm(_sent(request))
+    form = ReasonForm(sent(request))
     page = _about(found, "Close", "Take it out of service?", "Close it, for good", danger=True)
 
     def act() -> str:
@@ -223,7 +223,3 @@ def _edition(version: ModelVersion) -> dict[str, Any]:
 
 def _page_of(model: Model) -> str:
     return reverse("model", args=[model.name])
-
-
-def _sent(request: HttpRequest) -> Any:
-    return request.POST if request.method == "POST" else None

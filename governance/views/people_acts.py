@@ -1,7 +1,6 @@
 """What changes a person's account: adding one, inviting, letting go and back, granting and revoking roles."""
 
 from datetime import date, datetime, time, timedelta
-from typing import Any
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -20,7 +19,7 @@ from governance.accounts import ORGANISATION
 from governance.models import Environment, Grant, Role, Team, User
 from governance.models.accounts import holding
 from governance.permissions import PERMISSIONS, in_words
-from governance.views.forms import FormPage, ReasonForm, ask
+from governance.views.forms import FormPage, ReasonForm, ask, sent
 
 
 def zones() -> list[tuple[str, str]]:
@@ -69,7 +68,7 @@ class GrantForm(forms.Form):
 def person_new(request: HttpRequest) -> HttpResponse:
     """Add a person, who can do nothing yet."""
     user = _administrator(request)
-    form = PersonForm(_sent(request), initial={"time_zone": user.time_zone})
+    form = PersonForm(sent(request), initial={"time_zone": user.time_zone})
     page = FormPage(
         title="Add a person",
         headline="Add a person",
@@ -104,7 +103,7 @@ def person_invite(request: HttpRequest, pk: UUID) -> HttpResponse:
 def person_deactivate(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let a person no longer sign in."""
     found, user = _person(request, pk)
-    form = ReasonForm(_sent(request))
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Deactivate",
         headline=f"Let {found.name} no longer sign in?",
@@ -126,7 +125,7 @@ def person_deactivate(request: HttpRequest, pk: UUID) -> HttpResponse:
 def person_reactivate(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Let a person sign in again."""
     found, user = _person(request, pk)
-    form = ReasonForm(_sent(request))
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Reactivate",
         headline=f"Let {found.name} sign in again?",
@@ -147,7 +146,7 @@ def person_reactivate(request: HttpRequest, pk: UUID) -> HttpResponse:
 def grant_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Give a person a role."""
     found, user = _person(request, pk)
-    form = GrantForm(_sent(request))
+    form = GrantForm(sent(request))
     page = FormPage(
         title="Grant a role",
         headline=f"Which role for {found.name}, and where?",
@@ -172,7 +171,7 @@ def grant_revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
     grants = Grant.objects.with_people()
     found = get_object_or_404(holding(grants, request.user, "accounts.view"), pk=pk)
     user = _administrator(request)
-    form = ReasonForm(_sent(request))
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Revoke",
         headline=f"Is {found.user.name} no longer {found.get_role_display().lower()} of "
@@ -213,7 +212,3 @@ def _person(request: HttpRequest, pk: UUID) -> tuple[User, User]:
 
 def _page_of(person: User) -> str:
     return reverse("person", args=[person.pk])
-
-
-def _sent(request: HttpRequest) -> Any:
-    return request.POST if request.method == "POST" else None

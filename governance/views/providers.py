@@ -1,7 +1,5 @@
 """Providers: whose accounts run models, what is served there, and what came of trying it."""
 
-from typing import Any
-
 from django import forms
 from django.contrib import messages
 from django.db.models import Q
@@ -15,7 +13,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Endpoint, Probe, Provider
 from governance.models.registry import REFERENCE, ProviderQuerySet
-from governance.views.forms import FormPage, ReasonForm, ask
+from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"name": "name", "models": "served", "endpoints": "places", "region": "region"}
@@ -129,7 +127,7 @@ def provider_new(request: HttpRequest) -> HttpResponse:
     """Add a provider."""
     user = accounts.signed_in(request.user)
     accounts.require(user, "registry.edit", ORGANISATION)
-    form = ProviderForm(_sent(request))
+    form = ProviderForm(sent(request))
     page = FormPage(
         title="Add a provider",
         headline="Add a provider",
@@ -152,7 +150,7 @@ def provider_edit(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(Provider.objects.visible_to(request.user), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "registry.edit", ORGANISATION)
-    form = AccountForm(_sent(request), initial={name: getattr(found, name) for name in AccountForm.base_fields})
+    form = AccountForm(sent(request), initial={name: getattr(found, name) for name in AccountForm.base_fields})
     page = FormPage(
         title="Edit",
         headline=f"What is written of {found.name}",
@@ -175,7 +173,7 @@ def provider_close(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(Provider.objects.visible_to(request.user), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "registry.edit", ORGANISATION)
-    form = ReasonForm(_sent(request))
+    form = ReasonForm(sent(request))
     page = FormPage(
         title="Close",
         headline=f"Close {found.name}?",
@@ -209,7 +207,3 @@ def _listed(request: HttpRequest, form: ProviderFilter) -> ProviderQuerySet:
 
 def _page_of(found: Provider) -> str:
     return reverse("provider", args=[found.slug])
-
-
-def _sent(request: HttpRequest) -> Any:
-    return request.POST if request.method == "POST" else None

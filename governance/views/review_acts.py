@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from governance import accounts, reviews
 from governance.models import Review
-from governance.views.forms import FormPage, ReasonForm, ask
+from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.reviews import token_of
 
 # What htmx takes as "ask no more".
@@ -78,7 +78,7 @@ def review_erase(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _with_reason(
     request: HttpRequest, found: Review, page: FormPage, verb: Callable[..., Review], done: str
 ) -> HttpResponse:
-    form = ReasonForm(request.POST if request.method == "POST" else None)
+    form = ReasonForm(sent(request))
     user = accounts.signed_in(request.user)
 
     def act() -> str:

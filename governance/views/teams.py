@@ -16,7 +16,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Grant, Model, Team, Workflow
 from governance.models.accounts import holding
-from governance.views.forms import FormPage, ask
+from governance.views.forms import FormPage, ask, sent
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"name": "name", "people": "people", "workflows": "owned", "models": "registered"}
@@ -94,7 +94,7 @@ def team_new(request: HttpRequest) -> HttpResponse:
     """Add a team."""
     user = accounts.signed_in(request.user)
     accounts.require(user, "accounts.edit", ORGANISATION)
-    form = TeamForm(_sent(request))
+    form = TeamForm(sent(request))
     page = FormPage(
         title="Add a team",
         headline="Add a team",
@@ -117,7 +117,7 @@ def team_edit(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(holding(Team.objects.all(), request.user, "accounts.view"), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "accounts.edit", ORGANISATION)
-    form = NameForm(_sent(request), initial={"name": found.name})
+    form = NameForm(sent(request), initial={"name": found.name})
     page = FormPage(
         title="Rename",
         headline=f"What is {found.name} called from now on?",
@@ -157,7 +157,3 @@ def _listed(request: HttpRequest, form: TeamFilter) -> "QuerySet[Team]":
         said = form.cleaned_data["q"]
         found = found.filter(Q(name__icontains=said) | Q(slug__icontains=said))
     return in_order(found, request, SORTED_BY, "name")
-
-
-def _sent(request: HttpRequest) -> Any:
-    return request.POST if request.method == "POST" else None

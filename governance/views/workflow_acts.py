@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from governance import accounts, workflows
 from governance.errors import InvalidInput
 from governance.models import Workflow
-from governance.views.forms import ReasonForm
+from governance.views.forms import ReasonForm, sent
 from governance.views.workflow_forms import NewWorkflowForm, StepForm, WorkflowForm, entry
 
 
@@ -22,7 +22,7 @@ def workflow_new(request: HttpRequest) -> HttpResponse:
     """Add a workflow. It serves nothing before a policy for it is live."""
     user = accounts.signed_in(request.user)
     accounts.require(user, "workflows.create")
-    form = NewWorkflowForm(request.POST if request.method == "POST" else None, user=user)
+    form = NewWorkflowForm(sent(request), user=user)
     context = {"headline": "Add a workflow", "act": "Add it", "back": reverse("workflows"), "workflow": None}
     return _form(request, form, context, lambda said: workflows.create(by=user, **said))
 
@@ -33,7 +33,7 @@ def workflow_edit(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(Workflow.objects.visible_to(request.user).select_related("team"), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "workflows.edit", found)
-    form = WorkflowForm(request.POST if request.method == "POST" else None, initial=entry(found))
+    form = WorkflowForm(sent(request), initial=entry(found))
     context = _context(found, f"What is written of {found.name}", "Save")
     return _form(request, form, context, lambda said: workflows.edit(workflow=found, by=user, **said))
 
@@ -49,7 +49,7 @@ def step_add(request: HttpRequest, slug: str) -> HttpResponse:
     def add(said: dict[str, Any]) -> Workflow:
         return workflows.add_step(workflow=found, by=user, **said).workflow
 
-    return _form(request, StepForm(request.POST if request.method == "POST" else None), context, add)
+    return _form(request, StepForm(sent(request)), context, add)
 
 
 @require_http_methods(["GET", "POST"])
@@ -61,7 +61,7 @@ def workflow_retire(request: HttpRequest, slug: str) -> HttpResponse:
     context = _context(found, f"Take {found.name} out of use?", "Take it out of use, for good") | {
         "danger": "Its keys stop working within seconds and its policies leave the gateways. Its record stays."
     }
-    form = ReasonForm(request.POST if request.method == "POST" else None)
+    form = ReasonForm(sent(request))
     return _form(request, form, context, lambda said: workflows.retire(workflow=found, by=user, **said))
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from governance import accounts
 from governance.models import Endpoint, Model, PolicyHead
-from governance.views.forms import FormPage, ask
+from governance.views.forms import FormPage, ask, sent
 from ledger import prices
 from ledger.models import Price, Rollup
 from ledger.models.prices import BUCKETS, HIGHEST_RATE
@@ -93,7 +93,7 @@ def price_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "prices.edit", accounts.ORGANISATION)
     before = prices.current([endpoint], timezone.now()).get(endpoint.pk)
-    form = PriceForm(request.POST if request.method == "POST" else None, before=before)
+    form = PriceForm(sent(request), before=before)
     model = endpoint.version.model
     page = FormPage(
         title="Set a price",

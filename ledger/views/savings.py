@@ -21,6 +21,7 @@ from governance.errors import InvalidInput
 from governance.export import csv_response
 from governance.models import Model, Workflow
 from governance.models.accounts import in_scope
+from governance.views.forms import sent
 from ledger import savings
 from ledger.models.savings import LEAST_RATIO, MOST_RATIO
 from ledger.savings import Compared, Saving
@@ -139,7 +140,7 @@ def baseline_new(request: HttpRequest, slug: str) -> HttpResponse:
     workflow = get_object_or_404(visible, slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "savings.edit", workflow)
-    form = BaselineForm(request.POST if request.method == "POST" else None)
+    form = BaselineForm(sent(request))
     if request.method == "POST" and form.is_valid():
         try:
             made = savings.set_baseline(workflow=workflow, valid_from=timezone.now(), by=user, **form.cleaned_data)

@@ -15,6 +15,7 @@ from governance.errors import GovernanceError, InvalidInput
 from governance.export import csv_of, csv_response
 from governance.models import Environment, PolicyHead, Step, Workflow
 from governance.models.accounts import in_scope
+from governance.views.forms import sent
 from governance.views.listing import in_order, page_of
 from routing import evaluations, samples, schedules
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
@@ -125,7 +126,7 @@ def sample_set_schedule(request: HttpRequest, pk: UUID) -> HttpResponse:
     places = _places(found)
     held = _schedules(found).first()
     initial = {"environment": held.environment, "cron": held.cron} if held else {"environment": places.first()}
-    form = ScheduleForm(request.POST if request.method == "POST" else None, places=places, initial=initial)
+    form = ScheduleForm(sent(request), places=places, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             made = evaluations.schedule(sample_set=found, by=user, now=timezone.now(), **form.cleaned_data)

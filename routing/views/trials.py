@@ -14,6 +14,7 @@ from governance.figures import Rung
 from governance.models import DataClass, Risk, User
 from governance.views import drawing
 from governance.views.choices import MOST_CHOICES
+from governance.views.forms import sent
 from routing import examples, trials
 from routing.trials import Place, Request, State, Trial
 from routing.views.requests import in_place
@@ -133,7 +134,7 @@ def form_for(user: User, request: HttpRequest) -> TrialForm:
     offered = (place for place in there if examples.of(workflow=place.workflow.slug, step=place.step.name))
     first = next(offered, there[0] if there else None)
     chosen = wanted or (first.value if first else "")
-    return TrialForm(request.POST if request.method == "POST" else None, places=places, chosen=chosen)
+    return TrialForm(sent(request), places=places, chosen=chosen)
 
 
 def shown(trial: Trial, user: User, *, tries: int = 0) -> dict[str, Any]:

@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 import msgspec
 import uuid_utils
 
-from smallfirst.cases import Said, case_of, opened, shown
+from smallfirst.cases import REVIEWABLE_BYTES, Said, case_of, opened, shown
 from smallfirst.engine import decide
 from smallfirst.engine.decision import Fail, Keep, Person, Plan
 from smallfirst.engine.policy import AUTO
@@ -26,7 +26,6 @@ from smallfirst.signals import read as read_signals
 from smallfirst.spool import Spool
 
 # What a reviewer is shown has to fit into one record.
-REVIEWABLE_BYTES: Final = 1_000_000
 
 
 async def answer(exchange: Exchange, admitted: Admitted, services: Services) -> None:
