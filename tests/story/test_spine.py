@@ -74,6 +74,17 @@ def site(free_port: Callable[[], int], state: Path) -> Iterator[Site]:
         assert up.wait(60) == 0, log.read_text()
 
 
+@pytest.fixture(autouse=True)
+def told(request: pytest.FixtureRequest, site: Site, browser: Browser) -> Iterator[None]:
+    """Where a test fails: what every open page shows, and what the installation said last."""
+    before = request.session.testsfailed
+    yield
+    if request.session.testsfailed > before:
+        for page in (page for context in browser.contexts for page in context.pages):
+            sys.stdout.write(f"{page.url}\n{page.locator('main').inner_text()[:1500]}\n")
+        sys.stdout.write((site.state / "up.out").read_text()[-4000:])
+
+
 def _wait(holds: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -260,7 +271,7 @@ def test_finance_follows_money_down_to_the_attempts_and_sees_what_the_baseline_w
     # What was saved stands with its bounds, its baseline and how it was found.
     finance.goto("/")
     saved = finance.locator("#month div", has_text="less than the baselines, assumed")
-    expect(saved).to_contain_text(re.compile(r"USD\s[\d.]+ ?[\d.]+ to [\d.]+, by the tokens of \d+ kept answers"))
+    expect(saved).to_contain_text(re.compile(r"USD\s[\d.]+ ?[−\d.]+ to [\d.]+, by the tokens of \d+ kept answers"))
     saved.get_by_role("link").click()
     expect(finance.get_by_role("heading", level=1)).to_contain_text("less than the baselines")
     expect(finance.locator("main")).to_contain_text("Every kept answer's tokens at the baseline's price of that day")
@@ -294,7 +305,10 @@ def test_finance_follows_money_down_to_the_attempts_and_sees_what_the_baseline_w
 def test_an_auditor_follows_a_request_through_every_record(site: Site, browser: Browser) -> None:
     auditor = _person(browser, site, "auditor")
     main, heading = auditor.locator("main"), auditor.get_by_role("heading", level=1)
-    auditor.goto(f"/requests/?workflow={WORKFLOW}&outcome=person&sort=when")
+    listed = auditor.goto(f"/requests/?workflow={WORKFLOW}&outcome=person&sort=when")
+    assert listed is not None
+    assert listed.ok, listed.status
+    expect(heading).to_contain_text("Customer feedback that went to a person")
     auditor.locator("tbody tr").first.locator("a.title").click()
     request = auditor.url
 
