@@ -35,6 +35,7 @@ app.autodiscover_tasks()
 EVERY: dict[str, float] = {
     "governance.tasks.expire_reviews": 5,
     "governance.tasks.erase_reviews": 60,
+    "governance.tasks.seal_audit": 0.5,
     "ledger.tasks.fold": 2,
     "ledger.tasks.ensure_partitions": 3600,
     "routing.tasks.start_due_evaluations": 30,

@@ -1,5 +1,6 @@
 """Logs as one JSON object a line, for Django, Celery and our own events alike; no bodies, no secrets."""
 
+import logging
 from typing import Any
 
 import structlog
@@ -10,6 +11,9 @@ PRIVATE = {
     *("answer", "api_key", "authorization", "body", "content", "cookie", "credential", "headers", "messages"),
     *("password", "prompt", "secret", "session", "text", "token"),
 }
+
+# How Celery begins the lines of a task's ordinary course.
+ROUTINE = ("Scheduler: Sending due task", "Task %(name)s[%(id)s] received", "Task %(name)s[%(id)s] succeeded")
 
 
 def hide_private(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -23,6 +27,11 @@ def _hidden(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         return {str(inner): _hidden(str(inner), held) for inner, held in value.items()}
     return value
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of Celery's says more than that a task was sent, came or went well: some do so twice a second."""
+    return record.levelno > logging.INFO or not str(record.msg).startswith(ROUTINE)
 
 
 def configure(level: str) -> dict[str, Any]:
@@ -54,7 +63,8 @@ def configure(level: str) -> dict[str, Any]:
                 ],
             }
         },
-        "handlers": {"standard_error": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "filters": {"news": {"()": lambda: is_news}},
+        "handlers": {"standard_error": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["news"]}},
         "root": {"handlers": ["standard_error"], "level": level},
         "loggers": {
             # Django's own handlers are replaced by the root's.

@@ -8,6 +8,7 @@ read from the database and the same whoever is asked.
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Final
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from prometheus_client.registry import Collector
 
 from config import api
 from config.peers import is_local
+from governance import seals
 from governance.models import Change, Review
 from ledger.models import UsageQueue
 
@@ -89,7 +91,7 @@ class Exposition(Collector):
 
 
 def _waiting() -> list[Metric]:
-    """What waits in the database, in three queries that indexes bound; raises DatabaseError."""
+    """What waits in the database, in a few queries that indexes bound; raises DatabaseError."""
     now = timezone.now()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -97,14 +99,21 @@ def _waiting() -> list[Metric]:
         queued, oldest = UsageQueue.objects.backlog(MOST_QUEUED)
         reviews, overdue = Review.objects.how_many_wait(now)
         changes = Change.objects.in_review().count()
-    age = max(0.0, (now - oldest).total_seconds()) if oldest is not None else 0
+        unsealed = seals.waiting_since()
     return [
         _gauge("usage_queue_events", f"Events to be priced, counted up to {MOST_QUEUED}.", queued),
-        _gauge("usage_queue_oldest_seconds", "Since the oldest of these arrived; 0 when none waits.", age),
+        _gauge(
+            "usage_queue_oldest_seconds", "Since the oldest of these arrived; 0 when none waits.", _age(oldest, now)
+        ),
         _gauge("reviews_open", "Reviews that have not ended.", reviews),
         _gauge("reviews_overdue", "Of these, those whose answer was wanted by now.", overdue),
         _gauge("changes_in_review", "Changes that wait for votes.", changes),
+        _gauge("audit_unsealed_oldest_seconds", "Since the oldest audit event not yet sealed.", _age(unsealed, now)),
     ]
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since is not None else 0
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -136,7 +136,7 @@ def canonical_bytes(event: AuditEvent) -> bytes:
         {
             "schema": event.schema,
             "id": str(event.id),
-            "at": moment(event.at),
+            "at": canonical.moment(event.at),
             "actor": {"kind": str(event.actor_kind), "id": event.actor_id, "name": event.actor_name},
             "on_behalf_of": event.on_behalf_of,
             "auth_method": event.auth_method,
@@ -190,11 +190,6 @@ def _digest_of(body: AuditBody) -> str:
     return body_digest(bytes(body.salt or b""), body.content)
 
 
-def moment(at: datetime) -> str:
-    """A time as it stands in canonical bytes: UTC with six digits of microseconds and a Z."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def plain(value: Any) -> Any:
     """Return a value as canonical JSON can hold it and PostgreSQL gives it back: NFC text, whole numbers, no floats."""
     match value:
@@ -203,7 +198,7 @@ def plain(value: Any) -> Any:
         case str():
             return unicodedata.normalize("NFC", str(value))
         case datetime():
-            return moment(value)
+            return canonical.moment(value)
         case Decimal() | UUID():
             return str(value)
         case Mapping():

@@ -1,9 +1,12 @@
 """What governance does by itself; config/celery.py says how often."""
 
+from pathlib import Path
+
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from governance import reviews
+from governance import reviews, seals
 
 
 @shared_task
@@ -16,3 +19,9 @@ def expire_reviews() -> None:
 def erase_reviews() -> None:
     """Erase what cases said that their workflow keeps no longer."""
     reviews.erase_due(now=timezone.now())
+
+
+@shared_task
+def seal_audit() -> None:
+    """Bring what was written into the Merkle log, and sign it when that is due."""
+    seals.seal(keys=Path(settings.KEYS), now=timezone.now())

@@ -1,4 +1,4 @@
-"""The installation's keys: what signs bundles and states, and the certificate by which gateways believe it.
+"""The installation's keys: what signs bundles, states and the audit log, and the certificate by which gateways believe.
 
 The root key is needed only to certify a signing key; afterwards its file can be kept away from the servers. Gateways
 pin its public half (root.pub).
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from governance.checkpoints import KEY_FILE as AUDIT
 from smallfirst.seal import (
     Certificate,
     box_public_key,
@@ -68,7 +69,8 @@ def ensure(directory: Path, *, now: datetime) -> list[str]:
     written = []
     certified = (directory / CERTIFICATE).exists()
     # An installation that keeps its root key elsewhere must not get a second one that its gateways do not know.
-    wanted = (SIGNING, REVIEW) if certified or (directory / ROOT_PUBLIC).exists() else (ROOT, SIGNING, REVIEW)
+    rest = (SIGNING, REVIEW, AUDIT)
+    wanted = rest if certified or (directory / ROOT_PUBLIC).exists() else (ROOT, *rest)
     for name in wanted:
         if not (directory / name).exists():
             write_key_file(directory / name, new_secret())

@@ -18,13 +18,18 @@ from governance.models.registry import (
     Tier,
 )
 from governance.models.reviews import Review, ReviewBody
+from governance.models.seals import AuditCheckpoint, AuditEpoch, AuditLeaf, AuditNode
 from governance.models.workflows import Risk, Step, Workflow
 from governance.permissions import Role
 
 __all__ = [
     "ApiKey",
     "AuditBody",
+    "AuditCheckpoint",
+    "AuditEpoch",
     "AuditEvent",
+    "AuditLeaf",
+    "AuditNode",
     "Change",
     "Contributor",
     "DataClass",

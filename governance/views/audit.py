@@ -1,16 +1,21 @@
 """The audit log: who did what, when and why."""
 
+from datetime import timedelta
+
 from django import forms
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from governance import accounts
+from governance import accounts, seals
 from governance.export import csv_of
 from governance.models import AuditEvent
 from governance.models.audit import AuditEventQuerySet
 from governance.views.listing import in_order, page_of
 
+# An entry that waits for its seal longer than this is worth a word: something does not run.
+LATE = timedelta(seconds=30)
 SORTED_BY = {"when": "at", "who": "actor_name", "what": "action"}
 COLUMNS = (
     *("at", "actor_kind", "actor_id", "actor_name", "action", "object_type", "object_id", "object_name"),
@@ -39,6 +44,8 @@ def audit(request: HttpRequest) -> HttpResponse:
         "page": page,
         "filter_form": form,
         "headline": f"{count:,} {'entry' if count == 1 else 'entries'}, each act with its actor",
+        "log": seals.standing(),
+        "late": timezone.now() - LATE,
     }
     return render(request, "governance/audit.html", context)
 

@@ -42,6 +42,6 @@ def test_the_audit_role_owns_its_tables_whoever_migrates(postgres: Postgres, sup
         with postgres.connect(database) as server:
             found = server.execute(OWNERS).fetchall()
         assert found == [
-            ("governance_auditbody", "smallfirst_audit", True, True, False, True),
-            ("governance_auditevent", "smallfirst_audit", True, True, False, True),
+            (f"governance_audit{noun}", "smallfirst_audit", True, True, False, True)
+            for noun in ("body", "checkpoint", "epoch", "event", "leaf", "node")
         ], database

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from governance import accounts, gateways
+from governance import accounts, checkpoints, gateways
 from governance.models import AuditEvent, Environment, Gateway, User
 from routing import bootstrap, keys
 from smallfirst.seal import open_envelope, read_key_file, sign_envelope, signing_public_key
@@ -49,7 +49,7 @@ def test_keys_are_made_for_their_owner_alone_and_certified(tmp_path: Path) -> No
     keys.ensure(directory, now=NOW)
 
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    for name in (keys.ROOT, keys.SIGNING, keys.REVIEW):
+    for name in (keys.ROOT, keys.SIGNING, keys.REVIEW, checkpoints.KEY_FILE):
         assert stat.S_IMODE((directory / name).stat().st_mode) == 0o600
     assert believed(directory, NOW) == b"{}"
     assert keys.root_public_key(directory) == signing_public_key(read_key_file(directory / keys.ROOT))
