@@ -169,6 +169,7 @@ def gateway(world: World, state: Path, control: str) -> Target:
         "SMALLFIRST_ROOT_KEY": world.root_key,
         "SMALLFIRST_GATEWAY_STATE": str(state),
         "SMALLFIRST_GATEWAY_URL": f"http://127.0.0.1:{port}",
+        "SMALLFIRST_PROVIDER_SECRETS": f"MODELS_KEY@{world.models}",
         "MODELS_KEY": "benchmark",
     }
     process = pinned(processes.gateway(environment, port))

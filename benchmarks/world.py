@@ -10,6 +10,7 @@ from typing import Any
 import uuid_utils
 
 from smallfirst import seal
+from smallfirst.origins import origin_of
 
 # Rising tier; the price is USD for a million tokens in and out.
 MODELS = (("small", "small", "0.05", "0.20"), ("mid", "mid", "0.50", "1.50"), ("big", "frontier", "3.00", "15.00"))
@@ -150,11 +151,15 @@ def snapshot(policies: dict[str, dict[str, Any]], models_url: str) -> dict[str, 
 
 @dataclass(frozen=True)
 class World:
-    """Signed documents in a directory, the key to believe them by, and an application's token by workflow slug."""
+    """Signed documents in a directory, the key to believe them by, and an application's token by workflow slug.
+
+    `models` is the origin of the models' server.
+    """
 
     directory: Path
     root_key: str
     tokens: dict[str, str]
+    models: str
 
 
 def sign(directory: Path, policies: dict[str, dict[str, Any]], models_url: str) -> World:
@@ -195,4 +200,4 @@ def sign(directory: Path, policies: dict[str, dict[str, Any]], models_url: str) 
             json.dumps(payload), purpose=purpose, certificate=certificate, signing_secret=signing
         )
         (directory / f"{purpose}.json").write_bytes(envelope)
-    return World(directory, seal.signing_public_key(root), tokens)
+    return World(directory, seal.signing_public_key(root), tokens, origin_of(models_url))

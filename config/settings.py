@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from config import logs
 from config import state as places
+from smallfirst import origins
 
 
 def env_text(name: str, default: str) -> str:
@@ -65,6 +66,14 @@ def env_token(name: str) -> str:
     return said
 
 
+def env_provider_secrets(name: str) -> origins.ProviderSecrets:
+    """The names of providers' keys, and the origins that each is bound to."""
+    try:
+        return origins.ProviderSecrets.read(env_text(name, ""))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
 def env_zone(name: str, default: str) -> str:
     """The name of a time zone."""
     said = env_text(name, default)
@@ -101,8 +110,8 @@ PUBLIC_URL = env_address("SMALLFIRST_PUBLIC_URL", "http://127.0.0.1:8000")
 GATEWAY_URL = env_address("SMALLFIRST_GATEWAY_URL", "http://127.0.0.1:8001")
 # Where `./run up --empty` runs a gateway for development too.
 DEVELOPMENT_GATEWAY_URL = env_text("SMALLFIRST_DEVELOPMENT_GATEWAY_URL", "")
-# Variables of this process's environment that are keys of providers: the only ones sent when an endpoint is tried.
-PROVIDER_SECRETS = frozenset(env_list("SMALLFIRST_PROVIDER_SECRETS", ""))
+# Variables of this process's environment that are keys of providers, and where each may be sent when it is tried.
+PROVIDER_SECRETS = env_provider_secrets(origins.VARIABLE)
 ALLOWED_HOSTS = env_list("SMALLFIRST_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "")
 if urlsplit(PUBLIC_URL).scheme != "https":
     ALLOWED_HOSTS += LOOPBACK

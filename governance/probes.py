@@ -4,8 +4,8 @@ Who may try is who may edit the endpoint, and each try leaves an entry, for the 
 comes from our network. Private and loopback addresses are allowed: self-hosted models live there. So that nobody reads
 other services this way, it asks two fixed paths below the address, follows no redirect, sends no cookie, and tells of
 what came back only a word, the status and, from a list of models, one name. Link-local addresses are never asked: what
-answers there hands out a machine's credentials. A secret is sent only if this process was told that it is one for
-providers (`SMALLFIRST_PROVIDER_SECRETS`): otherwise any variable of its environment could be sent anywhere. It is kept
+answers there hands out a machine's credentials. A secret is sent only to the origins that this process was told it is
+for (`SMALLFIRST_PROVIDER_SECRETS`): otherwise any variable of its environment could be sent anywhere. It is kept
 nowhere.
 """
 
@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 from aiohttp.abc import ResolveResult
-from django.conf import settings
 from django.db import transaction
 
 from governance import audit
@@ -32,10 +31,13 @@ from governance.accounts import require
 from governance.audit import Actor
 from governance.errors import store
 from governance.models import Endpoint, Probe, User
+from governance.secrets import bound
+from smallfirst.origins import SecretRefused
 
 SECONDS: Final = 5.0
 LIST_BYTES: Final = 2 * 1024 * 1024
 NAME_LETTERS: Final = 100
+NOT_KNOWN: Final = "env:{} is not bound to any address here."
 
 Outcome = Probe.Outcome
 
@@ -56,22 +58,25 @@ def try_endpoint(*, endpoint: Endpoint, by: Actor) -> Probe:
 
 @dataclass(frozen=True)
 class Key:
-    """The key an endpoint names: the variable, None where it names none, and its value where this process has it."""
+    """The key an endpoint names: the variable, None where it names none, and its value where this process may send it.
+
+    `why` says what keeps it back, as a sentence; empty where nothing does.
+    """
 
     variable: str | None
     value: str | None
+    why: str = ""
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> "Key":
-        """The key of an endpoint, as far as it is at hand."""
-        variable = (endpoint.secret or "").removeprefix("env:") or None
-        known = variable is not None and variable in settings.PROVIDER_SECRETS
-        return cls(variable, os.environ.get(variable) or None if variable and known else None)
-
-    @property
-    def missing(self) -> bool:
-        """Whether one is named that is not at hand."""
-        return self.variable is not None and self.value is None
+        """The key of an endpoint, as far as it is at hand and may go to its address."""
+        if not endpoint.secret:
+            return cls(None, None)
+        variable = endpoint.secret.removeprefix("env:")
+        try:
+            return cls(variable, bound().value(endpoint.secret, endpoint.url, os.environ))
+        except SecretRefused as refused:
+            return cls(variable, None, refused.text if bound().origins(variable) else NOT_KNOWN.format(variable))
 
 
 @dataclass(frozen=True)
@@ -212,8 +217,8 @@ class _Asking:
             if self.key.variable:
                 return Reached(
                     Outcome.KEY_MISSING,
-                    f"Reached: it asks for a key ({status}). env:{self.key.variable} is not known here, so only a "
-                    "request through a gateway shows whether it fits.",
+                    f"Reached: it asks for a key ({status}). {self.key.why} Only a request through a gateway shows "
+                    "whether it fits.",
                 )
             return Reached(
                 Outcome.KEY_MISSING, f"Reached, but it asks for a key ({status}) and this endpoint names none."
@@ -232,7 +237,7 @@ class _Asking:
         return Reached(Outcome.NOT_LISTED, f"Reached, but it lists no {self.model}; {count} is {nearest}.")
 
     def _without_key(self) -> str:
-        return f" It asked for no key; env:{self.key.variable} is not known here." if self.key.missing else ""
+        return f" It asked for no key. {self.key.why}" if self.key.why else ""
 
 
 async def _start(answer: aiohttp.ClientResponse) -> bytes:

@@ -12,6 +12,7 @@ from governance.accounts import ORGANISATION, require
 from governance.audit import Actor
 from governance.errors import GovernanceError, InvalidInput, store
 from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Provider, Team, User
+from governance.secrets import check_bound
 
 
 class ModelInUse(GovernanceError):
@@ -82,6 +83,7 @@ def add_provider(
     """
     require(by, "registry.edit", ORGANISATION)
     made = store(Provider(name=name, slug=slug, kind=kind, url=url, secret=secret, region=region))
+    check_bound(url, secret)
     audit.record(
         action="registry.add_provider",
         actor=by,
@@ -110,6 +112,7 @@ def edit_provider(*, provider: Provider, name: str, url: str, secret: str | None
     if held.region and (other := astray.values_list("region", flat=True).first()):
         raise InvalidInput(f"region: it has an endpoint in {other}; close that first", field="region")
     store(held)
+    check_bound(url, secret)
     after = _account_facts(held)
     audit.record(
         action="registry.edit_provider",
@@ -317,8 +320,7 @@ def add_endpoint(
         raise InvalidInput(
             f"region: {model.name} may run in {', '.join(version.regions)}; choose one of them", field="region"
         )
-    if position is None:
-        position = _last_position(version, environment) + 1
+    position = _last_position(version, environment) + 1 if position is None else position
     made = store(
         Endpoint(
             version=version,
@@ -334,6 +336,7 @@ def add_endpoint(
             position=position,
         )
     )
+    check_bound(url, secret)
     audit.record(
         action="registry.add_endpoint",
         actor=by,
@@ -360,6 +363,7 @@ def move_endpoint(*, endpoint: Endpoint, url: str, by: Actor) -> Endpoint:
     before = held.url
     held.url = url
     store(held)
+    check_bound(url, held.secret, field="url")
     audit.record(
         action="registry.move_endpoint",
         actor=by,

@@ -12,6 +12,7 @@ from config import state as places
 from config.up.services import clean_environment
 from config.up.supervisor import Process
 from routing.keys import root_public_key
+from smallfirst.origins import SUPPLIERS, VARIABLE
 
 ROOT = Path(__file__).parents[2]
 # What only the control plane may know; the data plane has no database.
@@ -109,7 +110,7 @@ class Installation:
             "SMALLFIRST_ROOT_KEY": root_public_key(self.keys),
             "SMALLFIRST_GATEWAY_STATE": str(self.state / name),
             **({"SMALLFIRST_GATEWAY_URL": self.development_url} if development else {}),
-            **(self._models_key() if self.demo else {}),
+            **self._provider_secrets(),
         }
 
     def models(self) -> dict[str, str]:
@@ -120,12 +121,13 @@ class Installation:
         return {name: value for name, value in self.common().items() if name not in CONTROL_ONLY}
 
     def _provider_secrets(self) -> dict[str, str]:
-        """Names what of the environment is a provider's key, so that its endpoints can be tried from the pages."""
-        inherited = self.common()
-        usual = ",".join(sorted(name for name in inherited if name.endswith("_API_KEY")))
-        named = inherited.get("SMALLFIRST_PROVIDER_SECRETS") or usual
-        demo = self._models_key() if self.demo else {}
-        return {"SMALLFIRST_PROVIDER_SECRETS": ",".join([*filter(None, [named]), *demo]), **demo}
+        """Binds the key of the demo's models to where they listen, beside what the environment binds or the usual."""
+        if not self.demo:
+            return {}
+        usual = os.environ.get(VARIABLE) or ",".join(SUPPLIERS)
+        ports = (self.ports.classifiers, self.ports.smollm2)
+        bound = [f"SMALLFIRST_DEMO_MODELS_KEY@http://127.0.0.1:{port}" for port in ports]
+        return {VARIABLE: ",".join([usual, *bound]), **self._models_key()}
 
     def _models_key(self) -> dict[str, str]:
         return {"SMALLFIRST_DEMO_MODELS_KEY": places.read_secret(self.keys / "demo-models.key")}

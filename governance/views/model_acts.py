@@ -148,7 +148,7 @@ def endpoint_move(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change an endpoint's address, and try it there."""
     found, user = _endpoint(request, pk)
     form = AddressForm(sent(request), initial={"url": found.url})
-    page = _about(found, "Move", "Where is it reached from now on?", "Move it and try it")
+    page = _about(found, "Move", "Where is it reached from now on?", "Move it and try it", goes_along=found.secret)
 
     def act() -> str:
         return _tried(request, registry.move_endpoint(endpoint=found, by=user, **form.cleaned_data), user)
@@ -184,12 +184,15 @@ def _tried(request: HttpRequest, endpoint: Endpoint, user: User) -> str:
     return f"{_page_of(endpoint.version.model)}#endpoints"
 
 
-def _about(endpoint: Endpoint, title: str, question: str, submit: str, *, danger: bool = False) -> FormPage:
+def _about(
+    endpoint: Endpoint, title: str, question: str, submit: str, *, danger: bool = False, goes_along: str | None = None
+) -> FormPage:
     model = endpoint.version.model
+    key = f" The key in {goes_along} goes only to the hosts that the operator has bound it to." if goes_along else ""
     return FormPage(
         title=title,
         headline=f"{model.title} in {endpoint.environment}: {question[0].lower()}{question[1:]}",
-        lede=f"Now at {endpoint.url}. Gateways follow within seconds.",
+        lede=f"Now at {endpoint.url}. Gateways follow within seconds.{key}",
         submit=submit,
         back=(model.title, _page_of(model)),
         danger=danger,

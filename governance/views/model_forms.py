@@ -129,7 +129,8 @@ class EndpointForm(forms.Form):
         regex=REFERENCE,
         required=False,
         max_length=120,
-        help_text="Where the gateway finds it, such as env:PROVIDER_API_KEY. Never the key itself.",
+        help_text="Where the gateway finds it, such as env:PROVIDER_API_KEY. Never the key itself. It goes only to the "
+        "hosts that the operator has bound it to.",
         error_messages={"invalid": "Name the gateway's environment variable, such as env:PROVIDER_API_KEY."},
         widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off"}),
     )

@@ -48,7 +48,8 @@ class AccountForm(forms.Form):
         regex=REFERENCE,
         required=False,
         max_length=120,
-        help_text="Where gateways find it, such as env:PROVIDER_API_KEY. Never the key itself.",
+        help_text="Where gateways find it, such as env:PROVIDER_API_KEY. Never the key itself. It goes only to the "
+        "hosts that the operator has bound it to.",
         error_messages={"invalid": "Name the gateway's environment variable, such as env:PROVIDER_API_KEY."},
         widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off"}),
     )

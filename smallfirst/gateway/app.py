@@ -58,7 +58,7 @@ class Gateway:
         """Open everything; what an earlier run kept on disk is in use at once, the control plane is not waited for."""
         settings = self._settings
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        upstream = await self._stack.enter_async_context(Upstream())
+        upstream = await self._stack.enter_async_context(Upstream(settings.provider_secrets))
         control = await self._stack.enter_async_context(
             ControlPlane(url=settings.control_url, credential_file=settings.credential_file)
         )

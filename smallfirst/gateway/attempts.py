@@ -72,6 +72,11 @@ class Attempt(msgspec.Struct, kw_only=True):
         if not failure.sent:
             self.usage = NOTHING_SENT
 
+    @property
+    def kept_back(self) -> bool:
+        """Whether a provider's key was not sent: `told` then says why, and no waiting helps."""
+        return self.told is not None and self.http_status is None
+
     def label(self, gate: Gate | None) -> str | None:
         """The label of the gate that this answer is, however it is spelled. Other words of it are not the engine's."""
         if self.completion is None or gate is None or gate.labels is None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from smallfirst.origins import VARIABLE, ProviderSecrets
+
 WhenExpired = Literal["serve", "refuse"]
 
 
@@ -25,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root_key: str
     state: Path
     public_url: str
+    provider_secrets: ProviderSecrets
     bundle_seconds: float = 2.0
     state_seconds: float = 1.0
     review_seconds: float = 3.0
@@ -49,6 +52,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         root_key=_required(environ, "SMALLFIRST_ROOT_KEY"),
         state=Path(_required(environ, "SMALLFIRST_GATEWAY_STATE")),
         public_url=_address(environ, "SMALLFIRST_GATEWAY_URL"),
+        provider_secrets=_provider_secrets(environ),
         bundle_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_BUNDLE_SECONDS", 2.0),
         state_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_STATE_SECONDS", 1.0),
         review_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_REVIEW_SECONDS", 3.0),
@@ -71,6 +75,13 @@ def _address(environ: Mapping[str, str], name: str) -> str:
     if not value.startswith(("http://", "https://")):
         raise SettingsError(f"{name} must begin with http:// or https://")
     return value
+
+
+def _provider_secrets(environ: Mapping[str, str]) -> ProviderSecrets:
+    try:
+        return ProviderSecrets.read(environ.get(VARIABLE))
+    except ValueError as error:
+        raise SettingsError(f"{VARIABLE}: {error}") from None
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -16,6 +16,7 @@ from msgspec import Raw
 from smallfirst.engine.compiled import Rates
 from smallfirst.engine.snapshot import Endpoint
 from smallfirst.gateway.wire import CONSUMED, ChatRequest, encode
+from smallfirst.origins import ProviderSecrets, SecretRefused
 
 ANSWER_BYTES: Final = 32 * 1024 * 1024
 EVENT_BYTES: Final = 4 * 1024 * 1024
@@ -30,7 +31,8 @@ Outcome = Literal["error", "timeout", "refused"]
 class AttemptFailed(Exception):
     """An attempt brought no answer. `code` is for records and logs; `sent` is False when nothing left the gateway.
 
-    `told` is what the provider said about a request it refused, for the caller alone; `retry_after` is in seconds.
+    `told` is what the provider said about a request it refused, or why its key was not sent, for the caller alone;
+    `retry_after` is in seconds.
     """
 
     def __init__(
@@ -257,9 +259,10 @@ class Stream:
 
 
 class Upstream:
-    """The client to all models."""
+    """The client to all models. A provider's key leaves only for the origins it is bound to."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: ProviderSecrets) -> None:
+        self._secrets = secrets
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             # Idle connections are dropped before the common five seconds after which servers drop them:
@@ -320,15 +323,16 @@ class Upstream:
     async def _ask(
         self, endpoint: Endpoint, path: str, body: bytes, accept: str, *, total: float | None, idle: float | None
     ) -> aiohttp.ClientResponse:
+        url = f"{endpoint.url.rstrip('/')}/{path}"
         headers = {"Content-Type": "application/json", "Accept": accept}
         if endpoint.secret is not None:
-            headers["Authorization"] = f"Bearer {self._secret(endpoint.secret)}"
+            headers["Authorization"] = f"Bearer {self._secret(endpoint.secret, url)}"
         timeout = aiohttp.ClientTimeout(
             total=total, sock_read=idle, sock_connect=min(CONNECT_SECONDS, total or idle or CONNECT_SECONDS)
         )
         with _failures_named(None):
             response = await self._session.post(
-                f"{endpoint.url.rstrip('/')}/{path}",
+                url,
                 data=body,
                 headers=headers,
                 timeout=timeout,
@@ -342,12 +346,12 @@ class Upstream:
         finally:
             response.release()
 
-    def _secret(self, reference: str) -> str:
-        """The provider's secret in the variable that `env:NAME` names; no other form is a reference."""
-        kind, _, name = reference.partition(":")
-        if kind == "env" and os.environ.get(name):
-            return os.environ[name]
-        raise AttemptFailed("error", "no_secret", sent=False)
+    def _secret(self, reference: str, url: str) -> str:
+        """The provider's key that `env:NAME` names, if it may go to this address; raise AttemptFailed."""
+        try:
+            return self._secrets.value(reference, url, os.environ)
+        except SecretRefused as refused:
+            raise AttemptFailed("error", refused.code, sent=False, told=refused.text) from None
 
 
 @contextmanager

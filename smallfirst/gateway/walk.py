@@ -117,7 +117,7 @@ class Walk:
             attempt.failed(error)
             log(
                 "attempt.failed", decision=self._id, endpoint=attempt.endpoint.id, outcome=error.outcome,
-                code=error.code,
+                code=error.code, why=None if error.sent else error.told,
             )  # fmt: skip
         finally:
             attempt.latency_ms = milliseconds(began)
@@ -143,10 +143,12 @@ class Walk:
             said = f" {last.endpoint.model} said: {last.told}" if last.told else ""
             error = invalid(f"Every model that was asked refused this request.{said}")
         else:
+            # Waiting does not help where a key stays here: whoever runs the gateway has to be told.
+            kept_back = next((one.told for one in self._attempts if one.kept_back), None)
             error = ApiError(
                 503,
                 "no_model_available",
-                "No model answered. Try again in a moment.",
+                f"No model answered. {kept_back or 'Try again in a moment.'}",
                 retry_after=max((one.retry_after or 0 for one in self._attempts), default=0) or RETRY_SECONDS,
             )
         if self._exchange.started:

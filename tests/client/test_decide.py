@@ -146,9 +146,7 @@ def test_same_request_same_decision_as_the_gateways(shop: Shop, gateway: Process
 def gateway(shop: Shop, tmp_path: Path, free_port: Callable[[], int]) -> Any:
     """A gateway of the same environment."""
     world = shop.world
-    made = Process(
-        control=shop.control.url, root_key=world.signer.root_key, state=tmp_path / "gateway", port=free_port()
-    )
+    made = Process(control=shop.control.url, world=world, state=tmp_path / "gateway", port=free_port())
     with made as running:
         yield running.start()
 

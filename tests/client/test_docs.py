@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from smallfirst.origins import origin_of
 from tests.client.shop import Shop
 from tests.gateway.world import ROOT, SECRET, new_id, wait
 
@@ -32,6 +33,7 @@ def start(shop: Shop, tmp_path: Path, script: Mapping[str, object]) -> subproces
         "SMALLFIRST_ROOT_KEY": shop.world.signer.root_key,
         "SMALLFIRST_SDK_STATE": str(shop.state),
         "TEST_MODELS_KEY": SECRET,
+        "SMALLFIRST_PROVIDER_SECRETS": f"TEST_MODELS_KEY@{origin_of(shop.world.models_url)}",
         "COMMENT": json.dumps({"nonce": new_id(), **script}),
     }
     return subprocess.Popen(

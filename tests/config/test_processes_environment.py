@@ -10,6 +10,7 @@ import pytest
 from config import state as places
 from config.up.processes import CONTROL_ONLY, Installation, Ports, answers, web
 from routing import keys as key_files
+from smallfirst.origins import ProviderSecrets
 
 NAMED = "SMALLFIRST_PROVIDER_SECRETS"
 
@@ -29,16 +30,21 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNRELATED_TOKEN", "secret")
 
 
-def test_keys_that_are_named_as_such_are_providers_keys(tmp_path: Path) -> None:
-    given = installation(tmp_path, demo=False).control()
-    assert "SOMEONE_API_KEY" in given[NAMED].split(",")
-    assert "UNRELATED_TOKEN" not in given[NAMED]
-    assert "SMALLFIRST_DEMO_MODELS_KEY" not in given
+def test_without_a_list_each_suppliers_key_goes_to_its_supplier_alone(tmp_path: Path) -> None:
+    installed = installation(tmp_path, demo=False)
+    key_files.ensure(tmp_path / "keys", now=datetime.now(UTC))
+    for given in (installed.control(), installed.data_plane()):
+        bound = ProviderSecrets.read(given.get(NAMED))
+        assert bound.origins("OPENAI_API_KEY") == {"https://api.openai.com"}
+        assert bound.origins("SOMEONE_API_KEY") == bound.origins("UNRELATED_TOKEN") == frozenset()
+        assert "SMALLFIRST_DEMO_MODELS_KEY" not in given
 
 
-def test_a_list_of_ones_own_is_the_whole_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(NAMED, "UNRELATED_TOKEN")
-    assert installation(tmp_path, demo=False).control()[NAMED] == "UNRELATED_TOKEN"
+def test_a_list_of_ones_own_is_the_whole_list_of_both_planes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAMED, "UNRELATED_TOKEN@https://models.example")
+    installed = installation(tmp_path, demo=False)
+    key_files.ensure(tmp_path / "keys", now=datetime.now(UTC))
+    assert {installed.control()[NAMED], installed.data_plane()[NAMED]} == {"UNRELATED_TOKEN@https://models.example"}
 
 
 def test_what_only_the_control_plane_may_know_reaches_no_model_and_no_gateway(
@@ -84,8 +90,16 @@ def test_under_a_public_name_the_web_server_is_asked_by_it_and_gateways_go_there
     assert installed.data_plane()["SMALLFIRST_CONTROL_URL"] == "http://127.0.0.1:1"
 
 
-def test_the_demo_adds_the_key_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(NAMED, "UNRELATED_TOKEN")
-    given = installation(tmp_path, demo=True).control()
-    assert given[NAMED] == "UNRELATED_TOKEN,SMALLFIRST_DEMO_MODELS_KEY"
-    assert given["SMALLFIRST_DEMO_MODELS_KEY"] == "models-key"
+@pytest.mark.parametrize("own", ["", "UNRELATED_TOKEN@https://models.example"])
+def test_the_demo_binds_the_key_of_its_models_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    monkeypatch.setenv(NAMED, own)
+    installed = installation(tmp_path, demo=True)
+    key_files.ensure(tmp_path / "keys", now=datetime.now(UTC))
+    for given in (installed.control(), installed.data_plane()):
+        bound = ProviderSecrets.read(given[NAMED])
+        assert bound.origins("SMALLFIRST_DEMO_MODELS_KEY") == {"http://127.0.0.1:3", "http://127.0.0.1:4"}
+        assert bound.origins("UNRELATED_TOKEN") == ({"https://models.example"} if own else frozenset())
+        assert bool(bound.origins("OPENAI_API_KEY")) is not bool(own)
+        assert given["SMALLFIRST_DEMO_MODELS_KEY"] == "models-key"

@@ -112,6 +112,16 @@ def test_bad_value_is_refused_by_name(production: dict[str, str], name: str, val
     assert message in said
 
 
+def test_where_providers_keys_may_go_is_read_or_refused_with_the_way_to_write_it(production: dict[str, str]) -> None:
+    name = "SMALLFIRST_PROVIDER_SECRETS"
+    said = refused(production | {name: "ACME_KEY@https://models.example/v1"})
+    assert f"{name}: ACME_KEY is bound to 'https://models.example/v1'; write the origin alone" in said
+    assert (
+        "https://models.example" in loaded(production | {name: "ACME_KEY@https://models.example"})["PROVIDER_SECRETS"]
+    )
+    assert "https://api.openai.com" in loaded(production)["PROVIDER_SECRETS"]
+
+
 @pytest.mark.parametrize("value", ["short", "twenty characters and spaces", "x" * 201, "äöü-äöü-äöü-äöü-äöü-äöü"])
 def test_a_token_that_could_be_guessed_is_refused_and_not_repeated(production: dict[str, str], value: str) -> None:
     """The name and the fix; never the value. Without one there is none."""

@@ -30,7 +30,7 @@ def test_a_gateway_passes_on_numbers_that_mean_something(
         control.publish(world)
         made = Process(
             control=control.url,
-            root_key=world.signer.root_key,
+            world=world,
             state=tmp_path / "gateway",
             port=free_port(),
             TEST_MODELS_KEY=KEY,

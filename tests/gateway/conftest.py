@@ -33,7 +33,7 @@ def gateway(control: Control, world: World, tmp_path: Path, free_port: Callable[
     """A gateway of this test's own, running."""
     control.publish(world)
     state = tmp_path / "gateway"
-    made = Process(control=control.url, root_key=world.signer.root_key, state=state, port=free_port())
+    made = Process(control=control.url, world=world, state=state, port=free_port())
     with made as running:
         yield running.start()
 
@@ -56,7 +56,7 @@ def site(models: Models, tmp_path_factory: pytest.TempPathFactory, free_port: Ca
     with Control() as control:
         control.publish(world)
         state = tmp_path_factory.mktemp("site") / "gateway"
-        made = Process(control=control.url, root_key=world.signer.root_key, state=state, port=free_port())
+        made = Process(control=control.url, world=world, state=state, port=free_port())
         with made as process:
             yield Site(control, models, world, process.start())
 

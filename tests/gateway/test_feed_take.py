@@ -301,7 +301,7 @@ def test_what_happens_after_the_expiry_is_the_operators_choice(
     control.publish(world)
     process = Process(
         control=control.url,
-        root_key=world.signer.root_key,
+        world=world,
         state=tmp_path / "gateway",
         port=free_port(),
         SMALLFIRST_GATEWAY_WHEN_EXPIRED=when,
@@ -316,7 +316,7 @@ def test_what_happens_after_the_expiry_is_the_operators_choice(
 def test_before_anything_has_come_it_says_so(
     control: Control, world: World, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    process = Process(control=control.url, root_key=world.signer.root_key, state=tmp_path / "gateway", port=free_port())
+    process = Process(control=control.url, world=world, state=tmp_path / "gateway", port=free_port())
     with process as gateway:
         gateway.start(ready=False)
         assert gateway.health()["status"] == "starting"

@@ -226,7 +226,7 @@ def test_spool_and_documents_tell_of_a_silent_control_plane(gateway: Process, co
 def test_it_tells_before_anything_can_be_decided(
     control: Control, world: World, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
-    made = Process(control=control.url, root_key=world.signer.root_key, state=tmp_path / "gateway", port=free_port())
+    made = Process(control=control.url, world=world, state=tmp_path / "gateway", port=free_port())
     with made as process:
         process.start(ready=False)
         assert process.post("sf_x", ask({})).status_code == 503

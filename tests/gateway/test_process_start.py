@@ -12,7 +12,8 @@ import httpx2
 import pytest
 from django.conf import settings
 
-from tests.gateway.world import REVIEW, ROOT, SECRET, Control, Process, World, ask, new_id, opened, step, wait
+from smallfirst.origins import origin_of
+from tests.gateway.world import REVIEW, ROOT, SECRET, Control, Models, Process, World, ask, new_id, opened, step, wait
 
 
 def test_the_gateway_knows_no_django() -> None:
@@ -41,6 +42,10 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in {"django", "c
         ({"SMALLFIRST_CONTROL_URL": "control"}, "SMALLFIRST_CONTROL_URL must begin with http:// or https://"),
         ({"SMALLFIRST_GATEWAY_STATE_SECONDS": "often"}, "SMALLFIRST_GATEWAY_STATE_SECONDS must be a number of seconds"),
         ({"SMALLFIRST_GATEWAY_WHEN_EXPIRED": "panic"}, "SMALLFIRST_GATEWAY_WHEN_EXPIRED must be serve or refuse"),
+        (
+            {"SMALLFIRST_PROVIDER_SECRETS": "KEY@https://host/v1"},
+            "SMALLFIRST_PROVIDER_SECRETS: KEY is bound to 'https://host/v1'; write the origin alone, https://host",
+        ),
     ],
 )
 def test_a_wrong_environment_is_named(environ: dict[str, str], message: str, tmp_path: Path) -> None:
@@ -76,24 +81,58 @@ def events_of(control: Control, decision: str) -> list[dict[str, Any]]:
 
 
 def test_a_missing_provider_secret_is_an_attempt_that_cost_nothing(
-    gateway: Process, control: Control, world: World
+    control: Control, world: World, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     for endpoint in world.endpoints:
         if endpoint["model"] == "small":
             endpoint["secret"] = "env:NOBODY_SET_THIS"
-    world.bundle_serial = 2
     control.publish(world)
-    wait(lambda: gateway.post(world.tokens["open"], ask({})).json()["model"] == "mid")
-    answer = gateway.post(world.tokens["open"], ask({}))
-    assert answer.headers["x-smallfirst-cost"] == "0.00012"
-    decision = answer.headers["x-smallfirst-decision"]
-    wait(lambda: len(events_of(control, decision)) == 3)
+    origin = origin_of(world.models_url)
+    bound = {"SMALLFIRST_PROVIDER_SECRETS": f"TEST_MODELS_KEY@{origin},NOBODY_SET_THIS@{origin}"}
+    made = Process(control=control.url, world=world, state=tmp_path / "gateway", port=free_port(), **bound)
+    with made as gateway:
+        answer = gateway.start().post(world.tokens["open"], ask({}))
+        decision = answer.headers["x-smallfirst-decision"]
+        wait(lambda: len(events_of(control, decision)) == 3)
+    assert (answer.json()["model"], answer.headers["x-smallfirst-cost"]) == ("mid", "0.00012")
     events = events_of(control, decision)
     assert [(event["error"], event["input_tokens"], event["usage_quality"]) for event in events] == [
         ("no_secret", 0, "exact"),
         ("no_secret", 0, "exact"),
         (None, 100, "exact"),
     ]
+
+
+def test_a_key_goes_to_no_origin_it_is_not_bound_to_and_the_caller_is_told_the_way_out(
+    control: Control, world: World, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Another team's key, at an address of one's own: it stays here, and so does any other variable."""
+    with Models() as thief:
+        for endpoint in world.endpoints:
+            endpoint["url"] = f"{thief.url}/v1"
+        world.endpoints[0]["secret"] = "env:SMALLFIRST_ROOT_KEY"
+        control.publish(world)
+        made = Process(control=control.url, world=world, state=tmp_path / "gateway", port=free_port())
+        with made as gateway:
+            token = world.tokens["free"]
+            answer = gateway.start().post(token, ask({}))
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_model_available")
+            assert answer.json()["error"]["message"] == (
+                f"No model answered. TEST_MODELS_KEY may not be sent to {thief.url}. If its key belongs there, whoever "
+                f"runs this adds TEST_MODELS_KEY@{thief.url} to SMALLFIRST_PROVIDER_SECRETS and restarts."
+            )
+            stream = gateway.post(token, ask({}) | {"stream": True})
+            assert (stream.status_code, stream.json()["error"]["code"]) == (503, "no_model_available")
+            embedded = gateway.post(token, {"model": "auto", "input": "text"}, path="/v1/embeddings")
+            assert (embedded.status_code, embedded.json()["error"]["code"]) == (503, "no_model_available")
+            gateway.post(world.tokens["open"], ask({}))
+            decision = answer.headers["x-smallfirst-decision"]
+            wait(lambda: bool(events_of(control, decision)))
+        (event,) = events_of(control, decision)
+        assert (event["error"], event["input_tokens"], event["usage_quality"]) == ("secret_not_bound", 0, "exact")
+        assert (thief.asked, thief.headers) == ([], [])
+        assert SECRET.encode() not in made.files()
+        assert any(line.get("why", "") for line in made.logs())
 
 
 def test_no_file_of_the_gateway_is_a_secret(gateway: Process, control: Control, world: World, tmp_path: Path) -> None:
@@ -148,7 +187,7 @@ def test_three_real_models_climb_to_a_person(
     sure = step("sure", ladder=tuple(names), gate=gate | {"keep_from": 0.5}, review=REVIEW)
     world.add("feedback", step(ladder=tuple(names), gate=gate, review=REVIEW), sure)
     control.publish(world)
-    process = Process(control=control.url, root_key=world.signer.root_key, state=tmp_path / "gateway", port=free_port())
+    process = Process(control=control.url, world=world, state=tmp_path / "gateway", port=free_port())
     text = f"The lamp arrived on a {new_id()[:4]} Tuesday, it is a lamp, and I do not know what to say about it."
     with process as gateway:
         gateway.start()

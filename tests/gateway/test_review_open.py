@@ -180,7 +180,7 @@ def test_any_gateway_tells_of_a_review_and_then_asks_no_model_for_it(
     wait(lambda: review["id"] in site.control.standings, "the review did not come")
     process = Process(
         control=site.control.url,
-        root_key=site.world.signer.root_key,
+        world=site.world,
         state=tmp_path / "gateway",
         port=free_port(),
     )
@@ -250,7 +250,7 @@ def test_an_outcome_that_was_fetched_ahead_survives_the_control_plane(
     control.publish(world)
     state = tmp_path / "gateway"
     environ = {"SMALLFIRST_GATEWAY_REVIEW_SECONDS": "0.05"}
-    made = Process(control=control.url, root_key=world.signer.root_key, state=state, port=free_port(), **environ)
+    made = Process(control=control.url, world=world, state=state, port=free_port(), **environ)
     with made as gateway:
         gateway.start()
         request = ask(UNSURE)

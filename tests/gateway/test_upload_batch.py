@@ -157,7 +157,7 @@ def test_kill_9_under_load_leaves_every_acknowledged_request_once(
 ) -> None:
     """Fifty clients, the gateway killed thrice: what a client was told is in the spool or the ledger exactly once."""
     control.publish(world)
-    process = Process(control=control.url, root_key=world.signer.root_key, state=tmp_path / "gateway", port=free_port())
+    process = Process(control=control.url, world=world, state=tmp_path / "gateway", port=free_port())
     told: list[str] = []
     stop = threading.Event()
 

@@ -25,6 +25,7 @@ import uuid_utils
 from aiohttp import web
 
 from smallfirst import seal
+from smallfirst.origins import origin_of
 from smallfirst.records import RefusedRecord, read_decisions, read_reviews, read_usage
 from tests.gateway.servers import SECRET as SECRET
 from tests.gateway.servers import USAGE as USAGE
@@ -350,7 +351,7 @@ def faults_of(path: str, body: bytes) -> list[RefusedRecord]:
 class Process:
     """A gateway as a process of its own, on a state directory that outlives it."""
 
-    def __init__(self, *, control: str, root_key: str, state: Path, port: int, **environ: str) -> None:
+    def __init__(self, *, control: str, world: World, state: Path, port: int, **environ: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.state = state
         self.port = port
@@ -361,7 +362,8 @@ class Process:
             "PYTHONPATH": str(ROOT),
             "SMALLFIRST_CONTROL_URL": control,
             "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(credential),
-            "SMALLFIRST_ROOT_KEY": root_key,
+            "SMALLFIRST_ROOT_KEY": world.signer.root_key,
+            "SMALLFIRST_PROVIDER_SECRETS": f"TEST_MODELS_KEY@{origin_of(world.models_url)}",
             "SMALLFIRST_GATEWAY_STATE": str(state),
             "SMALLFIRST_GATEWAY_URL": self.url,
             "SMALLFIRST_GATEWAY_BUNDLE_SECONDS": "0.1",

@@ -20,6 +20,7 @@ from django.db import transaction
 
 from governance import accounts, probes, registry
 from governance.models import AuditEvent, Endpoint, Probe
+from smallfirst.origins import ProviderSecrets, origin_of
 from tests.cast import BOOTSTRAP, Cast, make_cast
 from tests.gateway.servers import Served
 
@@ -67,10 +68,15 @@ def cast() -> Cast:
     return make_cast()
 
 
+def bind(settings: Any, *urls: str) -> None:
+    """Let MODELS_API_KEY go to the origins of these addresses, and to no other."""
+    text = ",".join(f"MODELS_API_KEY@{origin_of(url)}" for url in urls)
+    settings.PROVIDER_SECRETS = ProviderSecrets.read(text or "MODELS_API_KEY")
+
+
 @pytest.fixture
-def known_secret(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def known_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """MODELS_API_KEY is a provider's key that this process has."""
-    settings.PROVIDER_SECRETS = frozenset({"MODELS_API_KEY"})
     monkeypatch.setenv("MODELS_API_KEY", SECRET)
 
 
@@ -139,12 +145,14 @@ def test_what_a_provider_answers_is_told_and_kept(
 
 
 @pytest.mark.usefixtures("known_secret")
-def test_a_key_at_hand_is_sent_and_stands_nowhere(cast: Cast) -> None:
+def test_a_key_at_hand_is_sent_where_it_is_bound_and_stands_nowhere(cast: Cast, settings: Any) -> None:
     with Provider(listing("gpt-small")) as provider:
+        bind(settings, provider.url)
         good = tried(cast, f"{provider.url}/v1", "env:MODELS_API_KEY")
     assert good.outcome == "listed"
     assert provider.asked == [("GET", "/v1/models", f"Bearer {SECRET}")]
     with Provider((401, {"error": SECRET})) as provider:
+        bind(settings, provider.url)
         refused = tried(cast, f"{provider.url}/v1", "env:MODELS_API_KEY")
     assert (refused.outcome, refused.text) == (
         "key_refused",
@@ -163,10 +171,40 @@ def test_a_variable_that_is_no_providers_key_is_never_sent(
         probe = tried(cast, f"{provider.url}/v1", f"env:{variable}")
     assert [authorization for _, _, authorization in provider.asked] == [None]
     assert probe.outcome == "key_missing"
-    assert f"env:{variable} is not known here" in probe.text
+    assert f"env:{variable} is not bound to any address here." in probe.text
     with Provider(listing("gpt-small")) as provider:
         open_to_all = tried(cast, f"{provider.url}/v1", f"env:{variable}")
-    assert open_to_all.text == f"Reached: it lists gpt-small. It asked for no key; env:{variable} is not known here."
+    assert (
+        open_to_all.text
+        == f"Reached: it lists gpt-small. It asked for no key. env:{variable} is not bound to any address here."
+    )
+
+
+@pytest.mark.usefixtures("known_secret")
+def test_a_key_bound_elsewhere_stays_here_also_at_an_endpoint_that_was_there_before(cast: Cast, settings: Any) -> None:
+    """An operator may bind a key after its endpoint was added: the try is refused the key all the same."""
+    with Provider((401, {})) as thief:
+        endpoint = serve(cast, f"{thief.url}/v1", "env:MODELS_API_KEY")
+        for bound in ([], ["https://models.example"]):
+            bind(settings, *bound)
+            probe = probes.try_endpoint(endpoint=endpoint, by=cast.lead)
+            assert probe.outcome == "key_missing"
+            assert (f"adds MODELS_API_KEY@{thief.url} to SMALLFIRST_PROVIDER_SECRETS" in probe.text) is bool(bound)
+    assert {authorization for _, _, authorization in thief.asked} == {None}
+
+
+@pytest.mark.usefixtures("known_secret")
+def test_a_redirect_takes_no_key_along(cast: Cast, settings: Any) -> None:
+    with Provider(listing("gpt-small")) as thief:
+
+        async def elsewhere(_request: web.Request) -> web.StreamResponse:
+            raise web.HTTPTemporaryRedirect(f"{thief.url}/v1/models")
+
+        with Provider((307, elsewhere)) as provider:
+            bind(settings, provider.url)
+            tried(cast, f"{provider.url}/v1", "env:MODELS_API_KEY")
+    assert [authorization for _, _, authorization in provider.asked] == [f"Bearer {SECRET}"]
+    assert thief.asked == []
 
 
 def test_a_redirect_is_not_followed(cast: Cast) -> None:
@@ -269,8 +307,9 @@ def self_signed(tmp_path: Path) -> ssl.SSLContext:
 
 
 @pytest.mark.usefixtures("known_secret")
-def test_what_is_not_secure_gets_no_key(cast: Cast, self_signed: ssl.SSLContext) -> None:
+def test_what_is_not_secure_gets_no_key(cast: Cast, self_signed: ssl.SSLContext, settings: Any) -> None:
     with Provider(listing("gpt-small")) as plain:
+        bind(settings, plain.url.replace("http:", "https:"))
         no_tls = tried(cast, plain.url.replace("http:", "https:") + "/v1", "env:MODELS_API_KEY")
     assert (no_tls.outcome, plain.asked) == ("tls", [])
     assert "Is it http instead of https?" in no_tls.text
@@ -288,6 +327,7 @@ def test_what_is_not_secure_gets_no_key(cast: Cast, self_signed: ssl.SSLContext)
 
         thread = threading.Thread(target=handshake)
         thread.start()
+        bind(settings, f"https://127.0.0.1:{server.getsockname()[1]}")
         untrusted = tried(cast, f"https://127.0.0.1:{server.getsockname()[1]}/v1", "env:MODELS_API_KEY")
         thread.join()
     assert untrusted.outcome == "tls"

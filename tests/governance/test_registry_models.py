@@ -1,5 +1,6 @@
 """Registering models, their versions and where they are served."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from governance import accounts, registry
 from governance.errors import InvalidInput
 from governance.models import AuditEvent, Endpoint, Environment, Model, ModelVersion, Provider
+from smallfirst.origins import ProviderSecrets
 from tests.cast import BOOTSTRAP, Cast, make_cast, make_live
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +38,7 @@ def endpoint_facts(cast: Cast, version: ModelVersion, **given: Any) -> dict[str,
     """All that an endpoint takes."""
     return {
         "version": version,
-        "provider": Provider.objects.get(),
+        "provider": Provider.objects.get(slug="local"),
         "environment": cast.production,
         "url": "https://models.example.com/v1",
         "upstream_model": "minilm",
@@ -138,6 +140,41 @@ def test_bad_endpoints_are_named_and_nothing_written(given: dict[str, Any], word
     with pytest.raises(InvalidInput, match=words):
         registry.add_endpoint(by=cast.lead, **endpoint_facts(cast, cast.models[0].versions.get(), **given))
     assert (Endpoint.objects.count(), AuditEvent.objects.count()) == before
+
+
+@pytest.fixture
+def _bound(settings: Any) -> None:
+    """MODELS_KEY may go to one origin; of OTHER_KEY this process knows nothing."""
+    settings.PROVIDER_SECRETS = ProviderSecrets.read("MODELS_KEY@https://models.example.com")
+
+
+@pytest.mark.usefixtures("_bound")
+def test_a_key_that_is_bound_is_entered_only_where_it_may_go() -> None:
+    cast = make_cast()
+    version, bound = cast.models[0].versions.get(), "https://models.example.com/v2"
+    made = registry.add_endpoint(by=cast.lead, **endpoint_facts(cast, version, url=bound))
+    own = registry.add_provider(name="Own", slug="own", url=bound, secret="env:MODELS_KEY", by=cast.lead)
+    before = (Endpoint.objects.count(), Provider.objects.count(), AuditEvent.objects.count())
+    thief = "https://models.example.com.thief.example/v1"
+    fix = "adds MODELS_KEY@https://models.example.com.thief.example to SMALLFIRST_PROVIDER_SECRETS"
+    written = {"name": "Own", "secret": "env:MODELS_KEY", "region": ""}
+    verbs: list[tuple[str, Callable[[], object]]] = [
+        ("secret", lambda: registry.add_endpoint(by=cast.lead, **endpoint_facts(cast, version, url=thief))),
+        ("url", lambda: registry.move_endpoint(endpoint=made, url=thief, by=cast.lead)),
+        ("secret", lambda: registry.add_provider(slug="thief", url=thief, by=cast.lead, **written | {"name": "Thief"})),
+        ("secret", lambda: registry.edit_provider(provider=own, url=thief, by=cast.lead, **written)),
+    ]
+    for field, verb in verbs:
+        with pytest.raises(InvalidInput, match=fix) as refused:
+            verb()
+        assert refused.value.field == field
+    with pytest.raises(InvalidInput, match="read in two ways"):
+        registry.move_endpoint(endpoint=made, url="https://models.example.com@thief.example/v1", by=cast.lead)
+    assert (Endpoint.objects.count(), Provider.objects.count(), AuditEvent.objects.count()) == before
+    assert set(Endpoint.objects.filter(pk=made.pk).values_list("url", flat=True)) == {bound}
+    assert Provider.objects.get(slug="own").url == bound
+    # The gateways, which hold it, may have been told of it: they have the last word.
+    registry.add_endpoint(by=cast.lead, **endpoint_facts(cast, version, url=thief, secret="env:OTHER_KEY"))
 
 
 def test_an_endpoint_moves_and_closes() -> None:
