@@ -48,6 +48,7 @@ from smallfirst.faults import (
     NotReady,
     NotRecorded,
     ReviewNotTaken,
+    ReviewUnknown,
     SmallfirstError,
     StillWaiting,
     log,
@@ -72,6 +73,7 @@ __all__ = [
     "NothingToAsk",
     "Opened",
     "ReviewNotTaken",
+    "ReviewUnknown",
     "Smallfirst",
     "SmallfirstError",
     "Standing",
@@ -82,6 +84,8 @@ BUNDLE_SECONDS: Final = 5.0
 STATE_SECONDS: Final = 2.0
 ASK_AGAIN: Final = (0.25, 2.0)
 AT_EXIT_SECONDS: Final = 5.0
+# How long a review may be unknown that another process opened: it lies in that one's spool for seconds.
+UNKNOWN_SECONDS: Final = 30.0
 
 WhenExpired = Literal["serve", "refuse"]
 
@@ -317,8 +321,9 @@ class Smallfirst:
         """Wait until a review has ended and return how; its `outcome` holds the answer, None where it was cancelled.
 
         Without a `timeout` (seconds) it waits until then however long that is; a review always ends, by a person or by
-        its expiry. Raises, if asked for, StillWaiting, ReviewNotTaken, InvalidKey, and NotReady once this is closed;
-        else returns None for these, and for a review that `ask_person` could not open.
+        its expiry. One that the control plane has not known for `UNKNOWN_SECONDS`, while nothing waits here to be
+        delivered, is not waited for. Raises, if asked for, StillWaiting, ReviewNotTaken, ReviewUnknown, InvalidKey, and
+        NotReady once this is closed; else returns None for these, and for a review that `ask_person` could not open.
         """
         try:
             return self._wait(review, timeout)
@@ -336,12 +341,18 @@ class Smallfirst:
             raise InvalidInput("review", "must be a review, or its id") from None
         self._connection.start()
         deadline = None if timeout is None else time.monotonic() + timeout
-        pause = ASK_AGAIN[0]
+        pause, unknown_since = ASK_AGAIN[0], None
         while True:
             standing = self._standing(review)
-            if standing is not None and standing.status not in WAITING:
+            if isinstance(standing, Standing) and standing.status not in WAITING:
                 self._tell(review)
                 return standing
+            if standing != "unknown" or self._connection.backlog():
+                unknown_since = None
+            elif unknown_since is None:
+                unknown_since = time.monotonic()
+            elif time.monotonic() - unknown_since >= UNKNOWN_SECONDS:
+                raise ReviewUnknown(f"The control plane knows no review {review} of this API key.")
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise StillWaiting(f"Nobody has decided on review {review} yet.")
@@ -349,8 +360,11 @@ class Smallfirst:
                 raise NotReady("This Smallfirst is closed.")
             pause = min(pause * 1.5, ASK_AGAIN[1])
 
-    def _standing(self, review: str) -> Standing | None:
-        """How a review stands; None while that cannot be known. Raises ReviewNotTaken and InvalidKey."""
+    def _standing(self, review: str) -> Standing | Literal["unknown"] | None:
+        """How a review stands; "unknown" to the control plane, None while that one says nothing.
+
+        Raises ReviewNotTaken and InvalidKey.
+        """
         refusal = self._connection.refusal(review)
         if refusal is not None:
             raise ReviewNotTaken(f"The control plane refused review {review}: {refusal}.")
@@ -361,8 +375,10 @@ class Smallfirst:
             return None
         if answer.status == 401:
             raise InvalidKey("This API key is unknown or was revoked.")
+        if answer.status == 404:
+            return "unknown"
         if answer.status != 200:
-            return None  # 404: unknown to all, or still in the spool of whoever opened it
+            return None
         try:
             standing = msgspec.json.decode(answer.body, type=Standing)
         except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -58,6 +58,12 @@ class ReviewNotTaken(SmallfirstError):
     code = "review_not_taken"
 
 
+class ReviewUnknown(SmallfirstError):
+    """The control plane answers and knows no such review of this key, though nothing waits here to be delivered."""
+
+    code = "review_unknown"
+
+
 def log(event: str, *, level: int = logging.INFO, **fields: object) -> None:
     """Write one line of this SDK to the logger `smallfirst`: the event, then its fields."""
     if _logger.isEnabledFor(level):

@@ -3,10 +3,11 @@
 import threading
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from smallfirst.client import InvalidInput, NotReady, ReviewNotTaken, Smallfirst, StillWaiting
+from smallfirst.client import InvalidInput, NotReady, ReviewNotTaken, ReviewUnknown, Smallfirst, StillWaiting
 from smallfirst.deciding import Deciding
 from smallfirst.records import review_id
 from tests.client.shop import TEXT, Shop, open_review, wait_for
@@ -114,6 +115,26 @@ def test_a_review_that_is_not_taken_is_not_waited_for(shop: Shop) -> None:
     assert client.flush()
     with pytest.raises(StillWaiting):
         client.wait(review, timeout=0)
+
+
+def test_a_review_that_nobody_knows_is_not_waited_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = shop.client("reviewed")
+    # It may lie in the spool of who opened it: the first answer is not the last word.
+    with pytest.raises(StillWaiting):
+        client.wait(str(uuid4()), timeout=0)
+    monkeypatch.setattr("smallfirst.client.UNKNOWN_SECONDS", 0.1)
+    with pytest.raises(ReviewUnknown, match="knows no review"):
+        client.wait(str(uuid4()))
+    assert shop.client("reviewed", raises=False).wait(str(uuid4())) is None
+    # One that waits here to be delivered is not unknown, nor is any while the control plane is silent.
+    shop.control.down = True
+    review = open_review(client, unsure(client))
+    with pytest.raises(StillWaiting):
+        client.wait(review, timeout=1)
+    shop.control.down = False
+    assert client.flush(30)
+    shop.control.end_review(review.id, "cancelled")
+    assert wait_for(client, review).status == "cancelled"
 
 
 def test_closing_ends_the_waiting(shop: Shop) -> None:
