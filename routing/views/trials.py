@@ -6,7 +6,7 @@ from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods
 from django_htmx.http import reselect, reswap, retarget
 
 from governance import accounts
@@ -106,25 +106,28 @@ def try_request(request: HttpRequest) -> HttpResponse:
     return render(request, "routing/_trial.html" if in_place(request) else "routing/try.html", context)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def try_answer(request: HttpRequest, ticket: str) -> HttpResponse:
-    """What a person answered, for who typed the request: 204 while nobody has."""
+    """That a request waits for a person, for who typed it. POST fetches what came of it, and gets 204 until then.
+
+    Fetching is the application's act, and is recorded as one: looking at the page is none.
+    """
     user = accounts.signed_in(request.user)
     held = trials.redeem(ticket)
     if held is None or held.user != user.pk:
         raise Http404("No such trial.")
-    came = trials.outcome(held, by=user)
+    came = trials.outcome(held, by=user) if request.method == "POST" else None
     if in_place(request):
         return render(request, "routing/_answer.html", {"came": came}) if came else HttpResponse(status=204)
     waits = Trial(State.PERSON, "A person is asked", "", held.decision, held.review)
-    context = {"form": form_for(user, request), **shown(waits, user), "came": came}
+    context = {"form": form_for(user, request, empty=True), **shown(waits, user), "came": came}
     return render(request, "routing/try.html", context)
 
 
-def form_for(user: User, request: HttpRequest) -> TrialForm:
+def form_for(user: User, request: HttpRequest, *, empty: bool = False) -> TrialForm:
     """The form with the places of this person; where they are too many, of the workflow that the address names.
 
-    One with examples is chosen where the address names none.
+    One with examples is chosen where the address names none. It holds what it was sent with, unless it is `empty`.
     """
     said = request.POST if request.method == "POST" else request.GET
     wanted = said.get("place", "")
@@ -134,7 +137,7 @@ def form_for(user: User, request: HttpRequest) -> TrialForm:
     offered = (place for place in there if examples.of(workflow=place.workflow.slug, step=place.step.name))
     first = next(offered, there[0] if there else None)
     chosen = wanted or (first.value if first else "")
-    return TrialForm(sent(request), places=places, chosen=chosen)
+    return TrialForm(None if empty else sent(request), places=places, chosen=chosen)
 
 
 def shown(trial: Trial, user: User, *, tries: int = 0) -> dict[str, Any]:

@@ -200,6 +200,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("try", "get"): only(*PROPOSERS, stranger=OK),
     ("try", "post"): only(*PROPOSERS, gives=INVALID, stranger=INVALID),
     ("try_answer", "get"): everyone(ABSENT),
+    ("try_answer", "post"): everyone(ABSENT),
     ("requests", "get"): only(*SPENDERS, stranger=OK),
     ("requests_csv", "get"): only(*SPENDERS, stranger=OK),
     ("troubles", "get"): only(*SPENDERS, stranger=OK),

@@ -93,7 +93,10 @@ def rows_in_tables() -> dict[str, int]:
 
 @dataclass
 class Gateway:
-    """What a gateway is asked, and how it answers: `refuse` is the error for all, while `hold` is not set all wait."""
+    """What a gateway is asked, and how it answers: `refuse` is the error for all, while `hold` is not set all wait.
+
+    `looked` are the reviews whose standing was asked for.
+    """
 
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -103,6 +106,7 @@ class Gateway:
     hold: threading.Event | None = None
     begun: threading.Event = field(default_factory=threading.Event)
     reviews: dict[str, dict[str, Any]] = field(default_factory=dict)
+    looked: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -160,7 +164,8 @@ def gateway() -> Iterator[Gateway]:
 
         def do_GET(self) -> None:
             """How a review stands."""
-            known = made.reviews.get(self.path.removeprefix("/v1/reviews/"))
+            made.looked.append(self.path.removeprefix("/v1/reviews/"))
+            known = made.reviews.get(made.looked[-1])
             content = json.dumps(known or {"error": {"code": "not_found", "message": "no such review"}}).encode()
             self.send_response(200 if known else 404)
             self.send_header("content-length", str(len(content)))

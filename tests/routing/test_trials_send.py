@@ -152,32 +152,41 @@ def waiting(cast: casting.Cast, listening: Gateway) -> tuple[Review, str]:
 def test_the_open_tab_receives_the_persons_answer(cast: casting.Cast, listening: Gateway) -> None:
     review, address = waiting(cast, listening)
     client, page = signed_in(cast.integrator), {"HX-Request": "true"}
-    assert client.get(address, headers=page).status_code == 204
+    assert client.post(address, headers=page).status_code == 204
     now = timezone.now()
     held = reviews.claim(review=review, by=cast.reviewer, now=now)
     reviews.answer(review=held, token=held.claim_token, answer={"label": "negative"}, by=cast.reviewer, now=now)
     # The gateway has not heard of it yet.
-    assert client.get(address, headers=page).status_code == 204
+    assert client.post(address, headers=page).status_code == 204
 
     completion = {"choices": [{"message": {"content": "negative"}}]}
     listening.reviews[str(review.pk)] = {"status": "answered", "outcome": {}, "completion": completion}
-    said = text(client.get(address, headers=page))
+    # To look at the page fetches nothing: the gateway would record it as the application's act.
+    fetched = len(listening.looked)
+    assert "Waiting for a person" in text(client.get(address))
+    assert len(listening.looked) == fetched
+    said = text(client.post(address, headers=page))
     assert "Reviewer answered" in said
     assert "negative" in said
-    assert "Reviewer answered" in text(client.get(address))
+    assert len(listening.looked) == fetched + 1
+    whole = text(client.post(address))
+    assert "Reviewer answered" in whole
+    assert "This field is required" not in whole
 
 
 def test_only_who_typed_it_gets_the_answer(cast: casting.Cast, listening: Gateway) -> None:
     _review, address = waiting(cast, listening)
-    assert signed_in(cast.owner).get(address).status_code == 404
-    assert signed_in(cast.integrator).get(address[:-2] + "x/").status_code == 404
+    for act in ("get", "post"):
+        assert getattr(signed_in(cast.owner), act)(address).status_code == 404
+        assert getattr(signed_in(cast.integrator), act)(address[:-2] + "x/").status_code == 404
+    assert listening.looked == []
 
 
 def test_a_case_that_ends_without_an_answer_is_said(cast: casting.Cast, listening: Gateway) -> None:
     review, address = waiting(cast, listening)
     assert reviews.expire_due(now=review.expires_at) == 1
     listening.reviews[str(review.pk)] = {"status": "expired", "outcome": {"action": "refuse"}}
-    said = text(signed_in(cast.integrator).get(address, headers={"HX-Request": "true"}))
+    said = text(signed_in(cast.integrator).post(address, headers={"HX-Request": "true"}))
     assert "The application is told that its request is refused." in said
 
 
@@ -185,7 +194,7 @@ def test_a_revoked_key_ends_the_waiting(cast: casting.Cast, listening: Gateway) 
     from_here = waiting(cast, listening)
     assert reviews.expire_due(now=from_here[0].expires_at) == 1
     accounts.revoke_key(key=keys()[0], by=cast.integrator)
-    said = text(signed_in(cast.integrator).get(from_here[1], headers={"HX-Request": "true"}))
+    said = text(signed_in(cast.integrator).post(from_here[1], headers={"HX-Request": "true"}))
     assert "The key for trials is gone" in said
 
 
