@@ -5,6 +5,7 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 from config import state
 
@@ -19,7 +20,15 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1].startswith("demo_") and (state.state_path() / "demo-password").exists():
         # The commands of the demo, where `up` made one.
         os.environ.setdefault("SMALLFIRST_DEMO", "1")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError:
+        if os.environ.get("DATABASE_URL") or state.postgres_socket(state.state_path()).exists():
+            raise
+        sys.exit(
+            f"No database runs for the installation in {state.state_path()}. Start it with ./run up, "
+            "or name the directory of another one in SMALLFIRST_STATE."
+        )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from config import logs
 from config import state as places
+from config.environment import NotASwitchError, flag
 from smallfirst import origins
 
 
@@ -26,12 +27,12 @@ def env_text(name: str, default: str) -> str:
     return os.environ.get(name) or default
 
 
-def env_flag(name: str, *, default: bool = False) -> bool:
-    """A switch, "1" or "0". Anything else is refused: a typo must not decide about security."""
-    said = env_text(name, "1" if default else "0")
-    if said not in ("0", "1"):
-        raise ImproperlyConfigured(f'{name} is "{said}"; write 1 for yes or 0 for no')
-    return said == "1"
+def env_flag(name: str) -> bool:
+    """A switch, "1" or "0", off where nothing is said."""
+    try:
+        return flag(name)
+    except NotASwitchError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def env_number(name: str, default: int) -> int:

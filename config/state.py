@@ -24,8 +24,12 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]+")
 def state_path() -> Path:
     """The state directory: SMALLFIRST_STATE, else the user's own place for such files. It need not exist."""
     given = os.environ.get("SMALLFIRST_STATE")
-    path = Path(given).expanduser() if given else platformdirs.user_state_path("smallfirst")
-    return path.absolute()
+    return Path(given).expanduser().absolute() if given else usual_path()
+
+
+def usual_path() -> Path:
+    """The user's own place for such files: the state directory where nothing else is said."""
+    return platformdirs.user_state_path("smallfirst").absolute()
 
 
 def sockets_path(state: Path) -> Path:
@@ -35,6 +39,11 @@ def sockets_path(state: Path) -> Path:
         return inside
     name = hashlib.sha256(os.fsencode(os.path.realpath(state))).hexdigest()[:16]
     return Path(f"/tmp/smallfirst-{os.getuid()}-{name}")  # noqa: S108 (made 0700, owner checked by make_private)
+
+
+def postgres_socket(state: Path) -> Path:
+    """Where the embedded PostgreSQL listens while it runs."""
+    return sockets_path(state) / ".s.PGSQL.5432"
 
 
 def database_url(state: Path, role: str = APP_ROLE, name: str = DATABASE) -> str:

@@ -68,9 +68,11 @@ def ensure_development_gateway(state: Path, url: str) -> list[str]:
 def ensure_first_person(path: Path) -> list[str]:
     """Add one person where there is nobody, and write address and password to `path`, a line each, for its owner alone.
 
-    Returns what was made, in sentences.
+    A password that no longer opens anything is taken out of `path`; the address stays. Returns what was made, in
+    sentences.
     """
     if User.objects.exists():
+        _forget_first_password(path)
         return []
     _, password = create_person(email=FIRST_ADDRESS, name="First person", roles=FOUNDER)
     _write_private(path, f"{FIRST_ADDRESS}\n{password}")
@@ -88,6 +90,14 @@ def create_person(*, email: str, name: str, roles: Iterable[str]) -> tuple[User,
     for each in roles:
         accounts.grant(user=person, role=each, by=BOOTSTRAP)
     return person, password
+
+
+def _forget_first_password(path: Path) -> None:
+    """Keep of the first sign-in its address alone once its password was changed, or the person signs in no more."""
+    email, _, password = path.read_text(encoding="ascii").strip().partition("\n") if path.exists() else ("", "", "")
+    first = User.objects.filter(email=email, is_active=True).first()
+    if password and not (first and first.check_password(password)):
+        _write_private(path, email)
 
 
 def _ensure_environments() -> list[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import socket
 import sys
 import time
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from config import state as places
+from config.environment import NotASwitchError, flag
 from config.up import processes, services
 from config.up.lock import AlreadyRunningError, StateLock
 from config.up.processes import Installation, Ports
@@ -77,7 +79,8 @@ def prepare(options: argparse.Namespace) -> Installation:
     places.make_private(state / "log")
     free = [free_port(options.gateway_port + further) for further in (10, 11, 1)]
     demo = wants_demo(state, options.empty)
-    traffic = demo and os.environ.get("SMALLFIRST_DEMO_TRAFFIC", "1") == "1"
+    # Read with the demo and without: a switch that says nothing is refused, whatever it would have switched.
+    traffic = switch("SMALLFIRST_DEMO_TRAFFIC", default=True) and demo
     return Installation(state, Ports(options.port, options.gateway_port, *free), demo=demo, traffic=traffic)
 
 
@@ -85,10 +88,18 @@ def wants_demo(state: Path, empty: bool) -> bool:
     """Whether the demo belongs there: not beside an installation of one's own. Raises UnusableError for both in one."""
     if empty and (state / DEMO_MARK).exists():
         raise UnusableError(f"{state} holds the demo: start your own installation elsewhere, with --state DIR")
-    own = (
+    own = bool(
         empty or os.environ.get("DATABASE_URL") or any((state / mark).exists() for mark in (FIRST_PERSON, REMOVED_MARK))
     )
-    return (os.environ.get("SMALLFIRST_DEMO") or ("0" if own else "1")) == "1"
+    return switch("SMALLFIRST_DEMO", default=not own)
+
+
+def switch(name: str, *, default: bool) -> bool:
+    """A switch of the environment. Raises UnusableError for one that says neither 1 nor 0."""
+    try:
+        return flag(name, default=default)
+    except NotASwitchError as error:
+        raise UnusableError(str(error)) from error
 
 
 def check_ports(ports: Ports) -> None:
@@ -221,12 +232,16 @@ def block(installation: Installation) -> str:
     """What a visitor needs to know, in one piece."""
     lines = [
         "",
-        f"  Pages      {installation.pages_url}",
-        f"  Gateway    {installation.gateway_url}/v1",
-        f"  State      {installation.state}",
+        f"  Pages        {installation.pages_url}",
+        f"  Gateway      {installation.gateway_url}/v1",
     ]
+    if installation.development_url:
+        lines.append(f"  Development  {installation.development_url}/v1")
+    state = installation.state
+    lines.append(f"  State        {state}")
+    if state != places.usual_path():
+        lines.append(f"  Commands     SMALLFIRST_STATE={shlex.quote(str(state))} ./run manage …")
     if installation.demo:
-        state = installation.state
         lines += [
             "",
             f"  Sign in with the password {places.read_secret(state / 'demo-password')} as",
@@ -235,14 +250,17 @@ def block(installation: Installation) -> str:
             "  Ask the gateway something its models are not sure about:",
             *(f"    {line}" for line in places.read_secret(state / "demo-curl").splitlines()),
         ]
-    elif (installation.state / FIRST_PERSON).exists():
-        email, password = places.read_secret(installation.state / FIRST_PERSON).splitlines()
-        lines += [
-            f"  Development {installation.development_url}/v1",
-            "",
-            f"  Sign in as {email} with the password {password}",
-            "  The first page says what to set up; change the password there.",
-        ]
+    elif (state / FIRST_PERSON).exists():
+        email, *password = places.read_secret(state / FIRST_PERSON).splitlines()
+        lines.append("")
+        if password:
+            lines += [
+                f"  Sign in as {email} with the password {password[0]}",
+                "  The first page says what to set up. Choose a password of your own at",
+                f"    {installation.pages_url}/account/password/",
+            ]
+        else:
+            lines.append(f"  {email} signs in with the password that was chosen since the first start")
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
 
 

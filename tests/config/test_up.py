@@ -134,7 +134,7 @@ def test_serves_until_ctrl_c(up: Up, ports: tuple[int, int], state: Path) -> Non
     # An installation of one's own: somebody to sign in as, and a gateway for development.
     email, password = (state / "first-person").read_text().split()
     assert f"Sign in as {email} with the password {password}" in up.said
-    development = re.search(r"Development http://127\.0\.0\.1:(\d+)/v1\n", up.said)
+    development = re.search(r"Development +http://127\.0\.0\.1:(\d+)/v1\n", up.said)
     assert development
     assert status(int(development[1]), "/healthz") == 200
 

@@ -232,6 +232,22 @@ def test_the_first_person_can_set_up_and_grants_himself_nothing(state: Path) -> 
 
     assert "nothing was missing" in said("bootstrap", "--first-person")
     assert User.objects.count() == 1
+    assert (state / "first-person").read_text().split() == [email, password]
+
+
+@pytest.mark.django_db
+def test_the_first_password_is_told_no_longer_once_it_opens_nothing(state: Path) -> None:
+    said("bootstrap", "--first-person")
+    email, _ = (state / "first-person").read_text().split()
+    first = User.objects.get()
+    accounts.set_password(person=first, password="a longer one of my own", by=first)
+
+    said("bootstrap", "--first-person")
+
+    assert (state / "first-person").read_text() == f"{email}\n"
+    assert (state / "first-person").stat().st_mode & 0o777 == 0o600
+    said("bootstrap", "--first-person")
+    assert (state / "first-person").read_text() == f"{email}\n"
 
 
 @pytest.mark.django_db
