@@ -79,13 +79,6 @@ class Measured:
         return self.policy.n
 
 
-def latest(workflow: Workflow, step: str, environment: Environment) -> Measured | None:
-    """Return what a step's newest evaluation in an environment found; None when none went through."""
-    newest = Evaluation.objects.measured().filter(step__workflow=workflow, step__name=step, environment=environment)
-    evaluation = newest.for_list().first()
-    return None if evaluation is None else measured(evaluation)
-
-
 def latest_of(workflow: Workflow, environment: Environment) -> list[Measured]:
     """Return what the newest evaluation of each step of a workflow found, in the steps' order; two queries."""
     gone_through = Evaluation.objects.filter(

@@ -170,14 +170,6 @@ class Batch(Record, Generic[T], frozen=True, kw_only=True):
     refused: tuple[RefusedRecord, ...]
 
 
-class _Decisions(Record, frozen=True, kw_only=True):
-    decisions: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)]
-
-
-class _Usage(Record, frozen=True, kw_only=True):
-    events: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)]
-
-
 class _Reviews(Record, frozen=True, kw_only=True):
     reviews: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)] = ()
     delivered: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=MOST_RECORDS)] = ()
@@ -195,16 +187,6 @@ class _Named(msgspec.Struct):
 
     id: Id | None = None
     review: Id | None = None
-
-
-def read_decisions(body: bytes) -> Batch[Decision]:
-    """Return the decisions of ``{"decisions": […]}``. Raises BatchError when the batch itself is broken."""
-    return _read_all(_envelope(body, _Decisions).decisions, Decision, _decision_fault)
-
-
-def read_usage(body: bytes) -> Batch[UsageEvent]:
-    """Return the events of ``{"events": […]}``. Raises BatchError when the batch itself is broken."""
-    return _read_all(_envelope(body, _Usage).events, UsageEvent, _usage_fault)
 
 
 def read_reviews(body: bytes) -> tuple[Batch[OpenReview], Batch[Delivered]]:
@@ -269,28 +251,6 @@ def _id_of(raw: msgspec.Raw) -> str | None:
     return named.id or named.review
 
 
-def _decision_fault(decision: Decision) -> tuple[str, str] | None:
-    """Say what in a well-formed decision contradicts itself."""
-    facts = decision.facts
-    try:
-        datetime.fromisoformat(decision.at)
-    except ValueError:
-        return "at", "there is no such moment"
-    for field, value, fact in (
-        ("workflow", decision.workflow, facts.workflow),
-        ("step", decision.step, facts.step),
-        ("run", decision.run, facts.run),
-    ):
-        if value != fact:
-            return field, f"differs from facts.{field}"
-    kept = decision.outcome == "kept"
-    if kept != (decision.kept_model is not None) or kept != (decision.tier is not None):
-        return "kept_model", "stands, with its tier, exactly where the outcome is 'kept'"
-    if (decision.outcome == "person") != (decision.review is not None):
-        return "review", "stands exactly where the outcome is 'person'"
-    return observed_fault(decision)
-
-
 def observed_fault(decision: Decision) -> tuple[str, str] | None:
     """Say what a watched policy cannot have done, as field and words: it starts at its ladder's first, or refuses."""
     observed = decision.observed
@@ -305,10 +265,6 @@ def observed_fault(decision: Decision) -> tuple[str, str] | None:
     if observed.ladder[:1] != (() if observed.model is None else (observed.model,)):
         return "observed.ladder", "begins with the model that would have been asked first"
     return None
-
-
-def _usage_fault(event: UsageEvent) -> tuple[str, str] | None:
-    return _moment_fault("occurred_at", event.occurred_at)
 
 
 def _review_fault(review: OpenReview) -> tuple[str, str] | None:

@@ -106,10 +106,6 @@ class EvaluationQuerySet(models.QuerySet["Evaluation"]):
         """Those that have not ended."""
         return self.filter(ACTIVE)
 
-    def measured(self) -> Self:
-        """Those that went through, the newest first."""
-        return self.filter(state=Evaluation.State.DONE).order_by("-ended_at", "-id")
-
     def with_progress(self) -> Self:
         """With `asked`, how many answers are there; counted only while an evaluation goes on."""
         counted = EvaluationResult.objects.filter(evaluation=OuterRef("pk")).order_by().values("evaluation")

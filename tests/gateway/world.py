@@ -24,9 +24,10 @@ import openai
 import uuid_utils
 from aiohttp import web
 
+from ledger import batches
 from smallfirst import seal
 from smallfirst.origins import origin_of
-from smallfirst.records import RefusedRecord, read_decisions, read_reviews, read_usage
+from smallfirst.records import Decision, RefusedRecord, UsageEvent, observed_fault, read_reviews
 from tests.gateway.servers import SECRET as SECRET
 from tests.gateway.servers import USAGE as USAGE
 from tests.gateway.servers import Models as Models
@@ -339,13 +340,28 @@ class Control(Served):
 
 
 def faults_of(path: str, body: bytes) -> list[RefusedRecord]:
-    """What the control plane's own reader finds wrong with a batch."""
-    if path.endswith("decisions"):
-        return list(read_decisions(body).refused)
-    if path.endswith("usage"):
-        return list(read_usage(body).refused)
-    opened_ones, delivered = read_reviews(body)
-    return [*opened_ones.refused, *delivered.refused]
+    """What the control plane's own readers find wrong with a batch, whatever it knows of keys and endpoints."""
+    if path.endswith("reviews"):
+        opened_ones, delivered = read_reviews(body)
+        return [*opened_ones.refused, *delivered.refused]
+    ((name, sent),) = msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]]).items()
+    if name == "events":
+        return batches.decode(sent, UsageEvent)[1]
+    decisions, refused = batches.decode(sent, Decision)
+    wrong = ((each, _contradiction(each)) for each in decisions)
+    return refused + [RefusedRecord(id=each.id, field=fault[0], message=fault[1]) for each, fault in wrong if fault]
+
+
+def _contradiction(decision: Decision) -> tuple[str, str] | None:
+    """What in a decision contradicts itself: no gateway says such a thing."""
+    facts, kept = decision.facts, decision.outcome == "kept"
+    if (decision.workflow, decision.step, decision.run) != (facts.workflow, facts.step, facts.run):
+        return "facts", "differs from what the decision says of workflow, step and run"
+    if (decision.kept_model is not None, decision.tier is not None) != (kept, kept):
+        return "kept_model", "stands, with its tier, exactly where the outcome is 'kept'"
+    if (decision.outcome == "person") != (decision.review is not None):
+        return "review", "stands exactly where the outcome is 'person'"
+    return observed_fault(decision)
 
 
 class Process:

@@ -86,8 +86,7 @@ def test_an_evaluation_is_scored_when_its_last_answer_is_there(lab: Lab) -> None
 
     assert (evaluation.state, evaluation.asks) == ("done", 18)
     assert evaluation.ended_at is not None
-    found = evaluations.latest(lab.cast.workflow, "sentiment", lab.production)
-    assert found is not None
+    (found,) = evaluations.latest_of(lab.cast.workflow, lab.production)
     assert (found.evaluation, found.n, list(found.models)) == (evaluation, 6, list(LADDER))
     lexicon, tfidf, smollm2, policy = (*found.models.values(), found.policy)
     assert [(each.correct, each.errors, each.timeouts, each.judged) for each in (lexicon, tfidf, smollm2)] == [
@@ -135,14 +134,12 @@ def test_a_policy_that_asks_people_alone_has_no_accuracy(lab: Lab) -> None:
 
 def test_the_newest_one_that_went_through_counts(lab: Lab) -> None:
     workflow, production = lab.cast.workflow, lab.production
-    assert evaluations.latest(workflow, "sentiment", production) is None
+    assert evaluations.latest_of(workflow, production) == []
     first = closed(measured(lab, [row("a")], alike([said("positive")])))
     second = closed(measured(lab, [row("b")], alike([said("positive")])))
     third = measured(lab, [row("c")], {})
     evaluations.cancel(evaluation=third, by=lab.cast.owner, now=timezone.now())
-    found = evaluations.latest(workflow, "sentiment", production)
-    assert found is not None
+    (found,) = evaluations.latest_of(workflow, production)
     assert found.evaluation == second != first
-    assert evaluations.latest(workflow, "language", production) is None
     assert EvaluationScore.objects.filter(evaluation=third).count() == 0
     assert EvaluationChunk.objects.filter(evaluation=second, done_at=None).count() == 0
