@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from config import api
+from config.peers import address_of
 from governance import audit
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -32,8 +33,7 @@ def limit_body(get_response: GetResponse) -> GetResponse:
 def in_circumstances(get_response: GetResponse) -> GetResponse:
     """Let audit entries say by which request an act came, from where, and how its sender was known.
 
-    The number is ours, never the sender's, and goes back as `x-request-id`. The address is the peer's; behind a proxy
-    that is the proxy.
+    The number is ours, never the sender's, and goes back as `x-request-id`.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -41,7 +41,7 @@ def in_circumstances(get_response: GetResponse) -> GetResponse:
         method = (
             "session" if request.user.is_authenticated else "token" if "HTTP_AUTHORIZATION" in request.META else None
         )
-        with audit.during(request_id=number, ip=request.META.get("REMOTE_ADDR") or None, auth_method=method):
+        with audit.during(request_id=number, ip=address_of(request), auth_method=method):
             response = get_response(request)
         response.headers["x-request-id"] = number
         return response

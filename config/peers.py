@@ -1,4 +1,4 @@
-"""Whether a request comes from a program on this machine: it is let in where others need a token or a password."""
+"""Where a request comes from, and whether from a program on this machine: that is let in where others need a token."""
 
 from ipaddress import ip_address
 from typing import Final
@@ -19,3 +19,13 @@ def is_local(request: HttpRequest) -> bool:
         return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:
         return False
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """The address of who asks. Behind a proxy that is the last one it added to X-Forwarded-For, as it saw it itself."""
+    peer = request.META.get("REMOTE_ADDR") or None
+    if not settings.BEHIND_PROXY:
+        return peer
+    # What stands before the last comma the caller may have written himself. Without any, all would share the proxy's.
+    seen = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+    return seen or None

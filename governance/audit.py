@@ -65,6 +65,11 @@ def during(*, request_id: str | None = None, ip: str | None = None, auth_method:
         _circumstances.reset(token)
 
 
+def address() -> str | None:
+    """Where the act that is going on came from; None where nobody knows."""
+    return _circumstances.get().ip
+
+
 def _address(ip: str | None) -> str | None:
     """One way to write an address: short, without a zone, and an IPv4 address in IPv6 clothes as IPv4."""
     try:

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from governance import reviews, seals
+from governance import brakes, reviews, seals
 
 
 @shared_task
@@ -25,3 +25,9 @@ def erase_reviews() -> None:
 def seal_audit() -> None:
     """Bring what was written into the Merkle log, and sign it when that is due."""
     seals.seal(keys=Path(settings.KEYS), now=timezone.now())
+
+
+@shared_task
+def forget_brakes() -> None:
+    """Delete tries of passwords that count no more."""
+    brakes.forget(now=timezone.now())

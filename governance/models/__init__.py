@@ -2,6 +2,7 @@
 
 from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.audit import AuditBody, AuditEvent
+from governance.models.brakes import Brake
 from governance.models.changes import Change, Contributor, Ratification, Revision, Vote
 from governance.models.gateways import Gateway
 from governance.models.ids import new_id
@@ -30,6 +31,7 @@ __all__ = [
     "AuditEvent",
     "AuditLeaf",
     "AuditNode",
+    "Brake",
     "Change",
     "Contributor",
     "DataClass",

@@ -10,11 +10,12 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts
+from governance import accounts, audit, brakes
 from governance import people as persons
 from governance.errors import InvalidInput
 from governance.models import Grant, User
@@ -67,9 +68,20 @@ class PasswordForm(NewPasswordForm):
         self.person = person
 
     def clean_current(self) -> None:
-        """It must be right: a screen left open must not be enough."""
+        """It must be right, and is no way round the brake on signing in: a screen left open must not be enough."""
+        tried: dict[str, Any] = {
+            "account": self.person.email,
+            "address": audit.address(),
+            "now": timezone.now(),
+        }
+        try:
+            brakes.admit(**tried)
+        except brakes.Braked as braked:
+            raise forms.ValidationError(str(braked)) from braked
         if not self.person.check_password(self.cleaned_data["current"]):
+            brakes.failed(**tried)
             raise forms.ValidationError("This is not the password of now.")
+        brakes.succeeded(**tried)
 
 
 @require_GET

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from django import forms
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpResponse
+from django.utils import timezone
 
+from governance import audit, brakes
 from governance.models import User
 
 
@@ -16,6 +20,26 @@ class SignInForm(AuthenticationForm):
         "invalid_login": "That e-mail address and password do not belong together.",
         "inactive": "This account may not sign in. Ask an administrator.",
     }
+    braked: brakes.Braked | None = None
+
+    def clean(self) -> dict[str, Any]:
+        """Look at the password, unless too many before it did not fit."""
+        account, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if not account or not password:
+            return self.cleaned_data
+        tried: dict[str, Any] = {"account": account, "address": audit.address(), "now": timezone.now()}
+        try:
+            brakes.admit(**tried)
+        except brakes.Braked as braked:
+            self.braked = braked
+            raise forms.ValidationError(str(braked)) from braked
+        try:
+            fits: dict[str, Any] = super().clean()
+        except forms.ValidationError:
+            brakes.failed(**tried)
+            raise
+        brakes.succeeded(**tried)
+        return fits
 
 
 class SignIn(LoginView):
@@ -24,6 +48,14 @@ class SignIn(LoginView):
     template_name = "governance/sign_in.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """The form with what is wrong; 429 and how long to wait where no password was looked at."""
+        answer = super().form_invalid(form)
+        if isinstance(form, SignInForm) and form.braked:
+            answer.status_code = 429
+            answer.headers["Retry-After"] = str(form.braked.seconds)
+        return answer
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Add the demo's people where there is a demo."""

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from governance import accounts
+from governance import accounts, brakes
 from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Grant, Role, User
@@ -46,6 +46,7 @@ def people(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "filtered": form.has_changed(),
         "count": page.paginator.count,
+        "braked": brakes.braked_places(now=timezone.now()),
         "may_edit": accounts.can(request.user, "accounts.edit", ORGANISATION),
     }
     return render(request, "governance/people.html", context)
@@ -82,6 +83,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
         "ended": ended,
         "rights": rights([each for each in open_ones if each.valid_from <= now]),
         "now": now,
+        "tries": brakes.tries_of(found, now=now),
         "himself": found == request.user,
         "may_edit": accounts.can(request.user, "accounts.edit", ORGANISATION),
         "may_audit": accounts.can(request.user, "audit.view", ORGANISATION),

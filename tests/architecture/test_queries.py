@@ -32,7 +32,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("providers", "lead"): 9,
     ("environments", "lead"): 8,
     ("gateways", "admin"): 9,
-    ("people", "admin"): 8,
+    ("people", "admin"): 9,
     ("teams", "admin"): 7,
     ("reviews", "reviewer"): 10,
     ("audit", "auditor"): 10,
