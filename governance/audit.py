@@ -170,29 +170,9 @@ def entry_hash(event: AuditEvent) -> str:
     return hashlib.sha256(canonical_bytes(event)).hexdigest()
 
 
-def faults() -> Iterator[tuple[AuditEvent, str]]:
-    """Yield each entry that is not what its own digests say, oldest first, with what differs in a sentence.
-
-    Compared is what can be: an entry with its hash, a body with its entry's commitment. Entries that were taken out, or
-    written anew together with their hash, look like any other here.
-    """
-    for event in AuditEvent.objects.order_by("at", "id").select_related("body").iterator(chunk_size=1_000):
-        body = getattr(event, "body", None)
-        if entry_hash(event) != event.entry_hash:
-            yield event, "it is not what its hash was made of"
-        if body is None and event.body_digest is not None:
-            yield event, "its body is missing"
-        if body is not None and body.erased_at is None and _digest_of(body) != event.body_digest:
-            yield event, "its body is not the one it names"
-
-
 def body_digest(salt: bytes, content: Any) -> str:
     """The SHA-256 of a body's salt and canonical bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(salt + canonical.encode(content)).hexdigest()
-
-
-def _digest_of(body: AuditBody) -> str:
-    return body_digest(bytes(body.salt or b""), body.content)
 
 
 def plain(value: Any) -> Any:

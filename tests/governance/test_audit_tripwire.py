@@ -7,6 +7,8 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,19 @@ from django.utils import timezone
 import governance
 import ledger
 import routing
-from governance import accounts, audit, changes, gateways, people, probes, registry, reviews, workflows
+from governance import (
+    accounts,
+    audit,
+    audit_exports,
+    changes,
+    gateways,
+    people,
+    probes,
+    registry,
+    reviews,
+    seals,
+    workflows,
+)
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
 from ledger import prices, savings
 from ledger.models import Baseline
@@ -66,7 +80,7 @@ def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
 
 def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
     """How each verb is played: the preparation, which returns the act itself."""
-    governed = _accounts(cast) | _registry(cast) | _workflows(cast) | _changes(cast) | _reviews(cast)
+    governed = _accounts(cast) | _registry(cast) | _workflows(cast) | _changes(cast) | _reviews(cast) | _audit(cast)
     return governed | _ledger(cast) | _routing(cast)
 
 
@@ -293,6 +307,15 @@ def _reviews(cast: Cast) -> dict[str, Callable[[], Act]]:
         "reviews.read_body": read_body,
         "reviews.read_answer": read_answer,
     }
+
+
+def _audit(cast: Cast) -> dict[str, Callable[[], Act]]:
+    def make() -> Act:
+        given: dict[str, Any] = {"keys": Path(settings.KEYS), "now": timezone.now()}
+        seals.seal(**given)
+        return lambda: audit_exports.make(file=BytesIO(), bodies=False, by=cast.auditor, **given)
+
+    return {"audit_exports.make": make}
 
 
 def _ledger(cast: Cast) -> dict[str, Callable[[], Act]]:

@@ -28,4 +28,4 @@ class Command(BaseCommand):
         self.stdout.write(f"Forged the reason of entry {entry}, as the owner of the database could.")
         self.stdout.write(f"  before  {before}")
         self.stdout.write(f"  now     {tampering.FORGED}")
-        self.stdout.write("See what finds it:  ./run manage audit_check")
+        self.stdout.write("See what finds it:  ./run manage audit_verify")
