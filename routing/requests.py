@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -17,10 +16,9 @@ from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import GreaterThan
 
-from governance import accounts
+from governance import readers
 from governance.figures import TIERS, Rung
 from governance.models import ApiKey, Review, User, Workflow
-from governance.models.accounts import reach
 from ledger import attempts as made
 from ledger.attempts import Attempt, Cost
 from ledger.models import Charge, Decision, UsageEvent
@@ -47,29 +45,13 @@ class Kind(TextChoices):
     EVALUATION = "evaluation", "Evaluations"
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Whose requests a person may read: those of the workflows of these teams; None is all teams."""
-
-    teams: frozenset[UUID] | None
-
-    @cached_property
-    def workflows(self) -> list[Workflow]:
-        """The workflows, by name, with little more of each; one query, when they are first asked for."""
-        all_of_them = Workflow.objects.order_by("name").only("slug", "name")
-        return list(all_of_them if self.teams is None else all_of_them.filter(team__in=self.teams))
+class Reader(readers.Reader):
+    """Whose requests a person may read."""
 
     @property
     def decisions(self) -> DecisionQuerySet:
-        """Their decisions."""
-        if self.teams is None:
-            return Decision.objects.all()
-        # Named one by one: the database then knows how many they are, and how to find the newest among them.
-        return Decision.objects.filter(workflow__in=[each.pk for each in self.workflows])
-
-    def workflow(self, slug: str) -> Workflow | None:
-        """The workflow of this slug, where its requests may be read."""
-        return next((each for each in self.workflows if each.slug == slug), None) if slug else None
+        """The decisions of his workflows."""
+        return Decision.objects.all() if self.keys is None else Decision.objects.filter(workflow__in=self.keys)
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,8 @@ class Selection:
     """What is looked at; empty is all.
 
     `tier` is who answered and `model` the model that did, `key` a key's name or first letters; `several` leaves those
-    with more than one attempt; the days are those of the reporting zone, both included.
+    with more than one attempt, `hour` those of the hour before it; the days are those of the reporting zone, both
+    included.
     """
 
     workflow: Workflow | None = None
@@ -91,6 +74,7 @@ class Selection:
     run: str = ""
     kind: Kind | None = None
     several: bool = False
+    hour: datetime | None = None
     first: date | None = None
     last: date | None = None
 
@@ -150,23 +134,23 @@ class Row:
 
 @dataclass(frozen=True)
 class Hour:
-    """What came in an hour: how many requests, who answered them, what they cost by currency.
+    """What came in the hour before `until`: how many requests, who answered them, what they cost by currency.
 
-    `more`: there were more, and the newest MOST_COUNTED are all that is counted.
+    `more`: there are more than MOST_COUNTED, and what is counted is that of the newest.
     """
 
+    until: datetime
     requests: int
     more: bool
     answered: Mapping[str, int]
+    failed: int
+    refused: int
     amounts: Mapping[str, Decimal]
 
 
 def reader(user: User) -> Reader:
     """Return whose requests a person may read; one query. Raises NotPermitted where they are nobody's."""
-    teams = reach(user, "requests.view")
-    if teams is not None and not teams:
-        accounts.require(user, "requests.view")
-    return Reader(teams)
+    return Reader.of(user, "requests.view")
 
 
 def mark(decision: Decision, cost: Cost, attempts: int, review: str | None) -> str:
@@ -187,6 +171,8 @@ def find(reader: Reader, selection: Selection, *, zone: ZoneInfo) -> DecisionQue
         found = found.filter(Q(key__name=selection.key) | Q(key__prefix=selection.key.removeprefix("sf_")))
     if selection.kind is not None:
         found = made_for(found, selection.kind)
+    if selection.hour is not None:
+        found = in_hour(found, selection.hour)
     if selection.several:
         tried = Func("attempts", function="jsonb_array_length", output_field=IntegerField())
         found = found.filter(GreaterThan(tried, 1))
@@ -205,6 +191,11 @@ def made_for(found: DecisionQuerySet, kind: Kind) -> DecisionQuerySet:
     """Return those of some decisions that were made for work, which trials are too, or to measure models."""
     measured = {"key__purpose": ApiKey.Purpose.EVALUATION}
     return found.filter(**measured) if kind is Kind.EVALUATION else found.exclude(**measured)
+
+
+def in_hour(found: DecisionQuerySet, until: datetime) -> DecisionQuerySet:
+    """Return those of some decisions that were made in the hour before a moment."""
+    return found.since(until - HOUR).before(until)
 
 
 def counts(found: DecisionQuerySet) -> dict[Decision.Outcome, int]:
@@ -287,14 +278,16 @@ def every_row(found: DecisionQuerySet, tier_of: Mapping[str, str]) -> Iterator[R
 
 
 def last_hour(found: DecisionQuerySet, *, now: datetime) -> Hour:
-    """Return what came of these decisions in the hour before a moment, in two queries."""
-    newest = found.since(now - HOUR).order_by("-id")
-    person = Q(outcome=Decision.Outcome.PERSON)
-    of = {tier: Count("id", filter=Q(tier=tier) & ~person) for tier in TIERS[:-1]}
+    """Return what came of these decisions in the hour that ends with the second of a moment, in two queries."""
+    until = now.replace(microsecond=0) + timedelta(seconds=1)
+    newest = in_hour(found, until).order_by("-id")
+    slim = newest.values("id", "outcome", "tier")[: MOST_COUNTED + 1]
+    outcome = Decision.Outcome
+    of = {tier: Count("id", filter=Q(tier=tier, outcome=outcome.KEPT)) for tier in TIERS[:-1]}
+    of |= {each.value: Count("id", filter=Q(outcome=each)) for each in outcome if each is not outcome.KEPT}
     # Counted as they are found: looking the newest up once more by their ids would read every decision there is.
-    slim = newest.values("id", "outcome", "tier")[:MOST_COUNTED]
-    counted = slim.aggregate(total=Count("id"), **of, **{PERSON: Count("id", filter=person)})
-    total = counted.pop("total")
+    counted = slim.aggregate(total=Count("id"), **of)
+    total, failed, refused = (counted.pop(name) for name in ("total", outcome.FAILED.value, outcome.REFUSED.value))
     answered = {who: number for who, number in counted.items() if number}
-    amounts = made.amounts_of(Decision.objects.filter(id__in=newest.values("id")[:MOST_COUNTED]))
-    return Hour(total, total == MOST_COUNTED, answered, amounts)
+    amounts = made.amounts_of(Decision.objects.filter(id__in=slim.values("id")))
+    return Hour(until, total, total > MOST_COUNTED, answered, failed, refused, amounts)

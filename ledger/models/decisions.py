@@ -29,6 +29,10 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
         """Those made from a moment on, by their ids."""
         return self.filter(id__gte=lowest_id(moment))
 
+    def before(self, moment: datetime) -> Self:
+        """Those made before a moment, by their ids."""
+        return self.filter(id__lt=lowest_id(moment))
+
     def on_days(self, first: date | None, last: date | None, *, zone: ZoneInfo) -> Self:
         """Those of these days of a zone, both included; None is no bound."""
         found = self

@@ -1,23 +1,35 @@
 """Follow one request: the newest, climbing its ladder, and what the last hour came to."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
 from governance import accounts, figures
 from governance.views import drawing
 from governance.views.choices import workflow_filter
+from ledger.models import Decision
 from routing import requests as found
 from routing import stories, words
-from routing.requests import Hour, Kind, Place, Reader
+from routing.requests import MOST_COUNTED, PERSON, Hour, Kind, Place, Reader
 from routing.views.requests import in_place
 from routing.views.trials import form_for
 
 SHOWN = 10
+Outcome = Decision.Outcome
+
+
+@dataclass(frozen=True)
+class Said:
+    """A part of a sentence, and the query of the list that counts what it says."""
+
+    words: str
+    query: str = ""
 
 
 class FollowForm(forms.Form):
@@ -54,7 +66,7 @@ def follow(request: HttpRequest) -> HttpResponse:
         "slug": slug,
         "again": again,
         "climbing": bool(strip) and (seen or "").partition(":")[0] != str(strip[0].decision.id),
-        "headline": told(found.last_hour(decisions, now=timezone.now())),
+        "headline": told(found.last_hour(decisions, now=timezone.now()), slug),
     }
     if again:
         return render(request, "routing/_newest.html", context)
@@ -64,17 +76,32 @@ def follow(request: HttpRequest) -> HttpResponse:
     return render(request, "routing/follow.html", context)
 
 
-def told(hour: Hour) -> str:
-    """How many requests came in an hour, who answered them, and what they cost."""
+def told(hour: Hour, slug: str) -> list[Said]:
+    """How many requests came in an hour, who answered them, and what they cost; each number with the list it counts."""
     if not hour.requests:
-        return "No request came in the last hour"
-    many = f"More than {hour.requests:,}" if hour.more else f"{hour.requests:,}"
-    said = f"{many} request{'s' if hour.requests != 1 else ''} in the last hour"
+        return [Said("No request came in the last hour")]
+    every = {"workflow": slug, "kind": Kind.WORK.value, "hour": hour.until.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+    def counted(number: str, **more: str) -> Said:
+        return Said(number, urlencode({name: value for name, value in (every | more).items() if value}))
+
+    many = f"More than {MOST_COUNTED:,}" if hour.more else f"{hour.requests:,}"
+    said = [counted(many), Said(f" request{'s' if hour.requests != 1 else ''} in the last hour")]
+    for number, outcome, became in (
+        (hour.failed, Outcome.FAILED, "without an answer"),
+        (hour.refused, Outcome.REFUSED, "not allowed"),
+    ):
+        if number:
+            said += [Said(", "), counted(f"{number:,}", outcome=outcome.value), Said(f" {became}")]
     shares = figures.cut_shares(hour.answered.items())
-    unanswered = hour.requests - sum(hour.answered.values())
-    if unanswered:
-        said += f", {unanswered:,} without an answer"
-    if shares:
-        said += f"{'; of the rest' if unanswered else ':'} {figures.share_words(shares)}"
-    cost = words.amounts(hour.amounts)
-    return f"{said}, for {cost}" if cost else said
+    total = sum(hour.answered.values())
+    for place, share in enumerate(shares):
+        start = ", " if place else "; of the rest " if total < hour.requests else ": "
+        narrowed = {"outcome": Outcome.PERSON.value}
+        if share.tier != PERSON:
+            narrowed = {"outcome": Outcome.KEPT.value, "tier": share.tier}
+        part = f"{figures.TIER_WORDS[share.tier]} {figures.percent_words(share.amount / total)}"
+        said += [Said(start), counted(part, **narrowed)]
+    if cost := words.amounts(hour.amounts):
+        said += [Said(", for "), counted(cost, sort="-cost")]
+    return said

@@ -49,7 +49,7 @@ COLUMNS = (
 class RequestFilter(forms.Form):
     """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
 
-    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts")
+    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts", "hour")
 
     workflow = forms.CharField(label="Workflow", required=False)
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "All outcomes"), *Outcome.choices])
@@ -69,6 +69,9 @@ class RequestFilter(forms.Form):
     kind = forms.ChoiceField(label="Made for", required=False, choices=[("", "Anything"), *Kind.choices])
     attempts = forms.ChoiceField(
         label="Attempts", required=False, choices=[("", "Any number"), ("several", "More than one")]
+    )
+    hour = forms.DateTimeField(
+        label="In the hour before", required=False, help_text="a moment, like 2026-11-27T12:00:00Z"
     )
 
     def __init__(self, data: dict[str, Any], *, reader: Reader, models: list[Model]) -> None:
@@ -101,6 +104,9 @@ class RequestFilter(forms.Form):
         for name in ("since", "until"):
             if said.get(name) and not chosen.FIRST_DAY <= said[name] <= chosen.LAST_DAY:
                 self.add_error(name, f"Choose a day between {chosen.FIRST_DAY} and {chosen.LAST_DAY}.")
+        hour = said.get("hour")
+        if hour and not chosen.FIRST_DAY < hour.date() <= chosen.LAST_DAY:
+            self.add_error("hour", f"Choose a moment between {chosen.FIRST_DAY} and {chosen.LAST_DAY}.")
         if said.get("since") and said.get("until") and said["since"] > said["until"]:
             self.add_error("until", "Choose a day that is not before the first.")
         return said

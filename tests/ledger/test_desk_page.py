@@ -1,7 +1,7 @@
 """The parts of the home page that the ledger knows: the month in figures, and where requests were answered."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from ledger import decisions, rollups
 from ledger.outcomes import Outcomes
 from tests.cast import make_workflow
 from tests.ledger.reports import BERLIN, Site, make_site, raw
-from tests.pages import signed_in, text
+from tests.pages import COUNT, Links, signed_in, text
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,10 @@ def report(site: Site, made: list[dict[str, Any]]) -> None:
     for each in made:
         each["facts"] = {"workflow": each["workflow"], "step": each["step"]}
     place = ("workflow", "key")
-    events = [site.event(NOON, decision=each["id"], **{name: each[name] for name in place}) for each in made]
+    events = [
+        site.event(datetime.fromisoformat(each["at"]), decision=each["id"], **{name: each[name] for name in place})
+        for each in made
+    ]
     assert site.report(events, NOON).accepted == len(made)
     receipt = decisions.record(batch=raw(made), gateway=site.gateway, now=NOON)
     assert (receipt.accepted, receipt.refused) == (len(made), ())
@@ -85,3 +88,27 @@ def test_the_workflows_with_most_requests_stand_there_with_their_own_cost(
     page = signed_in(site.cast.finance).get("/spend/answered/")
     rows = [(row.workflow.slug, row.sums.attempts, row.sums.amounts) for row in page.context["rows"]]
     assert (rows, page.context["more"]) == ([("customer-feedback", 3, {"USD": Decimal("0.018")})], 1)
+
+
+def test_each_number_of_a_workflows_days_opens_what_it_counts(site: Site) -> None:
+    late = datetime(2026, 11, 19, 23, 30, tzinfo=UTC)
+    tried = [{"rung": rung, "endpoint": str(site.endpoint(rung).id), "outcome": "ok"} for rung in range(2)]
+    climbed = site.decision(late, attempts=tried, tier="mid", kept_model="tf-idf")
+    report(site, [climbed, site.decision(late, outcome="failed", kept_model=None, tier=None)])
+    report(site, [site.decision(late - timedelta(hours=1), tier="frontier", kept_model="smollm2")])
+    rollups.fold(zone=BERLIN)
+    client = signed_in(site.cast.finance)
+    part = client.get("/spend/workflows/customer-feedback/")
+    assert [(day.day, each.requests, each.climbed) for day, each, _ in part.context["table"]] == [
+        (19, 1, 0),
+        (20, 5, 1),
+    ]
+    links = [link for link in Links(part.content.decode()).links if "since=2026-11-19" in link[0] or "-20&" in link[0]]
+    assert len(links) == 14
+    for href, words in links:
+        listed = client.get(href)
+        if COUNT.fullmatch(words):
+            assert listed.context["total"] == int(words), href
+        else:
+            # What the day cost opens its attempts.
+            assert listed.context["page"].paginator.count == (1 if "11-19" in href else 5)

@@ -1,9 +1,7 @@
 """A walk over all pages as a person would: no link leads nowhere, and a number opens exactly as much as it says."""
 
-import re
 from collections import deque
 from datetime import timedelta
-from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
@@ -15,48 +13,14 @@ from django.utils import timezone
 from ledger import decisions, rollups, savings
 from tests.cast import make_change, make_review
 from tests.ledger.reports import BERLIN, Site, make_site, raw
-from tests.pages import signed_in
+from tests.pages import COUNT, Links, signed_in
 from tests.routing.asked import Shop
 from tests.routing.lab import alike, bring_home, lab_of, measured, row
 
 pytestmark = pytest.mark.django_db
 
-COUNT = re.compile(r"\d{1,3}(,\d{3})*")
 # So many links from home: a menu's page, what it lists, what that counts. Further on filters only combine.
 FAR = 3
-
-
-class Links(HTMLParser):
-    """The links of a page with their words, the parts it loads, and how many things its list has in all."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.links: list[tuple[str, str]] = []
-        self.total: int | None = None
-        self._open: str | None = None
-        self._words: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a link's address, a part's, a list's total."""
-        said = dict(attrs)
-        if tag == "a" and said.get("href"):
-            self._open, self._words = said["href"], []
-        if said.get("hx-get"):
-            self.links.append((said["hx-get"] or "", ""))
-        if said.get("data-total"):
-            self.total = int(said["data-total"] or 0)
-
-    def handle_data(self, data: str) -> None:
-        """Gather a link's words."""
-        if self._open is not None:
-            self._words.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        """A link ends."""
-        if tag == "a" and self._open is not None:
-            self.links.append((self._open, " ".join("".join(self._words).split())))
-            self._open = None
 
 
 @pytest.fixture

@@ -29,12 +29,34 @@ def shop() -> Shop:
 def test_the_newest_climbs_beside_the_last_ten(shop: Shop) -> None:
     answer = signed_in(shop.cast.lead).get(reverse("follow"))
     said = text(answer)
-    assert (
-        "3 requests in the last hour, 1 without an answer; of the rest small 50 %, people 50 %, for USD 0.024" in said
-    )
+    assert "3 requests in the last hour, 1 not allowed; of the rest small 50 % , people 50 % , for USD 0.024" in said
     assert "Three models were not sure, and a person is asked: USD 0.018 in 60 ms" in said
     assert [row.decision.outcome for row in answer.context["strip"]] == ["person", "refused", "kept", "kept"]
     assert "climbing" in answer.content.decode()
+
+
+def test_each_number_of_the_hour_opens_the_requests_that_it_counts(shop: Shop) -> None:
+    shop.ask("error", "timeout", "aborted")
+    shop.measuring().ask(0.99)
+    client = signed_in(shop.cast.lead)
+    for asked in ({}, {"workflow": shop.cast.workflow.slug}):
+        parts = client.get(reverse("follow"), asked).context["headline"]
+        listed = [
+            (" ".join(part.words.split()), client.get(f"{reverse('requests')}?{part.query}").context["total"])
+            for part in parts
+            if part.query
+        ]
+        assert listed == [("4", 4), ("1", 1), ("1", 1), ("small 50 %", 1), ("people 50 %", 1), ("USD 0.024", 4)]
+
+
+def test_an_hour_ends_with_its_second_and_no_request_counts_twice(shop: Shop) -> None:
+    client = signed_in(shop.cast.lead)
+    now = timezone.now().replace(microsecond=0)
+    for until, count in ((now + timedelta(seconds=1), 3), (now - timedelta(hours=1), 1), (now - timedelta(hours=2), 0)):
+        answer = client.get(reverse("requests"), {"hour": until.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        assert answer.context["total"] == count
+    for wrong in ("soon", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1970-01-01T00:30:00Z"):
+        assert client.get(reverse("requests"), {"hour": wrong}).status_code == 400
 
 
 def test_measuring_models_is_no_traffic(shop: Shop) -> None:
