@@ -27,7 +27,8 @@ SELECT {by}
     count(*) FILTER (WHERE environment_id = ANY (recordings.ids) AND outcome = 'person')
 FROM ledger_decision,
     (SELECT ARRAY(SELECT id FROM governance_environment WHERE recorded) AS ids) AS recordings
-WHERE workflow_id = ANY(%(workflows)s) AND occurred_at >= %(start)s AND occurred_at < %(end)s
+WHERE (%(workflows)s::uuid[] IS NULL OR workflow_id = ANY(%(workflows)s::uuid[]))
+    AND occurred_at >= %(start)s AND occurred_at < %(end)s
     AND id >= ledger_floor(%(start)s - %(astray)s) AND id < ledger_floor(%(end)s + %(astray)s)
     AND key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation'))
 GROUP BY {group}
@@ -78,12 +79,15 @@ class Outcomes:
         return self.person / self.requests if self.requests else None
 
 
-def by_workflow(workflows: Iterable[UUID], first: date, last: date, *, zone: ZoneInfo) -> dict[UUID, Outcomes]:
-    """Return the outcomes of each workflow over days of a zone, both included; one query. Who had none is absent."""
+def by_workflow(workflows: Iterable[UUID] | None, first: date, last: date, *, zone: ZoneInfo) -> dict[UUID, Outcomes]:
+    """Return the outcomes of each workflow over days of a zone, both included; one query. Who had none is absent.
+
+    None is all workflows, here and below. Which of them a person may ask for is for the caller to say.
+    """
     return dict(_counted("workflow_id,", "workflow_id", workflows, first, last, zone))
 
 
-def together(workflows: Iterable[UUID], first: date, last: date, *, zone: ZoneInfo) -> Outcomes:
+def together(workflows: Iterable[UUID] | None, first: date, last: date, *, zone: ZoneInfo) -> Outcomes:
     """Return the outcomes of workflows over days of a zone, both included, in one sum; one query."""
     return next((every for _, every in _counted("NULL,", "()", workflows, first, last, zone)), Outcomes())
 
@@ -97,11 +101,12 @@ def by_day(workflow: UUID, first: date, last: date, *, zone: ZoneInfo) -> list[t
 
 
 def _counted(
-    by: str, group: str, workflows: Iterable[UUID], first: date, last: date, zone: ZoneInfo
+    by: str, group: str, workflows: Iterable[UUID] | None, first: date, last: date, zone: ZoneInfo
 ) -> Iterator[tuple[Any, Outcomes]]:
     start = datetime.combine(first, time.min, tzinfo=zone)
     end = datetime.combine(last + timedelta(days=1), time.min, tzinfo=zone)
-    asked: dict[str, Any] = {"workflows": list(workflows), "start": start, "end": end, "zone": zone.key}
+    asked: dict[str, Any] = {"start": start, "end": end, "zone": zone.key}
+    asked["workflows"] = None if workflows is None else list(workflows)
     with connection.cursor() as cursor:
         cursor.execute(COUNTED.format(by=by, group=group), asked | {"astray": ASTRAY})
         for named, *counts in cursor.fetchall():

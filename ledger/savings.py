@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -29,66 +29,132 @@ from ledger.models.savings import LEAST_RATIO, MOST_RATIO
 
 MILLION = Decimal(1_000_000)
 
-# A day's baseline is the one that holds at its noon, its price the one of that moment; a workflow's sums are cut by the
-# baseline and the currency. Days without a baseline, or whose baseline has no price, come with nulls.
+# A day's baseline is the one that holds at its noon, its price the one of that moment: `spans` are the days in which a
+# workflow has one and the same of both, numbered, and its days in none of them bear its own number below zero. Its sums
+# are cut by the baseline and the currency; tokens are added up before they are priced. Days without a baseline, or with
+# one that has no price, come with nulls.
 COMPARED = """
-WITH days AS (
-    SELECT workflow_id, day, currency,
-        coalesce(sum(kept) FILTER (WHERE served), 0) AS tasks, sum(unpriced) AS unpriced, sum(amount) AS spent,
-        coalesce(sum(kept) FILTER (WHERE served AND recorded), 0) AS recorded,
-        coalesce(sum(kept_input_tokens) FILTER (WHERE served), 0) AS input,
-        coalesce(sum(kept_output_tokens) FILTER (WHERE served), 0) AS output
-    FROM (
-        SELECT *,
-            key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation')) AS served,
-            endpoint_id = ANY (ARRAY(
-                SELECT e.id FROM governance_endpoint e JOIN governance_environment place ON place.id = e.environment_id
-                WHERE place.recorded
-            )) AS recorded
-        FROM ledger_rollup
-    ) rollup
-    WHERE workflow_id = ANY(%(workflows)s) AND day BETWEEN %(first)s AND %(last)s
-    GROUP BY workflow_id, day, currency
+WITH asked AS MATERIALIZED (
+    SELECT id, row_number() OVER () AS no FROM governance_workflow
+    WHERE %(workflows)s::uuid[] IS NULL OR id = ANY(%(workflows)s::uuid[])
 ),
-moments AS (
-    SELECT DISTINCT workflow_id, day, (day + time '12:00') AT TIME ZONE %(zone)s AS noon FROM days
+calendar AS MATERIALIZED (
+    -- A filter may name centuries: only days that the ledger knows.
+    SELECT each::date AS day, (each + time '12:00') AT TIME ZONE %(zone)s AS noon
+    FROM (SELECT min(day) AS first, max(day) AS last FROM ledger_rollup) known, generate_series(
+        greatest(%(first)s::date, known.first)::timestamp,
+        (CASE WHEN %(last)s::date < known.last THEN %(last)s ELSE known.last END)::timestamp,
+        interval '1 day'
+    ) each
 ),
-based AS (
-    SELECT m.workflow_id, m.day, b.id AS baseline_id, p.currency, p.input AS input_rate, p.output AS output_rate
-    FROM moments m
-    JOIN ledger_baseline b ON b.workflow_id = m.workflow_id
-        AND b.valid_from <= m.noon AND (b.valid_until IS NULL OR b.valid_until > m.noon)
-    LEFT JOIN LATERAL (
+rates AS (
+    SELECT model.id AS model_id, calendar.day, p.currency, p.input, p.output
+    FROM (SELECT DISTINCT model_id AS id FROM ledger_baseline JOIN asked ON asked.id = workflow_id) model
+    CROSS JOIN LATERAL (
         SELECT e.id, e.upstream_model, provider.slug
         FROM governance_endpoint e
         JOIN governance_modelversion v ON v.id = e.version_id AND v.is_current
         JOIN governance_provider provider ON provider.id = e.provider_id
-        WHERE v.model_id = b.model_id
+        WHERE v.model_id = model.id
         ORDER BY e.active DESC, e.position, e.id
         LIMIT 1
-    ) place ON true
-    LEFT JOIN LATERAL (
+    ) place
+    CROSS JOIN calendar
+    CROSS JOIN LATERAL (
         SELECT currency, input, output FROM ledger_price
         WHERE (
             kind = 'own' AND endpoint_id = place.id
             OR kind = 'list' AND provider = place.slug AND model = place.upstream_model AND input_from = 0
         )
-        AND valid_from <= m.noon AND (valid_until IS NULL OR valid_until > m.noon)
+        AND valid_from <= calendar.noon AND (valid_until IS NULL OR valid_until > calendar.noon)
         ORDER BY kind = 'own' DESC
         LIMIT 1
-    ) p ON true
+    ) p
+),
+priced AS (
+    SELECT model_id, currency, input, output, min(day) AS first, max(day) AS last
+    FROM (
+        SELECT *, day - (row_number() OVER (PARTITION BY model_id, currency, input, output ORDER BY day))::int AS since
+        FROM rates
+    ) rates
+    GROUP BY model_id, currency, input, output, since
+),
+-- From the first day whose noon is not before the baseline's begin to the last one whose noon is before its end, by the
+-- clock of the zone and to the microsecond.
+spans AS MATERIALIZED (
+    SELECT
+        row_number() OVER () AS no, base.id AS baseline_id, base.workflow_id,
+        priced.currency, priced.input, priced.output,
+        greatest(base.first, priced.first) AS first, least(base.last, priced.last) AS last
+    FROM (
+        SELECT
+            ledger_baseline.id, workflow_id, model_id,
+            (valid_from AT TIME ZONE %(zone)s - interval '12:00:00.000001')::date + 1 AS first,
+            coalesce((valid_until AT TIME ZONE %(zone)s - interval '12:00:00.000001')::date, 'infinity') AS last
+        FROM ledger_baseline JOIN asked ON asked.id = workflow_id
+    ) base
+    JOIN priced ON priced.model_id = base.model_id AND priced.first <= base.last AND priced.last >= base.first
+),
+sums AS (
+    SELECT
+        no,
+        coalesce(sum(kept) FILTER (WHERE served), 0) AS tasks,
+        coalesce(sum(kept) FILTER (WHERE served AND recorded), 0) AS recorded,
+        sum(unpriced) AS unpriced,
+        sum(amount) FILTER (WHERE same) AS spent,
+        sum(amount) FILTER (WHERE same AND NOT served) AS evaluated,
+        count(*) FILTER (WHERE amount > 0 AND NOT same) AS elsewhere,
+        coalesce(sum(kept_input_tokens) FILTER (WHERE served), 0) AS input,
+        coalesce(sum(kept_output_tokens) FILTER (WHERE served), 0) AS output
+    FROM (
+        SELECT
+            coalesce(spans.no, -asked.no) AS no, key.purpose <> 'evaluation' AS served, place.recorded,
+            rollup.currency = spans.currency AS same,
+            kept, unpriced, amount, kept_input_tokens, kept_output_tokens
+        FROM ledger_rollup rollup
+        JOIN asked ON asked.id = rollup.workflow_id
+        JOIN governance_apikey key ON key.id = rollup.key_id
+        JOIN governance_endpoint e ON e.id = rollup.endpoint_id
+        JOIN governance_environment place ON place.id = e.environment_id
+        LEFT JOIN spans ON spans.workflow_id = rollup.workflow_id AND rollup.day BETWEEN spans.first AND spans.last
+        WHERE rollup.day BETWEEN %(first)s AND %(last)s
+        -- Keeps the number a plain column: as an expression it is thought to be rare, and all rows are sorted by it.
+        OFFSET 0
+    ) counted
+    GROUP BY no
+),
+compared AS (
+    SELECT
+        coalesce(spans.workflow_id, asked.id) AS workflow_id, spans.baseline_id, spans.currency,
+        sum(tasks)::bigint AS tasks,
+        coalesce(sum(spent), 0) AS spent,
+        round(sum(sums.input * spans.input + sums.output * spans.output) * 0.000001, 10) AS would,
+        sum(unpriced)::bigint AS unpriced,
+        sum(recorded)::bigint AS recorded,
+        coalesce(sum(evaluated), 0) AS evaluated,
+        sum(elsewhere)::bigint AS elsewhere
+    FROM sums LEFT JOIN spans ON spans.no = sums.no LEFT JOIN asked ON asked.no = -sums.no
+    GROUP BY 1, 2, 3
 )
-SELECT days.workflow_id, based.baseline_id, based.currency,
-    sum(tasks) AS tasks,
-    sum(unpriced) AS unpriced,
-    coalesce(sum(spent) FILTER (WHERE days.currency = based.currency), 0) AS spent,
-    count(*) FILTER (WHERE spent > 0 AND days.currency <> based.currency) AS elsewhere,
-    round(sum(days.input * based.input_rate + days.output * based.output_rate) * 0.000001, 10) AS would,
-    coalesce(sum(recorded), 0) AS recorded
-FROM days LEFT JOIN based ON based.workflow_id = days.workflow_id AND based.day = days.day
-GROUP BY days.workflow_id, based.baseline_id, based.currency
-ORDER BY days.workflow_id, based.baseline_id, based.currency
+SELECT
+    compared.workflow_id, compared.currency, tasks, spent, would, unpriced, recorded, evaluated, elsewhere,
+    model.title, model.name, base.assumed, base.reason, base.tokens_least, base.tokens_most
+FROM compared
+LEFT JOIN ledger_baseline base ON base.id = compared.baseline_id
+LEFT JOIN governance_model model ON model.id = base.model_id
+ORDER BY compared.workflow_id, compared.baseline_id, compared.currency
 """
+
+
+class Basis(NamedTuple):
+    """The baseline that a saving is counted against: the model's title and name, and all that was said of it."""
+
+    model: str
+    name: str
+    assumed: bool
+    reason: str
+    tokens_least: Decimal
+    tokens_most: Decimal
 
 
 @dataclass(frozen=True)
@@ -96,7 +162,8 @@ class Saving:
     """What some tasks cost and what their baseline would have taken, in one currency; never a number without its basis.
 
     `would` takes the baseline's tokens to be those of the answers; `least` and `most` are the saving at the bounds that
-    the baselines state. `recorded` are the tasks among them that were measured elsewhere and imported.
+    the baselines state. `recorded` are the tasks among them that were measured elsewhere and imported. `evaluated` is
+    the part of `spent` that measured models and answered no task.
     """
 
     currency: str
@@ -106,8 +173,9 @@ class Saving:
     would_least: Decimal
     would_most: Decimal
     unpriced: int
-    baselines: tuple[Baseline, ...]
+    baselines: tuple[Basis, ...]
     recorded: int = 0
+    evaluated: Decimal = Decimal(0)
 
     @property
     def saved(self) -> Decimal:
@@ -163,26 +231,29 @@ class Compared:
         return self.without + sum(saving.tasks for saving in self.savings)
 
 
-def by_workflow(workflows: Iterable[UUID], first: date, last: date, *, zone: ZoneInfo) -> dict[UUID, Compared]:
+def by_workflow(workflows: Iterable[UUID] | None, first: date, last: date, *, zone: ZoneInfo) -> dict[UUID, Compared]:
     """Return for each workflow what its tasks of these days of a zone cost, both included, beside its baseline.
 
-    Two queries; a workflow without tasks is absent. Which workflows a person may ask for is for the caller to say.
+    One query; None is all workflows, and one without tasks is absent. Which of them a person may ask for is for the
+    caller to say.
     """
-    asked: dict[str, Any] = {"workflows": list(workflows), "first": first, "last": last, "zone": zone.key}
+    asked: dict[str, Any] = {"first": first, "last": last, "zone": zone.key}
+    asked["workflows"] = None if workflows is None else list(workflows)
     with connection.cursor() as cursor:
         cursor.execute(COMPARED, asked)
         found = cursor.fetchall()
-    known = Baseline.objects.select_related("model", "workflow").in_bulk({row[1] for row in found if row[1]})
     compared: dict[UUID, list[Compared]] = {}
-    for workflow, baseline, currency, tasks, unpriced, spent, elsewhere, would, recorded in found:
+    for workflow, currency, tasks, spent, would, unpriced, recorded, evaluated, elsewhere, *said in found:
         if would is None or elsewhere:
             part = Compared((), tasks)
         else:
-            base = known[baseline]
+            base = Basis(*said)
             bounds = (would * base.tokens_least, would * base.tokens_most)
-            part = Compared((Saving(currency, tasks, spent, would, *bounds, unpriced, (base,), int(recorded)),), 0)
+            part = Compared(
+                (Saving(currency, tasks, spent, would, *bounds, unpriced, (base,), recorded, evaluated),), 0
+            )
         compared.setdefault(workflow, []).append(part)
-    return {workflow: together(parts) for workflow, parts in compared.items()}
+    return {workflow: parts[0] if len(parts) == 1 else together(parts) for workflow, parts in compared.items()}
 
 
 def of_request(decision: Decision, attempts: Iterable[Attempt], *, zone: ZoneInfo) -> Saving | None:
@@ -213,7 +284,9 @@ def of_request(decision: Decision, attempts: Iterable[Attempt], *, zone: ZoneInf
         would_least=would * base.tokens_least,
         would_most=would * base.tokens_most,
         unpriced=sum(1 for each in made if each.amount is None),
-        baselines=(base,),
+        baselines=(
+            Basis(base.model.title, base.model.name, base.assumed, base.reason, base.tokens_least, base.tokens_most),
+        ),
     )
 
 
@@ -304,6 +377,7 @@ def _sum(parts: list[Saving]) -> Saving:
         unpriced=sum(each.unpriced for each in parts),
         baselines=tuple(base for each in parts for base in each.baselines),
         recorded=sum(each.recorded for each in parts),
+        evaluated=sum((each.evaluated for each in parts), Decimal(0)),
     )
 
 

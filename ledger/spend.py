@@ -1,28 +1,33 @@
 """What AI cost: the day sums of a period, by workflow, step, model or day, as far as a person may read them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import Exists, Max, OuterRef, Q, Sum, TextChoices
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Sum, TextChoices
+from django.db.models.functions import Extract
 
-from governance.models import ApiKey, User
+from governance.figures import TIERS
+from governance.models import ApiKey, Workflow
+from governance.readers import Reader
 from ledger.models import Charge, Rollup, UsageEvent, UsageQueue
+from ledger.models.charges import RollupQuerySet
 from ledger.models.usage import UsageEventQuerySet
 
 MODEL = "endpoint__version__model"
 RECORDED = "endpoint__environment__recorded"
 PURPOSE = "key__purpose"
 # An answer that was only measured served nobody: it costs, but is no task.
-SERVED = ~Q(**{PURPOSE: ApiKey.Purpose.EVALUATION})
+EVALUATED = Q(**{PURPOSE: ApiKey.Purpose.EVALUATION})
+IMPORTED = Q(**{RECORDED: True})
 COUNTS = ("events", "kept", "unpriced", "late")
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
+Rows = TypeVar("Rows", bound="QuerySet[Any]")
 # A longer queue is only said to be longer: counting it would take as long as draining it.
 QUEUE_COUNTED = 10_000
 
@@ -50,6 +55,13 @@ NAMED_BY: dict[By, dict[str, str]] = {
     By.STEP: {"step": "step", "workflow": "workflow__name", "workflow_slug": "workflow__slug"},
     By.MODEL: {"model": f"{MODEL}__title", "model_name": f"{MODEL}__name"},
     By.DAY: {"day": "day"},
+}
+# The columns by which the day sums of one row are found.
+GROUPED_BY: dict[By, tuple[str, ...]] = {
+    By.WORKFLOW: ("workflow_id",),
+    By.STEP: ("step", "workflow_id"),
+    By.MODEL: tuple(NAMED_BY[By.MODEL].values()),
+    By.DAY: ("day",),
 }
 COUNTED_BY = {Show.ALL: "events", Show.KEPT: "kept", Show.UNPRICED: "unpriced"}
 
@@ -107,6 +119,39 @@ class Line:
         return 0 if self.purpose == ApiKey.Purpose.EVALUATION else self.kept
 
 
+class Sums(NamedTuple):
+    """The sums of one thing in one currency, as SUMS adds them up; an amount of nothing is None."""
+
+    attempts: int
+    unpriced: int
+    late: int
+    recorded_attempts: int
+    evaluated_attempts: int
+    small: int
+    mid: int
+    frontier: int
+    amount: Decimal | None
+    recorded: Decimal | None
+    evaluated: Decimal | None
+    last: Decimal
+
+
+# What was only imported came late of necessity; only of what was served here does that say something.
+SUMS: dict[str, Sum | Extract] = {
+    "attempts": Sum("events"),
+    "unpriced": Sum("unpriced"),
+    "late": Sum("late", filter=~IMPORTED, default=0),
+    "recorded_attempts": Sum("events", filter=IMPORTED, default=0),
+    "evaluated_attempts": Sum("events", filter=EVALUATED, default=0),
+    **{tier: Sum("kept", filter=~EVALUATED & Q(**{f"{MODEL}__tier": tier}), default=0) for tier in TIERS[:-1]},
+    "amount": Sum("amount"),
+    "recorded": Sum("amount", filter=IMPORTED),
+    "evaluated": Sum("amount", filter=EVALUATED),
+    # A number: thousands of times are slow to read, and only the newest is wanted.
+    "last": Extract(Max("last_at"), "epoch"),
+}
+
+
 @dataclass
 class Row:
     """The sums of one thing: amounts by currency, tasks also by the tier that answered them.
@@ -126,27 +171,32 @@ class Row:
     evaluated: dict[str, Decimal] = field(default_factory=dict)
     evaluated_attempts: int = 0
     served: dict[str, Decimal] = field(default_factory=dict)
-    answered: dict[str, int] = field(default_factory=dict)
-    last_at: datetime | None = None
+    answered: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS[:-1], 0))
+    last: Decimal = Decimal(0)
 
-    def add(self, line: Line) -> None:
-        """Count a line in."""
-        self.attempts += line.events
-        self.tasks += line.tasks
-        self.unpriced += line.unpriced
-        # Whatever is imported comes late; only of what was served here does that say something.
-        self.late += 0 if line.recorded else line.late
-        self.last_at = max(self.last_at or line.last_at, line.last_at)
-        self.answered[line.tier] = self.answered.get(line.tier, 0) + line.tasks
-        _add(self.amounts, line)
-        if line.recorded:
-            self.recorded_attempts += line.events
-            _add(self.recorded, line)
-        if line.purpose == ApiKey.Purpose.EVALUATION:
-            self.evaluated_attempts += line.events
-            _add(self.evaluated, line)
-        else:
-            _add(self.served, line)
+    def add(self, currency: str | None, sums: Sums) -> None:
+        """Count sums of this thing in."""
+        self.attempts += sums.attempts
+        self.unpriced += sums.unpriced
+        self.late += sums.late
+        self.recorded_attempts += sums.recorded_attempts
+        self.evaluated_attempts += sums.evaluated_attempts
+        self.tasks += sums.small + sums.mid + sums.frontier
+        self.answered["small"] += sums.small
+        self.answered["mid"] += sums.mid
+        self.answered["frontier"] += sums.frontier
+        self.last = max(self.last, sums.last)
+        if currency:
+            _add(self.amounts, currency, sums.amount)
+            _add(self.recorded, currency, sums.recorded)
+            _add(self.evaluated, currency, sums.evaluated)
+            if sums.attempts > sums.evaluated_attempts:
+                _add(self.served, currency, (sums.amount or Decimal(0)) - (sums.evaluated or Decimal(0)))
+
+    @property
+    def last_at(self) -> datetime | None:
+        """When the last attempt of it was made; None without any."""
+        return datetime.fromtimestamp(float(self.last), UTC) if self.attempts else None
 
     @property
     def all_recorded(self) -> bool:
@@ -159,24 +209,16 @@ class Row:
         return {currency: amount / self.tasks for currency, amount in self.served.items()} if self.tasks else {}
 
 
-def _add(amounts: dict[str, Decimal], line: Line) -> None:
-    if line.currency and line.amount is not None:
-        amounts[line.currency] = amounts.get(line.currency, Decimal(0)) + line.amount
+def _add(amounts: dict[str, Decimal], currency: str, amount: Decimal | None) -> None:
+    if amount is not None:
+        amounts[currency] = amounts.get(currency, Decimal(0)) + amount
 
 
-def lines(
-    user: User | AnonymousUser, selection: Selection, by: By, *, workflows: Collection[UUID] | None = None
-) -> list[Line]:
-    """Return the sums of a selection, cut by tier, currency and purpose, in one query. They add up to the whole.
-
-    `workflows` leaves those of some of them, where a page shows no more.
-    """
+def lines(reader: Reader, selection: Selection, by: By) -> list[Line]:
+    """Return the sums of a selection, cut by tier, currency and purpose, in one query. They add up to the whole."""
     cut = (*NAMED_BY[by].values(), f"{MODEL}__tier", "currency", RECORDED, PURPOSE)
-    some = {} if workflows is None else {"workflow__in": list(workflows)}
     sums = (
-        Rollup.objects.visible_to(user)
-        .between(selection.first, selection.last)
-        .filter(**selection.lookups(), **some)
+        _rollups(reader, selection)
         .values_list(*cut)
         .annotate(*(Sum(column) for column in (*COUNTS, *TOKENS, "amount")), Max("last_at"))
         .order_by(*cut)
@@ -185,14 +227,53 @@ def lines(
     return [Line(row[:width], *row[width:]) for row in sums]
 
 
-def rows(found: Iterable[Line]) -> tuple[list[Row], Row]:
-    """Return one row for each thing that lines name, in their order, and the sum of all."""
-    by_name: dict[tuple[Any, ...], Row] = {}
-    total = Row(())
-    for line in found:
-        by_name.setdefault(line.names, Row(line.names)).add(line)
-        total.add(line)
-    return list(by_name.values()), total
+def rows(
+    reader: Reader, selection: Selection, by: By | None, *, workflows: Mapping[UUID, Workflow] | None = None
+) -> tuple[list[Row], Row]:
+    """Return one row for each thing that was used, in no order, and the sum of all; one query. By None only the sum.
+
+    `workflows` leaves those of some, by their keys, where a page shows no more. Things are told apart by keys, and
+    named afterwards: the database need not carry names through all day sums.
+    """
+    grouped = GROUPED_BY[by] if by else ()
+    some = {} if workflows is None else {"workflow__in": list(workflows)}
+    sums = (
+        _rollups(reader, selection)
+        .filter(**some)
+        .order_by()
+        .values_list(*grouped, "currency")
+        .annotate(**{f"sum_{name}": each for name, each in SUMS.items()})
+    )
+    width, total = len(grouped), Row(())
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in sums:
+        keys, currency, summed = row[:width], row[width], Sums(*row[width + 1 :])
+        if keys not in found:
+            found[keys] = Row(keys)
+        found[keys].add(currency, summed)
+        total.add(currency, summed)
+    if by in (By.WORKFLOW, By.STEP):
+        _name_workflows(found.values(), workflows or {each.pk: each for each in reader.workflows})
+    return list(found.values()) if by else [], total
+
+
+def _name_workflows(found: Collection[Row], workflows: Mapping[UUID, Workflow]) -> None:
+    """Put in the place of a workflow's key, the last of a row's names, its name and its slug."""
+    known = dict(workflows)
+    # One that was made since these were read.
+    known |= Workflow.objects.in_bulk({row.names[-1] for row in found} - known.keys())
+    for row in found:
+        workflow = known[row.names[-1]]
+        row.names = (*row.names[:-1], workflow.name, workflow.slug)
+
+
+def _rollups(reader: Reader, selection: Selection) -> RollupQuerySet:
+    return _read_by(reader, Rollup.objects.between(selection.first, selection.last).filter(**selection.lookups()))
+
+
+def _read_by(reader: Reader, found: Rows) -> Rows:
+    """Keep what a person may read."""
+    return found if reader.keys is None else found.filter(workflow__in=reader.keys)
 
 
 def queued() -> int:
@@ -200,23 +281,21 @@ def queued() -> int:
     return UsageQueue.objects.all()[: QUEUE_COUNTED + 1].count()
 
 
-def attempts(
-    user: User | AnonymousUser, selection: Selection, show: Show, *, zone: ZoneInfo
-) -> tuple[UsageEventQuerySet, int]:
+def attempts(reader: Reader, selection: Selection, show: Show, *, zone: ZoneInfo) -> tuple[UsageEventQuerySet, int]:
     """Return the attempts that the sums of a selection count, newest first, and how many they are."""
     events = (
-        UsageEvent.objects.visible_to(user)
+        _read_by(reader, UsageEvent.objects.all())
         .booked_between(selection.first, selection.last, zone=zone)
         .filter(**selection.lookups())
         .folded()
         .newest_first()
     )
     if show is Show.KEPT:
-        events = events.filter(SERVED, kept=True)
+        events = events.filter(~EVALUATED, kept=True)
     elif show is Show.UNPRICED:
         events = events.filter(Exists(Charge.objects.filter(id=OuterRef("id"), state=Charge.State.UNPRICED)))
-    sums = Rollup.objects.visible_to(user).between(selection.first, selection.last).filter(**selection.lookups())
-    counted = sums.filter(SERVED if show is Show.KEPT else Q()).aggregate(count=Sum(COUNTED_BY[show]))["count"]
+    sums = _rollups(reader, selection).filter(~EVALUATED if show is Show.KEPT else Q())
+    counted = sums.aggregate(count=Sum(COUNTED_BY[show]))["count"]
     return events, counted or 0
 
 

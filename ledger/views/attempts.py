@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from governance import accounts, figures
+from governance import figures
 from governance.export import csv_response
 from ledger import spend
 from ledger.models import Charge, UsageEvent
@@ -30,15 +30,14 @@ COLUMNS = (
 @require_safe
 def attempts(request: HttpRequest) -> HttpResponse:
     """The attempts of a period, as far as this person may read them, newest first unless asked."""
-    accounts.require(request.user, "spend.view")
-    today = chosen.today()
-    form = AttemptFilter(request.GET.dict(), today=today, workflows=chosen.visible_workflows(request))
+    reader, today = chosen.reader_of(request), chosen.today()
+    form = AttemptFilter(request.GET.dict(), today=today, workflows=reader.workflows)
     if not form.is_valid():
         return render(
             request, "ledger/attempts.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400
         )
     selection, show = form.selection(), Show(form.cleaned_data["show"])
-    events, count = spend.attempts(request.user, selection, show, zone=chosen.reporting_zone())
+    events, count = spend.attempts(reader, selection, show, zone=chosen.reporting_zone())
     if request.GET.get("sort") == "when":
         events = events.reverse()
     pages = Paginator(events, ROWS)
@@ -60,12 +59,12 @@ def attempts(request: HttpRequest) -> HttpResponse:
 @require_safe
 def attempts_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same attempts as a file, all of them, with all that is known of each."""
-    accounts.require(request.user, "spend.view")
-    form = AttemptFilter(request.GET.dict(), today=chosen.today(), workflows=chosen.visible_workflows(request))
+    reader = chosen.reader_of(request)
+    form = AttemptFilter(request.GET.dict(), today=chosen.today(), workflows=reader.workflows)
     if not form.is_valid():
         raise BadRequest(chosen.first_error(form))
     selection, show = form.selection(), Show(form.cleaned_data["show"])
-    events, _count = spend.attempts(request.user, selection, show, zone=chosen.reporting_zone())
+    events, _count = spend.attempts(reader, selection, show, zone=chosen.reporting_zone())
     return csv_response(
         name=f"attempts-{selection.first}-{selection.last}.csv",
         columns=COLUMNS,

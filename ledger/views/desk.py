@@ -9,7 +9,6 @@ from django.views.decorators.http import require_safe
 
 from governance import accounts
 from governance.models import Workflow
-from governance.models.accounts import in_scope
 from ledger import outcomes, savings, spend
 from ledger.outcomes import Outcomes
 from ledger.savings import Compared
@@ -36,12 +35,10 @@ class Answered:
 @require_safe
 def month_facts(request: HttpRequest) -> HttpResponse:
     """The month so far: spent, saved within which bounds, decided by people, not priced."""
-    accounts.require(request.user, "spend.view")
-    today, workflows = chosen.today(), chosen.visible_workflows(request)
+    reader, today = chosen.reader_of(request), chosen.today()
     selection = Selection(today.replace(day=1), today)
-    # By model there are the fewest lines, and only their sum is shown.
-    _, total = spend.rows(spend.lines(request.user, selection, By.MODEL))
-    keys, zone = [each.pk for each in workflows], chosen.reporting_zone()
+    _, total = spend.rows(reader, selection, None)
+    keys, zone = reader.keys, chosen.reporting_zone()
     context = {
         "total": total,
         "compared": savings.together(savings.by_workflow(keys, selection.first, selection.last, zone=zone).values()),
@@ -55,12 +52,12 @@ def month_facts(request: HttpRequest) -> HttpResponse:
 @require_safe
 def answered(request: HttpRequest) -> HttpResponse:
     """Where requests were answered in the last thirty days: the workflows with the most of them."""
-    accounts.require(request.user, "spend.view")
-    workflows = {each.pk: each for each in chosen.visible_workflows(request)}
+    reader = chosen.reader_of(request)
     first, last = _days()
-    came = outcomes.by_workflow(workflows, first, last, zone=chosen.reporting_zone())
+    came = outcomes.by_workflow(reader.keys, first, last, zone=chosen.reporting_zone())
     most = sorted(came, key=lambda key: came[key].requests, reverse=True)[:SHOWN]
-    rows, _total = spend.rows(spend.lines(request.user, Selection(first, last), By.WORKFLOW, workflows=most))
+    workflows = Workflow.objects.in_bulk(most)
+    rows, _total = spend.rows(reader, Selection(first, last), By.WORKFLOW, workflows=workflows)
     sums = {row.names[1]: row for row in rows}
     shown = []
     for key in most:
@@ -75,14 +72,12 @@ def answered(request: HttpRequest) -> HttpResponse:
 @require_safe
 def workflow_figures(request: HttpRequest, slug: str) -> HttpResponse:
     """One workflow's last thirty days: cost, who answered, climbs and people, day by day, and what was saved."""
-    accounts.require(request.user, "spend.view")
-    visible = in_scope(Workflow.objects.all(), request.user, "spend.view", "team")
-    workflow = get_object_or_404(visible, slug=slug)
+    reader = chosen.reader_of(request)
+    workflow = get_object_or_404(reader.readable, slug=slug)
     first, last = _days()
     selection, zone = Selection(first, last, workflow.slug), chosen.reporting_zone()
     days = outcomes.by_day(workflow.pk, first, last, zone=zone)
-    _, total = spend.rows(spend.lines(request.user, selection, By.WORKFLOW))
-    by_day, _ = spend.rows(spend.lines(request.user, selection, By.DAY))
+    by_day, total = spend.rows(reader, selection, By.DAY)
     cost = {row.names[0]: row.amounts for row in by_day}
     context = {
         "workflow": workflow,

@@ -21,6 +21,7 @@ from governance.errors import InvalidInput
 from governance.export import csv_response
 from governance.models import Model, Workflow
 from governance.models.accounts import in_scope
+from governance.readers import Reader
 from governance.views.forms import sent
 from ledger import savings
 from ledger.models.savings import LEAST_RATIO, MOST_RATIO
@@ -83,7 +84,6 @@ class Row:
 
     workflow: Workflow
     compared: Compared
-    may_edit: bool
 
     @property
     def saving(self) -> Saving | None:
@@ -94,20 +94,20 @@ class Row:
 @require_safe
 def savings_list(request: HttpRequest) -> HttpResponse:
     """What each workflow saved in a period, never without baseline, method and bounds."""
-    accounts.require(request.user, "spend.view")
-    today, workflows = chosen.today(), chosen.visible_workflows(request)
-    form = SavingsFilter(request.GET.dict(), today=today, workflows=workflows)
+    reader, today = chosen.reader_of(request), chosen.today()
+    form = SavingsFilter(request.GET.dict(), today=today, workflows=reader.workflows)
     if not form.is_valid():
         context = {"filter_form": form, "headline": "This filter does not fit"}
         return render(request, "ledger/savings.html", context, status=400)
-    compared, selection = _compared(form, workflows), form.selection()
+    compared, selection = _compared(form, reader), form.selection()
     whole = savings.together(compared.values())
-    may_edit = set(in_scope(Workflow.objects.all(), request.user, "savings.edit", "team").values_list("pk", flat=True))
-    rows = [Row(each, compared[each.pk], each.pk in may_edit) for each in workflows if each.pk in compared]
+    rows = [Row(each, compared[each.pk]) for each in reader.workflows if each.pk in compared]
     page = Paginator(in_order(rows, request.GET.get("sort", "")), ROWS).get_page(request.GET.get("page"))
+    listed = Workflow.objects.filter(pk__in=[row.workflow.pk for row in page])
     context = {
         "filter_form": form,
         "page": page,
+        "may_edit": set(in_scope(listed, request.user, "savings.edit", "team").values_list("pk", flat=True)),
         "whole": whole,
         "spend": address(selection),
         "headline": headline(whole, chosen.period_words(selection, today)),
@@ -120,12 +120,12 @@ def savings_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 def savings_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same as a file, a line for each workflow and currency."""
-    accounts.require(request.user, "spend.view")
-    workflows = chosen.visible_workflows(request)
-    form = SavingsFilter(request.GET.dict(), today=chosen.today(), workflows=workflows)
+    reader = chosen.reader_of(request)
+    form = SavingsFilter(request.GET.dict(), today=chosen.today(), workflows=reader.workflows)
     if not form.is_valid():
         raise BadRequest(chosen.first_error(form))
-    compared, selection = _compared(form, workflows), form.selection()
+    compared, selection = _compared(form, reader), form.selection()
+    workflows = reader.workflows
     return csv_response(
         name=f"savings-{selection.first}-{selection.last}.csv",
         columns=COLUMNS,
@@ -184,9 +184,10 @@ def headline(whole: Compared, period: str) -> str:
     return f"{' and '.join(said)}{assumed}, in {period}"
 
 
-def _compared(form: SavingsFilter, workflows: list[Workflow]) -> dict[UUID, Compared]:
+def _compared(form: SavingsFilter, reader: Reader) -> dict[UUID, Compared]:
     said = form.cleaned_data
-    picked = [each.pk for each in workflows if said["workflow"] in ("", each.slug)]
+    workflow = reader.workflow(said["workflow"])
+    picked = reader.keys if workflow is None else [workflow.pk]
     return savings.by_workflow(picked, said["since"], said["until"], zone=chosen.reporting_zone())
 
 
@@ -194,7 +195,7 @@ def _lines(workflow: Workflow, compared: Compared) -> Iterator[list[Any]]:
     for each in compared.savings:
         base = each.baselines[-1]
         yield [
-            *(workflow.slug, each.currency, base.model.name, base.assumed, each.tasks, each.spent, each.would),
+            *(workflow.slug, each.currency, base.name, base.assumed, each.tasks, each.spent, each.would),
             *(each.saved, each.least, each.most, base.tokens_least, base.tokens_most, each.unpriced, 0),
         ]
     if compared.without:

@@ -12,8 +12,9 @@ from django.http import Http404, HttpRequest
 from django.utils import timezone
 from django.utils.http import urlencode
 
+from governance import accounts
 from governance.models import Environment, Model, Workflow
-from governance.models.accounts import in_scope
+from governance.readers import Reader
 from governance.views.choices import workflow_filter
 from ledger.models import UsageEvent
 from ledger.spend import By, Selection, Show
@@ -90,14 +91,13 @@ def today() -> date:
     return timezone.now().astimezone(reporting_zone()).date()
 
 
-def visible_workflows(request: HttpRequest) -> list[Workflow]:
-    """The workflows whose spend this person may read. Raises Http404 if the address names another one."""
-    named = Workflow.objects.order_by("name").only("slug", "name", "risk", "data_class")
-    found = list(in_scope(named, request.user, "spend.view", "team"))
+def reader_of(request: HttpRequest) -> Reader:
+    """Whose spend this person may read. Raises NotPermitted, and Http404 if the address names another workflow."""
+    reader = Reader.of(accounts.signed_in(request.user), "spend.view")
     wanted = request.GET.get("workflow")
-    if wanted and wanted not in {workflow.slug for workflow in found}:
+    if wanted and reader.workflow(wanted) is None:
         raise Http404("No such workflow.")
-    return found
+    return reader
 
 
 def address(selection: Selection, **more: str) -> str:

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from governance import accounts, figures
+from governance import figures
 from governance.export import csv_response
 from ledger import spend as sums
 from ledger.spend import NAMED_BY, By, Row, Selection, Show
@@ -45,18 +45,17 @@ class Shown:
 @require_safe
 def spend(request: HttpRequest) -> HttpResponse:
     """The sums of a period, as far as this person may read them."""
-    accounts.require(request.user, "spend.view")
-    today, workflows = chosen.today(), chosen.visible_workflows(request)
-    form = SpendFilter(request.GET.dict(), today=today, workflows=workflows)
+    reader, today = chosen.reader_of(request), chosen.today()
+    form = SpendFilter(request.GET.dict(), today=today, workflows=reader.workflows)
     if not form.is_valid():
         return render(
             request, "ledger/spend.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400
         )
     selection, by = form.selection(), By(form.cleaned_data["by"])
-    rows, total = sums.rows(sums.lines(request.user, selection, by))
+    rows, total = sums.rows(reader, selection, by)
     rows = in_order(rows, request.GET.get("sort", ""), by)
     page = Paginator(rows, ROWS).get_page(request.GET.get("page"))
-    workflow = next((each.name for each in workflows if each.slug == selection.workflow), "AI")
+    workflow = reader.workflow(selection.workflow)
     currency = next(iter(total.amounts)) if len(total.amounts) == 1 else ""
     context = {
         "filter_form": form,
@@ -67,7 +66,7 @@ def spend(request: HttpRequest) -> HttpResponse:
         "bare": bool(currency),
         "currency": currency,
         "spend_head": f"Spend, {currency}" if currency else "Spend",
-        "headline": headline(total, workflow, selection, today),
+        "headline": headline(total, workflow.name if workflow else "AI", selection, today),
         "nothing": f"No attempt was counted in {chosen.period_words(selection, today)}",
         "selection": selection,
         "queued": sums.queued(),
@@ -82,8 +81,8 @@ def spend(request: HttpRequest) -> HttpResponse:
 @require_safe
 def spend_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same sums as a file, cut by tier and currency; its columns add up to the page's totals."""
-    accounts.require(request.user, "spend.view")
-    form = SpendFilter(request.GET.dict(), today=chosen.today(), workflows=chosen.visible_workflows(request))
+    reader = chosen.reader_of(request)
+    form = SpendFilter(request.GET.dict(), today=chosen.today(), workflows=reader.workflows)
     if not form.is_valid():
         raise BadRequest(chosen.first_error(form))
     selection, by = form.selection(), By(form.cleaned_data["by"])
@@ -92,7 +91,7 @@ def spend_csv(request: HttpRequest) -> StreamingHttpResponse:
         columns=[*NAMED_BY[by], *CUT_BY, *COUNTED, *sums.TOKENS, "amount"],
         rows=(
             [*line.names, *(getattr(line, column) for column in (*CUT_BY, *COUNTED.values(), *sums.TOKENS, "amount"))]
-            for line in sums.lines(request.user, selection, by)
+            for line in sums.lines(reader, selection, by)
         ),
     )
 

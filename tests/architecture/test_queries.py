@@ -39,7 +39,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("spend", "finance"): 9,
     ("spend_attempts", "finance"): 10,
     ("savings", "finance"): 9,
-    ("month_facts", "finance"): 7,
+    ("month_facts", "finance"): 6,
     ("answered", "finance"): 6,
     ("evaluations", "lead"): 11,
     ("evaluation_sets", "lead"): 9,

@@ -15,9 +15,10 @@ from demo import processes
 from demo.people import of_demo
 from demo.recorded import history, imports, world
 from governance.models import ApiKey, Environment, Gateway, Workflow
+from governance.readers import Reader
 from ledger import decisions, outcomes, savings, spend
 from ledger.models import Charge, Decision, Rollup, UsageEvent, UsageQueue
-from ledger.spend import By, Selection
+from ledger.spend import Selection
 from routing.models import Snapshot
 from smallfirst import engine
 from tests.demo.test_organisation_seed import seed
@@ -108,7 +109,7 @@ def test_whatever_is_counted_of_it_says_that_it_is_recorded() -> None:
     assert all(saving.all_recorded for each in compared.values() for saving in each.savings)
     # It came months after its days, and that says nothing of any gateway.
     assert Rollup.objects.aggregate(late=Sum("late"))["late"] > 0
-    _rows, total = spend.rows(spend.lines(of_demo("finance"), Selection(*period), By.WORKFLOW))
+    _rows, total = spend.rows(Reader.of(of_demo("finance"), "spend.view"), Selection(*period), None)
     assert (total.all_recorded, total.late) == (True, 0)
 
 
