@@ -51,6 +51,14 @@ def tree(pid: int) -> list[int]:
     return found
 
 
+def parent(pid: int) -> int:
+    """The process that started a process which runs. Raises Void when it has gone."""
+    fields = _stat(pid)
+    if not fields:
+        raise Void(f"process {pid} has gone")
+    return int(fields[1])
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time of a process and its children, those included that have ended; user and system."""
     ticks = 0

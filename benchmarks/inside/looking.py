@@ -22,13 +22,15 @@ from governance.models import User
 class View:
     """One page: milliseconds from request to whole answer, median and least; queries, bytes.
 
-    ``busy`` is the median of what this process computed: the rest is the database's, or waiting for a processor.
+    ``busy`` is the median of what this process computed, ``database`` the mean of what the database's server did: the
+    rest is waiting, for a disk or on a machine that others use too for a processor.
     """
 
     title: str
     milliseconds: float
     fastest: float
     busy: float
+    database: float
     queries: int
     size: int
 
@@ -50,12 +52,24 @@ def look(client: Client, title: str, path: str, asked: Mapping[str, str], times:
     # Counted before anything else is asked: every request forgets the queries of the one before.
     counted = len(queries)
     wall, busy = [], []
+    server = _server()
+    before = machine.cpu_seconds(server)
     for _ in range(times):
         began, began_busy = time.perf_counter(), time.process_time()
         client.get(path, asked)
         wall.append((time.perf_counter() - began) * 1000)
         busy.append((time.process_time() - began_busy) * 1000)
-    return View(title, statistics.median(wall), min(wall), statistics.median(busy), counted, len(answer.content))
+    database = (machine.cpu_seconds(server) - before) / times * 1000
+    found = (statistics.median(wall), min(wall), statistics.median(busy), database)
+    return View(title, *found, counted, len(answer.content))
+
+
+def _server() -> int:
+    """The process of the database's server, which starts one for each connection and for each part of a query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone() or (0,)
+    return machine.parent(backend)
 
 
 def settle() -> None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from django.conf import settings
+from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from benchmarks import decide, machine, world
@@ -21,7 +22,7 @@ from benchmarks.inside.site import Site, make
 from benchmarks.measures import Measure, Void, columns, report, shown
 from benchmarks.pages import parser
 from governance.models import User
-from ledger import decisions, rollups, usage
+from ledger import decisions, rollups, savings, usage
 from smallfirst import engine, records
 
 BATCH = 1_000
@@ -39,13 +40,18 @@ def main(words: Sequence[str]) -> int:
     machine.say(f"making {options.workflows:,} workflows")
     site = make(options.workflows)
     fill(site, options.requests)
+    compare(site)
     settle()
     views = look_at_all(site.everyone, options.views)
     rows = [
-        [view.title, *map(shown, (view.milliseconds, view.fastest, view.busy, view.queries, view.size / 1000))]
+        [
+            view.title,
+            *map(shown, (view.milliseconds, view.fastest, view.busy, view.database, view.queries, view.size / 1000)),
+        ]
         for view in sorted(views, key=lambda view: -view.milliseconds)
     ]
-    print(f"\n{columns(('page', 'ms', 'fastest', 'of Python', 'queries', 'kB'), rows)}")
+    print(f"\n{columns(('page', 'ms', 'fastest', 'of Python', 'of database', 'queries', 'kB'), rows)}")
+    print(f"\nafterwards: {machine.described()}")
     report(measures(views, options.workflows, options.requests))
     return 0
 
@@ -67,6 +73,22 @@ def fill(site: Site, number: int) -> None:
             if receipt.accepted != len(batch):
                 raise Void(f"{receipt.accepted} of {len(batch)} records were stored: {receipt.refused[:1]}")
     rollups.fold_all(zone=ZoneInfo(settings.REPORTING_TIME_ZONE))
+
+
+def compare(site: Site) -> None:
+    """Say what the tasks of every workflow are compared with: the dearest model, since before the first of them."""
+    machine.say("setting baselines")
+    since = datetime.now(UTC) - timedelta(days=2 * DAYS)
+    with transaction.atomic():
+        for key in site.keys:
+            savings.set_baseline(
+                workflow=key.workflow,
+                model=site.endpoints[-1].version.model,
+                assumed=True,
+                reason="Is measured",
+                valid_from=since,
+                by=site.finance,
+            )
 
 
 def recorded() -> dict[str, Any]:

@@ -39,9 +39,9 @@ def test_nested_site_maps_are_walked() -> None:
 
 def test_the_worst_page_counts_and_home_is_no_list() -> None:
     views = [
-        View("/", 50, 40, 30, 20, 5_000),
-        View("/slow/", 310, 300, 200, 9, 6_000),
-        View("/large/", 20, 20, 20, 11, 120_000),
+        View("/", 50, 40, 30, 10, 20, 5_000),
+        View("/slow/", 310, 300, 200, 90, 9, 6_000),
+        View("/large/", 20, 20, 20, 0, 11, 120_000),
     ]
 
     slowest, most, largest = pages.measures(views, 2_000, 100_000)
