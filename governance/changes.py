@@ -1,70 +1,73 @@
 """Changes: proposed, revised, voted on and made live. A vote counts only for exactly the content that was seen.
 
-Every verb locks in one order: the workflow's row, then the head of the environment, then the change. Votes and
-revisions are written under the change's lock. See docs/decisions/0002-lock-order.md.
+Every verb locks in one order: the workflow's row, then the head of the environment, then the change; of approval rules
+their head, then the change. Votes and revisions are written under the change's lock. See
+docs/decisions/0002-lock-order.md.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import audit, canonical, policies
-from governance.accounts import NotPermitted, can, require
-from governance.errors import GovernanceError, InvalidInput, store
-from governance.models import (
-    Change,
-    Contributor,
-    Environment,
-    Mode,
-    PolicyHead,
-    PolicyVersion,
-    Ratification,
-    Revision,
-    User,
-    Vote,
-    Workflow,
-    new_id,
+from governance import audit, canonical
+from governance.accounts import ORGANISATION, NotPermitted, can, require
+from governance.audit import Service
+from governance.change_records import (
+    ChangeError,
+    DigestMoved,
+    Head,
+    NotApproved,
+    NothingChanges,
+    NotOpen,
+    OwnHand,
+    ReasonMissing,
+    StaleBase,
+    checked,
+    facts_of,
+    head_facts,
+    live,
+    live_mode,
+    lock,
+    lock_content,
+    lock_policy,
+    mark_stale,
+    mode_of,
+    move_head,
+    payload_digest,
+    write_revision,
 )
-from governance.votes import VOTABLE, Standing, had_hand, others_may_vote, standing
+from governance.errors import InvalidInput, store
+from governance.models import Change, Environment, Mode, Ratification, Revision, User, Vote, Workflow, new_id
+from governance.votes import VOTABLE, Standing, had_hand, others_may_vote, requirement, standing
+
+__all__ = [
+    "ChangeError",
+    "DigestMoved",
+    "NotApproved",
+    "NotOpen",
+    "NothingChanges",
+    "OwnHand",
+    "ReasonMissing",
+    "StaleBase",
+    "activate",
+    "expire_due",
+    "payload_digest",
+    "propose",
+    "propose_approval_rules",
+    "ratify",
+    "revise",
+    "vote",
+    "withdraw",
+]
 
 State = Change.State
 Choice = Vote.Choice
-
-
-class ChangeError(GovernanceError):
-    """A verb on a change refused."""
-
-
-class DigestMoved(ChangeError):
-    """The content is no longer the one that was seen."""
-
-
-class StaleBase(ChangeError):
-    """Another change became live in the meantime; this one starts from a version that no longer is."""
-
-
-class NotOpen(ChangeError):
-    """The change has ended, or is not where this verb begins."""
-
-
-class OwnHand(ChangeError):
-    """Nobody votes on what he wrote."""
-
-
-class NotApproved(ChangeError):
-    """Votes are missing, or someone is against."""
-
-
-class NothingChanges(ChangeError):
-    """What is proposed is live, or proposed here, already."""
-
-
-class ReasonMissing(ChangeError):
-    """A vote against says why."""
+Kind = Change.Kind
+CLOCK = Service("change expiry")
 
 
 @transaction.atomic
@@ -84,36 +87,25 @@ def propose(
     needed the change is approved at once. Raises NotPermitted, policies.InvalidPolicy, NothingChanges, and ChangeError
     for a retired workflow, an unknown mode or a title that is missing.
     """
-    workflow, head = _lock_place(workflow.pk, environment.pk)
+    workflow, head = lock_policy(workflow.pk, environment.pk)
     require(by, "changes.propose", workflow, environment=environment)
     if workflow.retired_at is not None:
         raise ChangeError(f"{workflow.name} is retired; nothing new is proposed for it.")
-    full = policies.check(document, workflow=workflow, environment=environment)
-    mode = _mode(mode, head.mode if head else Mode.OBSERVE)
-    _refuse_live(head, full, mode)
-    change = Change(
-        workflow=workflow,
-        environment=environment,
-        title=title,
-        state=State.IN_REVIEW if environment.votes_needed else State.APPROVED,
-        proposed_by=by,
-        revision_id=new_id(),
-    )
-    try:
-        store(change, unchecked=["revision", "number"])
-    except InvalidInput as error:
-        raise ChangeError(str(error), field=error.field) from error
-    revision = _write_revision(change, full, head, mode=mode, note=note, by=by, key=change.revision_id)
-    audit.record(
-        action="changes.propose",
-        actor=by,
-        object=change,
-        summary=f"Proposed change {change.number} for {workflow.name} in {environment.name}: {change.title}",
-        version=str(revision.number),
-        after=_facts(change, revision),
-        reason=note,
-    )
-    return change
+    change = Change(kind=Kind.POLICY, workflow=workflow, environment=environment, title=title, proposed_by=by)
+    return _open(change, document, head, mode=mode_of(change, mode, live_mode(head) or Mode.OBSERVE), note=note)
+
+
+@transaction.atomic
+def propose_approval_rules(*, document: Mapping[str, Any], title: str, note: str, by: User) -> Change:
+    """Propose other approval rules for the organisation: rules, groups and freezes, whole.
+
+    Two people who had no hand in them must approve, or the only one there is. Raises NotPermitted,
+    approval_rules.InvalidApprovalRules, NothingChanges, and ChangeError for a title that is missing.
+    """
+    head = lock_content(Kind.APPROVAL_RULES)
+    require(by, "changes.propose", ORGANISATION)
+    change = Change(kind=Kind.APPROVAL_RULES, title=title, proposed_by=by)
+    return _open(change, document, head, mode="", note=note)
 
 
 @transaction.atomic
@@ -121,23 +113,24 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
     """Write another revision of an open change, from the version that is live now: an edit and a rebase are one.
 
     `mode` None keeps the change's. Votes on earlier revisions no longer count, and `by` can vote on this change no
-    more. Raises NotPermitted, policies.InvalidPolicy, NotOpen, NothingChanges.
+    more. Raises NotPermitted, InvalidDocument, NotOpen, NothingChanges.
     """
-    change, head = _lock(change)
+    change, head = lock(change)
     require(by, "changes.propose", change)
     if change.state not in Change.OPEN:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; propose a new one.")
-    full = policies.check(document, workflow=change.workflow, environment=change.environment)
+    full = checked(change, document)
     before = change.revision
-    mode = _mode(mode, before.mode)
+    mode = mode_of(change, mode, before.mode)
     _refuse_live(head, full, mode)
-    said = (before.version.digest, before.mode, before.base_version_id)
-    if (policies.digest(full), mode, _live(head)) == said:
+    now, base = live(head), before.starts_from
+    said = (before.leads_to.digest, before.mode, base.pk if base else None)
+    if (canonical.digest(full), mode, now.pk if now else None) == said:
         raise NothingChanges("This is what the change says already.")
-    old_facts = _facts(change, before)
-    revision = _write_revision(change, full, head, mode=mode, note=note, by=by)
+    old_facts = facts_of(change, before)
+    revision = write_revision(change, full, head, mode=mode, note=note, by=by)
     change.revision = revision
-    change.state = State.IN_REVIEW if change.environment.votes_needed else State.APPROVED
+    change.state = _first_state(revision)
     change.save(update_fields=["revision", "state"])
     audit.record(
         action="changes.revise",
@@ -146,7 +139,7 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
         summary=f"Wrote revision {revision.number} of change {change.number}; earlier votes no longer count",
         version=str(revision.number),
         before=old_facts,
-        after=_facts(change, revision),
+        after=facts_of(change, revision),
         reason=note,
     )
     return change
@@ -156,13 +149,13 @@ def vote(*, change: Change, digest: str, choice: str, reason: str, by: User, the
     """Vote on the content that has this digest, as the form that was seen carried it; the newest vote counts.
 
     Enough approvals and nobody against: approved. A rejection ends the change. With `then_activate` an approved change
-    goes live right after, by a second verb of its own. Raises NotPermitted, OwnHand, DigestMoved, StaleBase, NotOpen,
-    ReasonMissing, and ChangeError for an unknown choice.
+    goes live right after, by a second verb of its own, unless it has to rest first or a freeze holds. Raises
+    NotPermitted, OwnHand, DigestMoved, StaleBase, NotOpen, ReasonMissing, and ChangeError for an unknown choice.
     """
     voted = _vote(change=change, digest=digest, choice=choice, reason=reason, by=by)
-    if then_activate and voted.state == State.APPROVED and can(by, "changes.activate", voted):
-        return activate(change=voted, by=by)
-    return voted
+    if not then_activate or voted.state != State.APPROVED or not can(by, "changes.activate", voted):
+        return voted
+    return voted if standing(voted).why_later(timezone.now()) else activate(change=voted, by=by)
 
 
 @transaction.atomic
@@ -174,9 +167,9 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
 
     Everything is checked once more: votes and voters as they are now, the stricter of the rule then and now, the base,
     the digest, the document against the register. PostgreSQL checks votes and base by itself again. Raises
-    NotPermitted, NotOpen, StaleBase, DigestMoved, NotApproved, policies.InvalidPolicy.
+    NotPermitted, NotOpen, StaleBase, DigestMoved, NotApproved, InvalidDocument.
     """
-    change, head = _lock(change)
+    change, head = lock(change)
     require(by, "changes.activate", change)
     revision = change.revision
     _refuse_stale(change, head)
@@ -185,38 +178,36 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
     if revision.payload_digest != payload_digest(change, revision):
         raise DigestMoved(f"Change {change.number} no longer has the content its digest names. Write it anew.")
     standing_now = standing(change)
+    _refuse_rest(change, standing_now)
     if single_handed and standing_now.enough:
         raise ChangeError("This change has the votes it needs: activate it as it is.")
     if single_handed:
         _refuse_voters(change, standing_now)
     elif not standing_now.enough:
-        raise NotApproved(
-            f"Change {change.number} has {standing_now.counted} of {standing_now.needed} votes"
-            + (f" and {standing_now.against} against." if standing_now.against else ".")
-        )
-    policies.check(revision.version.document, workflow=change.workflow, environment=change.environment)
+        raise NotApproved(f"Change {change.number} has {standing_now.said}.")
+    checked(change, revision.leads_to.document)
     if change.state != State.APPROVED:
         change.state = State.APPROVED
         change.save(update_fields=["state"])
-    before = _head_facts(head)
+    before = head_facts(head)
     change.single_handed = single_handed
-    head = _move_head(change, head, by=by)
+    moved = move_head(change, head, by=by)
     audit.record(
         action="changes.activate",
         actor=by,
         object=change,
-        summary=f"Version {revision.version.number} of {change.workflow.name} is live in {change.environment.name}"
+        summary=f"Version {revision.leads_to.number} of {change.place} is live"
         + (", single-handed" if single_handed else ""),
         version=str(revision.number),
         before=before,
         after={
-            **_head_facts(head),
+            **head_facts(moved),
             "payload_digest": revision.payload_digest,
             "votes": _voters(standing_now),
             "single_handed": single_handed,
         },
     )
-    _mark_stale(change, by=by)
+    mark_stale(change, by=by)
     return change
 
 
@@ -226,7 +217,7 @@ def ratify(*, change: Change, digest: str, by: User, reason: str = "") -> Ratifi
 
     Raises NotPermitted, OwnHand, NotOpen for one that is none, or is ratified already, and DigestMoved.
     """
-    change, _head = _lock(change)
+    change, _head = lock(change)
     require(by, "changes.vote", change)
     if not change.single_handed:
         raise NotOpen(f"Change {change.number} did not become live single-handed.")
@@ -253,7 +244,7 @@ def ratify(*, change: Change, digest: str, by: User, reason: str = "") -> Ratifi
 @transaction.atomic
 def withdraw(*, change: Change, by: User, reason: str = "") -> Change:
     """Take an open change back; whoever had a hand in it may. Raises NotPermitted, NotOpen."""
-    change, _head = _lock(change)
+    change, _head = lock(change)
     require(by, "changes.propose", change)
     if not had_hand(change, by):
         raise NotPermitted("Only those who wrote a change take it back; vote to reject it instead.")
@@ -274,25 +265,37 @@ def withdraw(*, change: Change, by: User, reason: str = "") -> Change:
     return change
 
 
-def payload_digest(change: Change, revision: Revision) -> str:
-    """The SHA-256 of what a vote binds to: the content, where it goes, from which version, and how it takes effect."""
-    base = revision.base_version
-    return canonical.digest(
-        {
-            "kind": str(change.kind),
-            "workflow": str(change.workflow_id),
-            "environment": str(change.environment_id),
-            "base_version": base.digest if base else None,
-            "version": policies.digest(revision.version.document),
-            "document": revision.version.document,
-            "activation": {"at": None, "mode": str(revision.mode)},
-        }
+def expire_due(*, now: datetime) -> int:
+    """End the open changes whose rule lets them wait no longer; return of how many. For the sweeper.
+
+    Each in a transaction of its own.
+    """
+    return sum([_expire_one(each, now) for each in Change.objects.open().for_list()])
+
+
+@transaction.atomic
+def _expire_one(change: Change, now: datetime) -> bool:
+    if not requirement(change).expired(now):
+        return False
+    change, _head = lock(change)
+    if change.state not in Change.OPEN or not requirement(change).expired(now):
+        return False
+    before, change.state = change.state, State.EXPIRED
+    change.save(update_fields=["state"])
+    audit.record(
+        action="changes.expire",
+        actor=CLOCK,
+        object=change,
+        summary=f"Change {change.number} expired: its rule let it wait no longer",
+        before={"state": before},
+        after={"state": change.state},
     )
+    return True
 
 
 @transaction.atomic
 def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) -> Change:
-    change, head = _lock(change)
+    change, head = lock(change)
     require(by, "changes.vote", change)
     if choice not in Choice.values:
         raise ChangeError(f"choice: vote one of {', '.join(Choice.values)}", field="choice")
@@ -301,6 +304,7 @@ def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) ->
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; nobody votes on it any more.")
     if had_hand(change, by):
         raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
+    _refuse_expired(change)
     revision = change.revision
     if digest != revision.payload_digest:
         raise DigestMoved(f"Change {change.number} was edited since you opened it. Read revision {revision.number}.")
@@ -330,109 +334,43 @@ def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) ->
     return change
 
 
-def _lock_place(workflow: UUID, environment: UUID) -> tuple[Workflow, PolicyHead | None]:
-    """Lock the workflow, then its head in the environment; None where nothing is live yet.
-
-    Rows are locked alone and read with their relations after: a join in the locking statement would still show the
-    relations of before the wait.
-    """
-    held = Workflow.objects.select_for_update(no_key=True).get(pk=workflow)
-    heads = PolicyHead.objects.filter(workflow=workflow, environment=environment)
-    heads.select_for_update(no_key=True).first()
-    return held, heads.select_related("version").first()
-
-
-def _lock(change: Change) -> tuple[Change, PolicyHead | None]:
-    """Lock a change after its place and read it anew."""
-    workflow, head = _lock_place(change.workflow_id, change.environment_id)
-    Change.objects.select_for_update().get(pk=change.pk)
-    held = Change.objects.for_list().get(pk=change.pk)
-    held.workflow = workflow
-    return held, head
-
-
-def _write_revision(
-    change: Change,
-    document: dict[str, Any],
-    head: PolicyHead | None,
-    *,
-    mode: str,
-    note: str,
-    by: User,
-    key: UUID | None = None,
-) -> Revision:
-    numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
-    version = store(
-        PolicyVersion(
-            workflow=change.workflow,
-            number=(numbers["last"] or 0) + 1,
-            document=document,
-            digest=policies.digest(document),
-            note=note,
-            created_by=by,
-        )
-    )
-    revision = Revision(
-        id=key or new_id(),
-        change=change,
-        number=change.revisions.count() + 1,
-        base_version=head.version if head else None,
-        version=version,
-        mode=mode,
-        rule={"votes_needed": change.environment.votes_needed},
-        created_by=by,
-    )
-    revision.payload_digest = payload_digest(change, revision)
-    store(revision)
-    Contributor.objects.get_or_create(change=change, user=by)
-    return revision
-
-
-def _move_head(change: Change, head: PolicyHead | None, *, by: User) -> PolicyHead:
-    """Mark the change applied and let the head point to its version. Raises NotApproved if PostgreSQL refuses."""
-    change.state, change.applied_at, change.applied_by = State.APPLIED, timezone.now(), by
-    change.save(update_fields=["state", "applied_at", "applied_by", "single_handed"])
-    head = head or PolicyHead(workflow=change.workflow, environment=change.environment)
-    head.version, head.mode, head.change = change.revision.version, change.revision.mode, change
+@transaction.atomic
+def _open(change: Change, document: Mapping[str, Any], head: Head | None, *, mode: str, note: str) -> Change:
+    """Write a new change with its first revision, under the lock of its place."""
+    by = change.proposed_by
+    full = checked(change, document)
+    _refuse_live(head, full, mode)
+    change.state, change.revision_id = State.IN_REVIEW, new_id()
     try:
-        with transaction.atomic():
-            head.save()
-    except IntegrityError as error:
-        raise NotApproved(f"The database refuses: {error.args[0].splitlines()[0]}") from error
-    return head
-
-
-def _mark_stale(applied: Change, *, by: User) -> None:
-    """Let other open changes of the place that start from an older version say so. Runs under the workflow's lock."""
-    others = (
-        Change.objects.select_for_update(of=("self",))
-        .filter(workflow=applied.workflow, environment=applied.environment, state__in=VOTABLE)
-        .select_related("workflow")
-        .order_by("pk")
+        store(change, unchecked=["revision", "number"])
+    except InvalidInput as error:
+        raise ChangeError(str(error), field=error.field) from error
+    revision = write_revision(change, full, head, mode=mode, note=note, by=by, key=change.revision_id)
+    if _first_state(revision) != change.state:
+        change.revision, change.state = revision, _first_state(revision)
+        change.save(update_fields=["state"])
+    audit.record(
+        action="changes.propose",
+        actor=by,
+        object=change,
+        summary=f"Proposed change {change.number} for {change.place}: {change.title}",
+        version=str(revision.number),
+        after=facts_of(change, revision),
+        reason=note,
     )
-    for other in others:
-        before, other.state = other.state, State.STALE
-        other.save(update_fields=["state"])
-        audit.record(
-            action="changes.go_stale",
-            actor=by,
-            object=other,
-            summary=f"Change {other.number} went stale: change {applied.number} became live before it",
-            before={"state": before},
-            after={"state": other.state},
-        )
+    return change
 
 
-def _mode(said: str | None, otherwise: str) -> str:
-    """The mode that was asked for, or the other. Raises ChangeError for one that is none."""
-    if said is not None and said not in Mode.values:
-        raise ChangeError(f"mode: choose {' or '.join(Mode.values)}", field="mode")
-    return str(said or otherwise)
+def _first_state(revision: Revision) -> State:
+    """Approved at once where nobody's vote is asked for."""
+    asked = revision.rule["votes_needed"] or revision.rule["groups"]
+    return State.IN_REVIEW if asked else State.APPROVED
 
 
-def _refuse_live(head: PolicyHead | None, document: dict[str, Any], mode: str) -> None:
-    if head is not None and (policies.digest(document), mode) == (head.version.digest, head.mode):
-        raise NothingChanges(f"This is what version {head.version.number} says and does, which is live already.")
+def _refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None:
+    now = live(head)
+    if now is not None and (canonical.digest(document), mode) == (now.digest, live_mode(head) or ""):
+        raise NothingChanges(f"This is what version {now.number} says and does, which is live already.")
 
 
 def _refuse_voters(change: Change, standing_now: Standing) -> None:
@@ -442,34 +380,28 @@ def _refuse_voters(change: Change, standing_now: Standing) -> None:
         raise NotApproved(f"Change {change.number} has {standing_now.against} votes against it.")
 
 
-def _refuse_stale(change: Change, head: PolicyHead | None) -> None:
-    moved = change.state in VOTABLE and change.revision.base_version_id != _live(head)
+def _refuse_rest(change: Change, standing_now: Standing) -> None:
+    """Refuse what its rule lets become live later, or no more."""
+    now = timezone.now()
+    if standing_now.expired(now):
+        raise NotOpen(f"Change {change.number} has expired. Revise it, and ask for votes anew.")
+    why = standing_now.why_later(now)
+    if why:
+        raise NotApproved(f"Change {change.number} cannot become live yet: {why}.")
+
+
+def _refuse_expired(change: Change) -> None:
+    if requirement(change).expired(timezone.now()):
+        raise NotOpen(f"Change {change.number} has expired. Its author can write a new revision of it.")
+
+
+def _refuse_stale(change: Change, head: Head | None) -> None:
+    now, base = live(head), change.revision.starts_from
+    moved = change.state in VOTABLE and (base.pk if base else None) != (now.pk if now else None)
     if moved or change.state == State.STALE:
-        now = f"version {head.version.number} is" if head else "nothing is"
-        raise StaleBase(f"Since change {change.number} was written, {now} live in its place. Revise it first.")
-
-
-def _live(head: PolicyHead | None) -> UUID | None:
-    return head.version_id if head else None
+        said = f"version {now.number} is" if now else "nothing is"
+        raise StaleBase(f"Since change {change.number} was written, {said} live in its place. Revise it first.")
 
 
 def _voters(standing_now: Standing) -> list[str]:
     return [str(each.vote.voter_id) for each in standing_now.votes if each.counts]
-
-
-def _facts(change: Change, revision: Revision) -> dict[str, Any]:
-    return {
-        "state": change.state,
-        "revision": revision.number,
-        "version": revision.version.number,
-        "base_version": revision.base_version.number if revision.base_version else None,
-        "payload_digest": revision.payload_digest,
-        "votes_needed": revision.rule["votes_needed"],
-        "mode": revision.mode,
-    }
-
-
-def _head_facts(head: PolicyHead | None) -> dict[str, Any]:
-    if head is None:
-        return {"version": None}
-    return {"version": head.version.number, "digest": head.version.digest, "mode": head.mode}

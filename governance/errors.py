@@ -1,11 +1,13 @@
 """What a verb says when it refuses, and the one way a row is checked before it is written."""
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, models, transaction
+
+from smallfirst.engine import Problem
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -20,6 +22,17 @@ class GovernanceError(Exception):
 
 class InvalidInput(GovernanceError):
     """An input that a table or its constraints do not take."""
+
+
+class InvalidDocument(GovernanceError):
+    """A governed document that is none, or that could not be followed; `problems` names each place and its fix."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        place = f"{first.path}: " if first.path else ""
+        super().__init__(f"{place}{first.message}; {first.fix}{more}", field=first.path or None)
+        self.problems = tuple(problems)
 
 
 def clean(field: str, value: str) -> str:

@@ -1,13 +1,13 @@
 """Policy documents: reading them, checking them against the register, and the digest that names their content."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from governance import answers, canonical
-from governance.errors import GovernanceError
+from governance.errors import InvalidDocument
 from governance.models import Endpoint, Environment, Model, Tier, Workflow
 from governance.permissions import roles_with
 from smallfirst import engine
@@ -17,15 +17,8 @@ from smallfirst.engine import Policy, Problem
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class InvalidPolicy(GovernanceError):
-    """The document is no policy, or one that cannot serve; `problems` names each place and its fix."""
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        first = problems[0]
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        place = f"{first.path}: " if first.path else ""
-        super().__init__(f"{place}{first.message}; {first.fix}{more}", field=first.path or None)
-        self.problems = tuple(problems)
+class InvalidPolicy(InvalidDocument):
+    """The document is no policy, or one that cannot serve."""
 
 
 def read(document: Mapping[str, Any]) -> Policy:

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from governance import brakes, reviews, seals
+from governance import brakes, changes, reviews, seals
 
 
 @shared_task
@@ -31,3 +31,9 @@ def seal_audit() -> None:
 def forget_brakes() -> None:
     """Delete tries of passwords that count no more."""
     brakes.forget(now=timezone.now())
+
+
+@shared_task
+def expire_changes() -> None:
+    """End the changes that waited longer than their rule lets them."""
+    changes.expire_due(now=timezone.now())

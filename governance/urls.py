@@ -7,6 +7,7 @@ from governance.addresses import MODEL
 from governance.views import (
     account,
     accounts,
+    approval_rules,
     audit,
     changes,
     environments,
@@ -47,6 +48,10 @@ urlpatterns = [
     path("changes/<uuid:pk>/activate/", changes.change_activate, name="change_activate"),
     path("changes/<uuid:pk>/ratify/", changes.change_ratify, name="change_ratify"),
     path("changes/<uuid:pk>/withdraw/", changes.change_withdraw, name="change_withdraw"),
+    path("approval-rules/", approval_rules.approval_rules_page, name="approval_rules"),
+    path("approval-rules/export.csv", approval_rules.approval_rules_csv, name="approval_rules_csv"),
+    path("approval-rules/change/", approval_rules.approval_rules_new, name="approval_rules_new"),
+    path("approval-rules/change/<uuid:pk>/", approval_rules.approval_rules_revise, name="approval_rules_revise"),
     path("reviews/", reviews.review_list, name="reviews"),
     path("reviews/export.csv", reviews.reviews_csv, name="reviews_csv"),
     path("reviews/next/", reviews.review_next, name="review_next"),

@@ -1,12 +1,20 @@
 """Votes: where those on a change stand, who could still vote, and who may not because he had a hand in it."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 from django.db.models import Q
 
+from governance import approval_rules
 from governance.accounts import can
 from governance.models import Change, Contributor, Grant, User, Vote
+from governance.models.accounts import GrantQuerySet
 from governance.permissions import roles_with
 
 Choice = Vote.Choice
@@ -28,31 +36,103 @@ class CastVote:
 
 
 @dataclass(frozen=True)
+class OfGroup:
+    """How many approvals of a group's members count, of how many that are needed."""
+
+    title: str
+    members: frozenset[UUID]
+    counted: int
+    needed: int
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a change needs: the stricter of its rule as it stood when it was written and as it is now.
+
+    `rules` names them; `groups` are votes needed by group; `rests_until` and `expires_at` are moments (UTC), None for
+    none.
+    """
+
+    rules: tuple[str, ...]
+    votes: int
+    groups: Mapping[str, int]
+    rests_until: datetime | None
+    expires_at: datetime | None
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """A time in which nothing becomes live in an environment, which is now."""
+
+    name: str
+    until: datetime
+
+
+@dataclass(frozen=True)
 class Standing:
     """Where the votes on the current revision stand: approvals that count, how many it takes, and objections."""
 
     votes: tuple[CastVote, ...]
     counted: int
-    needed: int
     against: int
+    requirement: Requirement
+    groups: tuple[OfGroup, ...]
+    freeze: Freeze | None
+
+    @property
+    def needed(self) -> int:
+        """How many approvals it takes."""
+        return self.requirement.votes
 
     @property
     def enough(self) -> bool:
-        """Whether it may become live."""
-        return self.counted >= self.needed and self.against == 0
+        """Whether it has the votes it needs."""
+        return self.counted >= self.needed and self.against == 0 and not self.missing
+
+    @property
+    def missing(self) -> tuple[OfGroup, ...]:
+        """The groups of which votes are still needed."""
+        return tuple(each for each in self.groups if each.counted < each.needed)
+
+    @property
+    def said(self) -> str:
+        """Where it stands, as the end of a sentence."""
+        lacking = "".join(f", {each.counted} of {each.needed} from {each.title}" for each in self.missing)
+        return f"{self.counted} of {self.needed} votes{lacking}" + (
+            f" and {self.against} against" if self.against else ""
+        )
+
+    def would_do(self, user: User | AnonymousUser) -> bool:
+        """Whether this person's approval would be the last one needed."""
+        missing = [(each.title, each.needed - each.counted) for each in self.missing]
+        helps = {each.title for each in self.groups if user.pk in each.members}
+        fills = all(lacking == 1 and title in helps for title, lacking in missing)
+        return self.counted + 1 >= self.needed and self.against == 0 and fills
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.requirement.expired(now)
+
+    def why_later(self, now: datetime) -> str:
+        """Say why it cannot become live at this moment, whatever its votes; empty if it can."""
+        rests = self.requirement.rests_until
+        if rests is not None and rests > now:
+            return f"it rests until {rests:%-d %B %Y %H:%M} UTC, so that everybody can look at it"
+        if self.freeze is not None:
+            return f"{self.freeze.name} lets nothing become live until {self.freeze.until:%-d %B %Y %H:%M} UTC"
+        return ""
 
 
 def standing(change: Change) -> Standing:
-    """Count the votes on the current revision as they are now; three queries. Needs `revision` and `environment`."""
+    """Count the votes on the current revision as they are now; six queries at most. Needs `revision`."""
     revision = change.revision
     votes = Vote.objects.filter(revision=revision).select_related("voter").order_by("voter_id", "-number")
     newest = list(votes.distinct("voter_id"))
-    may = set(
-        Grant.objects.in_force()
-        .filter(user__in=[each.voter_id for each in newest], role__in=roles_with("changes.vote"))
-        .filter(Q(team=None) | Q(team=change.team_id), Q(environment=None) | Q(environment=change.environment_id))
-        .values_list("user_id", flat=True)
-    )
+    may = set(_grants(change).filter(user__in=[each.voter_id for each in newest]).values_list("user_id", flat=True))
     hands = set(Contributor.objects.filter(change=change).values_list("user_id", flat=True)) | {change.proposed_by_id}
 
     def why_not(cast: Vote) -> str:
@@ -68,25 +148,75 @@ def standing(change: Change) -> Standing:
 
     cast = tuple(CastVote(each, why_not(each)) for each in sorted(newest, key=lambda each: each.created_at))
     chosen = [each.vote.choice for each in cast if each.counts]
+    approving = {each.vote.voter_id for each in cast if each.counts and each.vote.choice == Choice.APPROVE}
+    needed, freeze = _asked(change)
     return Standing(
         votes=cast,
-        counted=chosen.count(Choice.APPROVE),
-        needed=max(change.environment.votes_needed, revision.rule["votes_needed"]),
+        counted=len(approving),
         against=chosen.count(Choice.REQUEST_CHANGES) + chosen.count(Choice.REJECT),
+        requirement=needed,
+        groups=_of_groups(needed, approving),
+        freeze=freeze,
     )
+
+
+def requirement(change: Change) -> Requirement:
+    """Return what a change needs now; one query. Needs `revision`."""
+    return _asked(change)[0]
+
+
+def rule_for(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the rule that matches facts of a change, as its document has it; empty where none does; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT governance_rule_for(%s::jsonb)", [json.dumps(dict(facts))])
+        (rule,) = cursor.fetchone() or ("{}",)
+    found: dict[str, Any] = json.loads(rule)
+    return found
+
+
+def _asked(change: Change) -> tuple[Requirement, Freeze | None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT governance_requirement(%s), governance_freeze(%s)", [change.pk, change.pk])
+        found = cursor.fetchone() or ("{}", None)
+    said: dict[str, Any] = json.loads(found[0])
+    freeze: dict[str, Any] | None = json.loads(found[1]) if found[1] else None
+    written, rest, days = change.revision.created_at, said["cool_off_minutes"], said["expires_days"]
+    needed = Requirement(
+        rules=tuple(said["names"]),
+        votes=said["votes_needed"],
+        groups={each["group"]: each["votes"] for each in said["groups"]},
+        rests_until=written + timedelta(minutes=rest) if rest else None,
+        expires_at=written + timedelta(days=days) if days else None,
+    )
+    return needed, Freeze(freeze["name"], datetime.fromisoformat(freeze["end"]).astimezone(UTC)) if freeze else None
+
+
+def _of_groups(needed: Requirement, approving: set[UUID]) -> tuple[OfGroup, ...]:
+    """Count approvals by group, by the membership in force. A group that is gone has no members left."""
+    if not needed.groups:
+        return ()
+    known = {group.name: group for group in approval_rules.live().groups}
+    found = []
+    for name, votes in needed.groups.items():
+        group = known.get(name)
+        members = frozenset(group.members if group else ())
+        found.append(OfGroup(group.title if group else name, members, len(approving & members), votes))
+    return tuple(found)
+
+
+def _grants(change: Change) -> GrantQuerySet:
+    """The grants in force that let anybody vote on a change."""
+    here = Q(team=None) | Q(team=change.team_id) if change.team_id else Q(team=None)
+    place = change.environment_id
+    there = Q(environment=None) | Q(environment=place) if place else Q(environment=None)
+    return Grant.objects.in_force().filter(here, there, role__in=roles_with("changes.vote"))
 
 
 def others_may_vote(change: Change) -> bool:
     """Whether anybody may vote on a change who had no hand in it; one query. Then it cannot pass single-handed."""
     hands = Contributor.objects.filter(change=change).values("user")
-    return (
-        Grant.objects.in_force()
-        .filter(role__in=roles_with("changes.vote"), user__is_active=True)
-        .filter(Q(team=None) | Q(team=change.team_id), Q(environment=None) | Q(environment=change.environment_id))
-        .exclude(user__in=hands)
-        .exclude(user=change.proposed_by_id)
-        .exists()
-    )
+    grants = _grants(change).filter(user__is_active=True)
+    return grants.exclude(user__in=hands).exclude(user=change.proposed_by_id).exists()
 
 
 def why_not_vote(change: Change, user: User | AnonymousUser) -> str:

@@ -229,6 +229,13 @@ def make_live(cast: Cast, keep_from: float = 0.8) -> PolicyHead:
     return PolicyHead.objects.select_related("version").get(workflow=cast.workflow, environment=cast.production)
 
 
+def make_rules(cast: Cast, *rules: dict[str, Any], **also: Any) -> Change:
+    """Approval rules in force: proposed by the lead, approved by the second lead, who is the only other one."""
+    document = {"rules": list(rules), **also}
+    change = changes.propose_approval_rules(document=document, title="Other rules", note="", by=cast.lead)
+    return changes.activate(change=approve(change, cast.second_lead), by=cast.lead)
+
+
 def make_key(cast: Cast, name: str = "Shop") -> tuple[ApiKey, str]:
     """An API key of the workflow in production, with its token."""
     return accounts.create_key(workflow=cast.workflow, environment=cast.production, name=name, by=cast.integrator)

@@ -4,6 +4,7 @@ from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.audit import AuditBody, AuditEvent
 from governance.models.brakes import Brake
 from governance.models.changes import Change, Contributor, Ratification, Revision, Vote
+from governance.models.contents import Content, ContentHead, ContentKind
 from governance.models.gateways import Gateway
 from governance.models.ids import new_id
 from governance.models.policies import Mode, PolicyHead, PolicyVersion
@@ -33,6 +34,9 @@ __all__ = [
     "AuditNode",
     "Brake",
     "Change",
+    "Content",
+    "ContentHead",
+    "ContentKind",
     "Contributor",
     "DataClass",
     "Endpoint",

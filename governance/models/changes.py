@@ -10,6 +10,7 @@ from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
 
 from governance.models import guards
 from governance.models.accounts import SHA256, User, in_scope
+from governance.models.contents import Content
 from governance.models.ids import Identified
 from governance.models.policies import Mode, PolicyVersion
 from governance.models.registry import Environment
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 # From which state to which; what stands here on the right only has ended.
 TRANSITIONS = {
-    "in_review": ("approved", "rejected", "withdrawn", "stale"),
-    "approved": ("in_review", "applied", "rejected", "withdrawn", "stale"),
-    "stale": ("in_review", "approved", "withdrawn"),
+    "in_review": ("approved", "rejected", "withdrawn", "stale", "expired"),
+    "approved": ("in_review", "applied", "rejected", "withdrawn", "stale", "expired"),
+    "stale": ("in_review", "approved", "withdrawn", "expired"),
 }
 _OPEN = ", ".join(f"'{state}'" for state in TRANSITIONS)
 _ALLOWED = " ".join(f"WHEN '{state}' THEN ARRAY{[state, *after]}" for state, after in TRANSITIONS.items())
@@ -70,15 +71,16 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
     def for_list(self) -> Self:
         """With all that a list of changes shows, in one query; newest first."""
+        versions = ("version", "base_version", "content", "base_content")
         return self.select_related(
-            "workflow__team", "environment", "proposed_by", "revision__version", "revision__base_version"
+            "workflow__team", "environment", "proposed_by", *(f"revision__{each}" for each in versions)
         ).order_by("-number")
 
     def for_page(self) -> Self:
         """With revisions and votes too, in four queries."""
         votes = Vote.objects.select_related("voter").order_by("number", "id")
         revisions = (
-            Revision.objects.select_related("version", "base_version", "created_by")
+            Revision.objects.select_related("version", "base_version", "content", "base_content", "created_by")
             .prefetch_related(Prefetch("votes", queryset=votes))
             .order_by("number")
         )
@@ -90,12 +92,13 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
 
 class Change(Identified):
-    """A proposal to make other content live in one environment of one workflow."""
+    """A proposal to make something else live: a policy of a workflow in an environment, or the approval rules."""
 
     class Kind(models.TextChoices):
         """What would change."""
 
         POLICY = "policy", "Policy"
+        APPROVAL_RULES = "approval_rules", "Approval rules"
 
     class State(models.TextChoices):
         """Where it stands."""
@@ -106,6 +109,7 @@ class Change(Identified):
         REJECTED = "rejected", "Rejected"
         WITHDRAWN = "withdrawn", "Withdrawn"
         STALE = "stale", "Stale"
+        EXPIRED = "expired", "Expired"
 
     OPEN = (State.IN_REVIEW, State.APPROVED, State.STALE)
 
@@ -115,8 +119,10 @@ class Change(Identified):
         editable=False,
         db_default=Func(Value("governance_change_number"), function="nextval", output_field=BigIntegerField()),
     )
-    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="changes")
-    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="changes")
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="changes")
+    environment = models.ForeignKey(
+        Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="changes"
+    )
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=20, choices=State.choices)
     proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="proposed_changes")
@@ -143,12 +149,17 @@ class Change(Identified):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind__in=["policy"]), name="change_kind_known", violation_error_message="Choose a kind."
+                condition=Q(kind="policy", workflow__isnull=False, environment__isnull=False)
+                | Q(kind="approval_rules", workflow=None, environment=None),
+                name="change_kind_known",
+                violation_error_message="A policy has a workflow and an environment, approval rules have neither.",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=["in_review", "approved", "applied", "rejected", "withdrawn", "stale"]),
+                condition=Q(
+                    state__in=["in_review", "approved", "applied", "rejected", "withdrawn", "stale", "expired"]
+                ),
                 name="change_state_known",
-                violation_error_message="A change is in review, approved, applied, rejected, withdrawn or stale.",
+                violation_error_message="Choose one of the states that a change can be in.",
             ),
             models.CheckConstraint(
                 condition=~Q(title=""), name="change_title_given", violation_error_message="Give the change a title."
@@ -198,12 +209,14 @@ class Change(Identified):
                 declare=[("leads_to", "uuid")],
                 func="""
                     IF NEW.state = 'applied' AND OLD.state <> 'applied' THEN
-                        SELECT version_id INTO leads_to FROM governance_revision WHERE id = NEW.revision_id;
+                        SELECT coalesce(version_id, content_id) INTO leads_to
+                            FROM governance_revision WHERE id = NEW.revision_id;
                         IF NOT EXISTS (SELECT FROM governance_policyhead WHERE change_id = NEW.id)
+                            AND NOT EXISTS (SELECT FROM governance_contenthead WHERE change_id = NEW.id)
                             AND NOT EXISTS (
                                 SELECT FROM governance_change later
                                 JOIN governance_revision r ON r.id = later.revision_id
-                                WHERE later.state = 'applied' AND r.base_version_id = leads_to
+                                WHERE later.state = 'applied' AND leads_to IN (r.base_version_id, r.base_content_id)
                             )
                         THEN
                             RAISE EXCEPTION 'change % is marked applied, but nothing moved', NEW.number
@@ -220,24 +233,38 @@ class Change(Identified):
         return f"Change {self.number}: {self.title}"
 
     @property
-    def team_id(self) -> UUID:
-        """The team of its workflow."""
-        return self.workflow.team_id
+    def team_id(self) -> UUID | None:
+        """The team of its workflow; what has none belongs to the organisation."""
+        return self.workflow.team_id if self.workflow else None
+
+    @property
+    def place(self) -> str:
+        """What it changes, and where."""
+        if self.workflow and self.environment:
+            return f"{self.workflow.name} in {self.environment.name}"
+        return "the approval rules"
 
 
 class Revision(Identified):
     """One immutable form of a change: from which live version it starts, to which it leads, under which rule.
 
-    The rule is the environment's as it stood: {"votes_needed": n}. At activation the stricter of then and now holds.
+    `rule` is what the approval rules asked for as they stood: {"name", "votes_needed", "groups": [{"group", "votes"}],
+    "cool_off_minutes", "expires_days"}. `facts` is what they went by: {"kind", "environment", "risk", "data_class",
+    "parts"}. At activation the stricter of the rule then and now holds (governance_requirement in the database).
     """
 
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveIntegerField()
     base_version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    version = models.OneToOneField(PolicyVersion, on_delete=models.PROTECT, related_name="revision")
-    mode = models.CharField(max_length=10, choices=Mode.choices)
+    version = models.OneToOneField(
+        PolicyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="revision"
+    )
+    base_content = models.ForeignKey(Content, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    content = models.OneToOneField(Content, on_delete=models.PROTECT, null=True, blank=True, related_name="revision")
+    mode = models.CharField(max_length=10, choices=Mode.choices, blank=True, default="")
     payload_digest = models.CharField("sha256 of what is voted on", max_length=64)
     rule = models.JSONField()
+    facts = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
 
     if TYPE_CHECKING:
@@ -256,9 +283,10 @@ class Revision(Identified):
                 violation_error_message="Revisions count from 1.",
             ),
             models.CheckConstraint(
-                condition=Q(mode__in=Mode.values),
-                name="revision_mode_known",
-                violation_error_message="A live policy observes or enforces.",
+                condition=Q(version__isnull=False, content=None, base_content=None, mode__in=Mode.values)
+                | Q(version=None, base_version=None, content__isnull=False, mode=""),
+                name="revision_leads_to_one",
+                violation_error_message="A revision leads to a policy that observes or enforces, or to other content.",
             ),
             models.CheckConstraint(
                 condition=Q(payload_digest__regex=SHA256),
@@ -286,9 +314,17 @@ class Revision(Identified):
                     END IF;
                     IF EXISTS (
                         SELECT FROM governance_policyversion
-                        WHERE id IN (NEW.version_id, NEW.base_version_id) AND workflow_id <> change.workflow_id
+                        WHERE id IN (NEW.version_id, NEW.base_version_id)
+                            AND workflow_id IS DISTINCT FROM change.workflow_id
                     ) THEN
                         RAISE EXCEPTION 'change % leads to a policy of another workflow', change.number
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF EXISTS (
+                        SELECT FROM governance_content
+                        WHERE id IN (NEW.content_id, NEW.base_content_id) AND kind <> change.kind
+                    ) THEN
+                        RAISE EXCEPTION 'change % leads to content of another kind', change.number
                             USING ERRCODE = 'check_violation';
                     END IF;
                     RETURN NEW;
@@ -299,6 +335,26 @@ class Revision(Identified):
 
     def __str__(self) -> str:
         return f"Revision {self.number} of change {self.change.number}"
+
+    @property
+    def policy(self) -> PolicyVersion:
+        """The policy version it leads to. Raises LookupError for one that leads to other content."""
+        if self.version is None:
+            raise LookupError("this revision leads to no policy")
+        return self.version
+
+    @property
+    def leads_to(self) -> PolicyVersion | Content:
+        """What would be live."""
+        made = self.version or self.content
+        if made is None:
+            raise LookupError("a revision leads somewhere")
+        return made
+
+    @property
+    def starts_from(self) -> PolicyVersion | Content | None:
+        """What was live when it was written, None where nothing was."""
+        return self.base_version or self.base_content
 
 
 class Contributor(Identified):

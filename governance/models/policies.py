@@ -13,7 +13,6 @@ from governance.models.accounts import SHA256, User, in_scope
 from governance.models.ids import Identified
 from governance.models.registry import Environment
 from governance.models.workflows import Workflow
-from governance.permissions import roles_with
 
 if TYPE_CHECKING:
     from governance.models.changes import Change
@@ -76,9 +75,9 @@ class PolicyVersion(Identified):
 
 
 # What a head may be moved by: an applied change of the same place, whose newest revision starts from the old version
-# and has the votes it needs, on exactly its content, from active people who may vote there and had no hand in it.
-# Written in SQL because a permission check in Python is passed by anyone with a shell.
-_VOTERS = ", ".join(f"'{role.value}'" for role in sorted(roles_with("changes.vote")))
+# and has what its rule asks for (governance_refuse_unapproved, migration 0013): the votes it needs, on exactly its
+# content, from active people who may vote there and had no hand in it. Written in SQL because a permission check in
+# Python is passed by anyone with a shell.
 _HEAD_MOVES_BY_VOTES = """
     IF TG_OP = 'UPDATE' THEN
         IF (NEW.id, NEW.workflow_id, NEW.environment_id) IS DISTINCT FROM (OLD.id, OLD.workflow_id, OLD.environment_id)
@@ -108,59 +107,9 @@ _HEAD_MOVES_BY_VOTES = """
         RAISE EXCEPTION 'change % starts from another version than the live one', change.number
             USING ERRCODE = 'check_violation';
     END IF;
-    SELECT greatest(votes_needed, (revision.rule ->> 'votes_needed')::int) INTO needed
-        FROM governance_environment WHERE id = NEW.environment_id;
-    SELECT count(*) FILTER (WHERE newest.choice = 'approve'),
-           count(*) FILTER (WHERE newest.choice IN ('request_changes', 'reject'))
-        INTO approving, blocking
-        FROM (
-            SELECT DISTINCT ON (voter_id) voter_id, choice, digest FROM governance_vote
-            WHERE revision_id = revision.id ORDER BY voter_id, number DESC
-        ) newest
-        JOIN governance_user voter ON voter.id = newest.voter_id AND voter.is_active
-        WHERE newest.digest = revision.payload_digest
-            AND newest.voter_id <> change.proposed_by_id
-            AND NOT EXISTS (
-                SELECT FROM governance_contributor c WHERE c.change_id = change.id AND c.user_id = newest.voter_id
-            )
-            AND NOT EXISTS (
-                SELECT FROM governance_revision r WHERE r.change_id = change.id AND r.created_by_id = newest.voter_id
-            )
-            AND EXISTS (
-                SELECT FROM governance_grant g JOIN governance_workflow w ON w.id = change.workflow_id
-                WHERE g.user_id = newest.voter_id AND g.role IN (<voters>)
-                    AND (g.team_id IS NULL OR g.team_id = w.team_id)
-                    AND (g.environment_id IS NULL OR g.environment_id = change.environment_id)
-                    AND g.valid_from <= clock_timestamp()
-                    AND (g.valid_until IS NULL OR g.valid_until > clock_timestamp())
-            );
-    IF change.single_handed THEN
-        -- Only while nobody else could vote at all; who wrote it does not count, who objects does.
-        IF EXISTS (
-            SELECT FROM governance_grant g
-            JOIN governance_workflow w ON w.id = change.workflow_id
-            JOIN governance_user u ON u.id = g.user_id AND u.is_active
-            WHERE g.role IN (<voters>)
-                AND (g.team_id IS NULL OR g.team_id = w.team_id)
-                AND (g.environment_id IS NULL OR g.environment_id = change.environment_id)
-                AND g.valid_from <= clock_timestamp()
-                AND (g.valid_until IS NULL OR g.valid_until > clock_timestamp())
-                AND u.id <> change.proposed_by_id
-                AND NOT EXISTS (
-                    SELECT FROM governance_contributor c WHERE c.change_id = change.id AND c.user_id = u.id
-                )
-        ) THEN
-            RAISE EXCEPTION 'change % cannot pass single-handed: somebody else may vote on it', change.number
-                USING ERRCODE = 'check_violation';
-        END IF;
-        needed := 0;
-    END IF;
-    IF approving < needed OR blocking > 0 THEN
-        RAISE EXCEPTION 'change % has % of % votes, % against', change.number, approving, needed, blocking
-            USING ERRCODE = 'check_violation';
-    END IF;
+    PERFORM governance_refuse_unapproved(change.id);
     RETURN NEW;
-""".replace("<voters>", _VOTERS)
+"""
 
 
 class _ModelsOfLadders(Func):
@@ -236,9 +185,6 @@ class PolicyHead(Identified):
                     ("live", "uuid"),
                     ("change", "governance_change%ROWTYPE"),
                     ("revision", "governance_revision%ROWTYPE"),
-                    ("needed", "int"),
-                    ("approving", "int"),
-                    ("blocking", "int"),
                 ],
                 func=_HEAD_MOVES_BY_VOTES,
             ),

@@ -8,10 +8,11 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from governance import accounts, changes, policies, votes
-from governance.errors import InvalidInput
+from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
 from governance.models import Change, Environment, Mode, PolicyHead, Workflow
 from governance.models.changes import ChangeQuerySet
@@ -21,7 +22,7 @@ from governance.views.listing import in_order, page_of
 from governance.views.policy_forms import DocumentForm, PolicyForm, ThresholdForm
 
 # What a verb says no with; NotPermitted is not among them, it is a page of its own.
-REFUSALS = (changes.ChangeError, policies.InvalidPolicy, InvalidInput)
+REFUSALS = (changes.ChangeError, InvalidDocument, InvalidInput)
 # What the list can be sorted by, and the columns of its file.
 SORTED_BY = {
     "number": "number",
@@ -116,6 +117,8 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.propose", found)
+    if found.kind == Change.Kind.APPROVAL_RULES:
+        return redirect("approval_rules_revise", pk=pk)
 
     def submit(document: dict[str, Any], *, title: str, note: str, mode: str) -> Change:
         return changes.revise(change=found, document=document, note=note, mode=mode, by=user)
@@ -127,7 +130,7 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
         "change": found,
     }
     initial = {"title": found.title, "mode": found.revision.mode}
-    return _edit(request, context, found.revision.version.document, submit, initial)
+    return _edit(request, context, found.revision.policy.document, submit, initial)
 
 
 @require_POST
@@ -144,12 +147,7 @@ def change_vote(request: HttpRequest, pk: UUID) -> HttpResponse:
     except REFUSALS as error:
         messages.error(request, str(error))
         return redirect("change", pk=pk)
-    said = (
-        "The new policy is in force; gateways take it up within seconds."
-        if voted.state == "applied"
-        else "Your vote is recorded."
-    )
-    messages.success(request, said)
+    messages.success(request, _came_of(voted))
     return redirect("change", pk=pk)
 
 
@@ -158,7 +156,7 @@ def change_activate(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Make an approved change live; with `single_handed` one that nobody else could vote on."""
     alone = request.POST.get("single_handed") == "1"
     verb = functools.partial(changes.activate, single_handed=alone)
-    said = "It is in force, marked as made live single-handed." if alone else "The new policy is in force."
+    said = "It is in force, marked as made live single-handed." if alone else "It is in force."
     return _act(request, pk, "changes.activate", verb, said)
 
 
@@ -175,6 +173,15 @@ def change_ratify(request: HttpRequest, pk: UUID) -> HttpResponse:
 def change_withdraw(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take an open change back."""
     return _act(request, pk, "changes.propose", changes.withdraw, "The change is withdrawn.")
+
+
+def _came_of(voted: Change) -> str:
+    """What a vote led to, in words."""
+    if voted.state != Change.State.APPLIED:
+        return "Your vote is recorded."
+    if voted.workflow is None:
+        return "The new approval rules are in force."
+    return "The new policy is in force; gateways take it up within seconds."
 
 
 def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
@@ -247,24 +254,19 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
     revision = found.revision
     standing = votes.standing(found)
     why_no_vote = votes.why_not_vote(found, request.user)
-    before = policies.read(revision.base_version.document) if revision.base_version else None
     context = {
         "change": found,
         "level": LEVELS.get(found.state, "quiet"),
         "revision": revision,
         "revisions": list(found.revisions.all())[::-1],
-        "lines": [
-            *drawing.mode_difference(revision),
-            *drawing.difference(before, policies.read(revision.version.document)),
-        ],
-        "votes": standing.votes,
-        "counted": standing.counted,
-        "needed": standing.needed,
+        "lines": drawing.changed(revision),
+        "standing": standing,
+        "later": standing.why_later(timezone.now()) if found.state in votes.VOTABLE else "",
         "why_no_vote": why_no_vote,
-        "would_activate": standing.counted + 1 >= standing.needed,
+        "would_activate": standing.would_do(request.user),
         "vote_form": form,
         "may": _may(request, found, standing) | {"vote": not why_no_vote},
-        "sees_evaluations": accounts.can(request.user, "evaluations.view", found),
+        "sees_evaluations": bool(found.workflow) and accounts.can(request.user, "evaluations.view", found),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
     return render(request, "governance/change.html", context, status=status)

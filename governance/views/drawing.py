@@ -1,7 +1,10 @@
 """Policies as pages draw them: ladders of rungs and sentences."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from governance import approval_rules, policies
 from governance.figures import Rung
 from governance.models import Mode, Model, Revision, Workflow
 from smallfirst.engine import describe
@@ -73,6 +76,24 @@ def first_ladder(policy: Policy, tier_of: dict[str, str]) -> list[Rung]:
 def lines(policy: Policy) -> list[Line]:
     """What the policy says, sentence by sentence."""
     return [Line(text, text, tier or "") for _path, text, tier in describe.sentences(policy)]
+
+
+def changed(revision: Revision) -> list[Line]:
+    """What a revision changes, in sentences. Needs what it leads to and starts from, and `base_version.revision`."""
+    base = revision.starts_from
+    if revision.content is not None:
+        return _rules_difference(base.document if base else {}, revision.content.document)
+    before = policies.read(base.document) if base else None
+    return [*mode_difference(revision), *difference(before, policies.read(revision.policy.document))]
+
+
+def _rules_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
+    one, other = approval_rules.read(before), approval_rules.read(after)
+    names = approval_rules.names_of(one, other)
+    old = dict(approval_rules.sentences(one, names))
+    new = dict(approval_rules.sentences(other, names))
+    changes = [Line(old.get(key), text, "") for key, text in new.items() if old.get(key) != text]
+    return changes + [Line(text, None, "") for key, text in old.items() if key not in new]
 
 
 def mode_difference(revision: Revision) -> list[Line]:

@@ -111,8 +111,8 @@ def _changes(user: User) -> list[Task]:
     asked = Change.objects.awaiting(user).for_list()[:8]
     return [
         Task(
-            title=f"{change.workflow.name}: {change.title}",
-            text=f"proposed by {change.proposed_by} for {change.environment}; needs your vote",
+            title=f"{change.workflow.name if change.workflow else 'Approval rules'}: {change.title}",
+            text=f"proposed by {change.proposed_by} for {change.place}; needs your vote",
             url=reverse("change", args=[change.pk]),
             act="Open",
         )
@@ -124,8 +124,8 @@ def _ratifications(user: User) -> list[Task]:
     single = Change.objects.to_ratify_by(user).for_list()[:8]
     return [
         Task(
-            title=f"{change.workflow.name}: {change.title}",
-            text=f"{change.proposed_by} made it live in {change.environment} alone, when nobody else could vote",
+            title=f"{change.workflow.name if change.workflow else 'Approval rules'}: {change.title}",
+            text=f"{change.proposed_by} made it live for {change.place} alone, when nobody else could vote",
             url=reverse("change", args=[change.pk]),
             act="Ratify",
         )

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
@@ -124,17 +124,18 @@ def change_evaluated(request: HttpRequest, pk: UUID) -> HttpResponse:
     """What the newest evaluated samples of each step say of a change, by replay of their recorded answers."""
     change = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
     accounts.require(request.user, "evaluations.view", change)
-    revision = change.revision
-    base = revision.base_version
+    if change.workflow is None or change.environment is None:
+        raise Http404("No policy is evaluated here.")
+    candidate, base = change.revision.policy, change.revision.base_version
     told = []
     for each in evaluations.latest_of(change.workflow, change.environment):
-        after = evaluations.replayed(each.evaluation, revision.version.document)
+        after = evaluations.replayed(each.evaluation, candidate.document)
         before = evaluations.replayed(each.evaluation, base.document) if base else None
         rows = wording.foretold(each.evaluation.ladder, before, after)
         moved = wording.moved(before, after) if before else ""
         same = before is not None and replays.alike(before, after)
         told.append(Foretold(each.evaluation, after, rows, moved, same))
-    context = {"change": change, "told": told, "base": base, "candidate": revision.version}
+    context = {"change": change, "told": told, "base": base, "candidate": candidate}
     return render(request, "routing/_change_evaluated.html", context)
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from governance import gateways
+from governance import changes, gateways
 from governance import people as persons
 from governance.models import Endpoint, Grant, Role
 from routing import evaluations
@@ -55,7 +55,12 @@ PERSON_FORMS = ("person_deactivate", "person_reactivate", "grant_new")
 ACCOUNT_FORMS = (*PERSON_FORMS, "grant_revoke", "team_edit")
 OWN_FORMS = ("account_edit", "account_password")
 OPEN = dict.fromkeys(ROLES, OK)
+ORGANISATION_WIDE = dict.fromkeys(("finance", "auditor", "admin"), NO)
 GATEWAYS = dict.fromkeys(ROLES, 401)
+RULES = {
+    "rules": [{"name": "Gates", "when": {"parts": ["gate"], "risks": ["high"]}, "votes": 2, "expires_days": 14}],
+    "freezes": [{"name": "Christmas trade", "start": "2030-12-20T00:00:00Z", "end": "2031-01-02T00:00:00Z"}],
+}
 
 # (name, method): the status each role gets. A stranger is the governance lead of another team; the change was proposed
 # by the integrator, so only he may take it back.
@@ -85,6 +90,13 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
     ("change_withdraw", "post"): only("integrator", gives=GONE_ON),
     ("change_ratify", "post"): only(*VOTERS, gives=GONE_ON),
+    ("approval_rules", "get"): everyone(OK),
+    ("approval_rules_csv", "get"): everyone(OK),
+    ("approval_rules_new", "get"): only("lead", stranger=NO),
+    ("approval_rules_new", "post"): only("lead", gives=INVALID, stranger=NO),
+    # A change of the whole organisation: those of one team do not see it.
+    ("approval_rules_revise", "get"): only("lead", else_=ABSENT, **ORGANISATION_WIDE),
+    ("approval_rules_revise", "post"): only("lead", gives=INVALID, else_=ABSENT, **ORGANISATION_WIDE),
     ("workflow_new", "get"): only("lead", stranger=OK),
     ("workflow_new", "post"): only("lead", gives=INVALID, stranger=INVALID),
     ("workflow_edit", "get"): only(*VOTERS),
@@ -252,6 +264,7 @@ def make_stage() -> Stage:
         sample_set=sample_set, environment=cast.production, cron="0 6 * * 1", by=cast.owner, now=timezone.now()
     )
     change = casting.make_change(cast, 0.6)
+    rules = changes.propose_approval_rules(document=RULES, title="Two votes", note="", by=cast.lead)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
     site = site_of(cast)
     review = casting.make_review(site.key)
@@ -276,6 +289,7 @@ def make_stage() -> Stage:
             for name, _ in MATRIX
             if name == "change" or (name.startswith("change_") and name != "change_new")
         },
+        "approval_rules_revise": [rules.pk],
         **{
             name: [review.pk]
             for name, _ in MATRIX

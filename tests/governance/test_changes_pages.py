@@ -155,7 +155,7 @@ def test_lists_and_pages_take_few_queries(cast: casting.Cast, django_assert_max_
         reverse("workflow", args=[cast.workflow.slug]),
         reverse("change", args=[change.pk]),
     ):
-        with django_assert_max_num_queries(18):
+        with django_assert_max_num_queries(19):
             assert client.get(address).status_code == 200
 
 

@@ -18,7 +18,20 @@ def test_an_integrator_proposes_and_the_change_waits_for_votes() -> None:
     revision = change.revision
     assert (change.state, change.number, revision.number) == ("in_review", change.number, 1)
     assert revision.base_version is None
-    assert revision.rule == {"votes_needed": 1}
+    assert revision.rule == {
+        "name": "",
+        "votes_needed": 1,
+        "groups": [],
+        "cool_off_minutes": 0,
+        "expires_days": None,
+    }
+    assert revision.facts == {
+        "kind": "policy",
+        "environment": "production",
+        "risk": "limited",
+        "data_class": "internal",
+        "parts": ["mode", "pin", "guards", "rules", "ladder", "gate", "review", "limits"],
+    }
     assert revision.version.number == 1
     assert revision.version.digest == policies.digest(revision.version.document)
     assert revision.payload_digest == changes.payload_digest(change, revision)
@@ -208,7 +221,7 @@ def test_lists_and_the_page_of_a_change_take_a_fixed_number_of_queries(django_as
         ]
         assert [each.user.name for each in page.contributors.all()] == ["Integrator"]
     approve(page, cast.owner)
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         assert votes.standing(page).counted == 1
 
 

@@ -1,0 +1,253 @@
+"""How changes are locked, written and made live: what the verbs of governance.changes share."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from governance import approval_rules, audit, canonical, policies
+from governance.errors import GovernanceError, store
+from governance.models import (
+    Change,
+    Content,
+    ContentHead,
+    Contributor,
+    Mode,
+    PolicyHead,
+    PolicyVersion,
+    Revision,
+    User,
+    Workflow,
+    new_id,
+)
+from governance.votes import VOTABLE, rule_for
+
+State = Change.State
+Kind = Change.Kind
+Head = PolicyHead | ContentHead
+
+
+class ChangeError(GovernanceError):
+    """A verb on a change refused."""
+
+
+class DigestMoved(ChangeError):
+    """The content is no longer the one that was seen."""
+
+
+class StaleBase(ChangeError):
+    """Another change became live in the meantime; this one starts from a version that no longer is."""
+
+
+class NotOpen(ChangeError):
+    """The change has ended, or is not where this verb begins."""
+
+
+class OwnHand(ChangeError):
+    """Nobody votes on what he wrote."""
+
+
+class NotApproved(ChangeError):
+    """Votes are missing, or someone is against."""
+
+
+class NothingChanges(ChangeError):
+    """What is proposed is live, or proposed here, already."""
+
+
+class ReasonMissing(ChangeError):
+    """A vote against says why."""
+
+
+def lock_policy(workflow: UUID, environment: UUID) -> tuple[Workflow, PolicyHead | None]:
+    """Lock the workflow, then its head in the environment; None where nothing is live yet.
+
+    Rows are locked alone and read with their relations after: a join in the locking statement would still show the
+    relations of before the wait.
+    """
+    held = Workflow.objects.select_for_update(no_key=True).get(pk=workflow)
+    heads = PolicyHead.objects.filter(workflow=workflow, environment=environment)
+    heads.select_for_update(no_key=True).first()
+    return held, heads.select_related("version").first()
+
+
+def lock_content(kind: str) -> ContentHead:
+    """Lock the head of a kind of content."""
+    ContentHead.objects.select_for_update(no_key=True).get(kind=kind)
+    return ContentHead.objects.select_related("content").get(kind=kind)
+
+
+def lock(change: Change) -> tuple[Change, Head | None]:
+    """Lock a change after its place and read it anew."""
+    workflow, head = None, None
+    if change.workflow_id and change.environment_id:
+        workflow, head = lock_policy(change.workflow_id, change.environment_id)
+    held_head: Head | None = head if change.kind == Kind.POLICY else lock_content(change.kind)
+    Change.objects.select_for_update().get(pk=change.pk)
+    held = Change.objects.for_list().get(pk=change.pk)
+    held.workflow = workflow
+    return held, held_head
+
+
+def live(head: Head | None) -> PolicyVersion | Content | None:
+    """Return what is in force at a head."""
+    return head.content if isinstance(head, ContentHead) else head.version if head else None
+
+
+def live_mode(head: Head | None) -> str | None:
+    """Return the mode of what is in force; content has none, and neither has nothing."""
+    return head.mode if isinstance(head, PolicyHead) else None
+
+
+def checked(change: Change, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document in full. Raises InvalidDocument, naming every place at fault."""
+    if change.workflow and change.environment:
+        return policies.check(document, workflow=change.workflow, environment=change.environment)
+    return approval_rules.check(document)
+
+
+def mode_of(change: Change, said: str | None, otherwise: str) -> str:
+    """Return the mode that was asked for, or the other; none for content. Raises ChangeError for one that is none."""
+    if change.kind != Kind.POLICY:
+        return ""
+    if said is not None and said not in Mode.values:
+        raise ChangeError(f"mode: choose {' or '.join(Mode.values)}", field="mode")
+    return str(said or otherwise)
+
+
+def write_revision(
+    change: Change,
+    document: dict[str, Any],
+    head: Head | None,
+    *,
+    mode: str,
+    note: str,
+    by: User,
+    key: UUID | None = None,
+) -> Revision:
+    """Write the next revision of a locked change, with its content, its facts and the rule for them as it stands."""
+    facts = _matched_by(change, document, head, mode)
+    rule = rule_for(facts)
+    revision = Revision(
+        id=key or new_id(),
+        change=change,
+        number=change.revisions.count() + 1,
+        mode=mode,
+        facts=facts,
+        rule={
+            "name": rule.get("name", ""),
+            "votes_needed": max(rule.get("votes", 0), change.environment.votes_needed if change.environment else 1),
+            "groups": rule.get("groups", []),
+            "cool_off_minutes": rule.get("cool_off_minutes", 0),
+            "expires_days": rule.get("expires_days"),
+        },
+        created_by=by,
+    )
+    made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": by}
+    if isinstance(head, ContentHead):
+        numbers = Content.objects.filter(kind=head.kind).aggregate(last=Max("number"))
+        revision.base_content = head.content
+        revision.content = store(Content(kind=head.kind, number=(numbers["last"] or 0) + 1, **made))
+    else:
+        numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
+        revision.base_version = head.version if head else None
+        revision.version = store(PolicyVersion(workflow=change.workflow, number=(numbers["last"] or 0) + 1, **made))
+    revision.payload_digest = payload_digest(change, revision)
+    store(revision)
+    Contributor.objects.get_or_create(change=change, user=by)
+    return revision
+
+
+def payload_digest(change: Change, revision: Revision) -> str:
+    """The SHA-256 of what a vote binds to: the content, where it goes, from which version, and how it takes effect."""
+    base, made = revision.starts_from, revision.leads_to
+    return canonical.digest(
+        {
+            "kind": str(change.kind),
+            "workflow": str(change.workflow_id) if change.workflow_id else None,
+            "environment": str(change.environment_id) if change.environment_id else None,
+            "base_version": base.digest if base else None,
+            "version": canonical.digest(made.document),
+            "document": made.document,
+            "activation": {"at": None, "mode": str(revision.mode)},
+        }
+    )
+
+
+def move_head(change: Change, head: Head | None, *, by: User) -> Head:
+    """Mark the change applied and let the head point to what it leads to. Raises NotApproved if PostgreSQL refuses."""
+    change.state, change.applied_at, change.applied_by = State.APPLIED, timezone.now(), by
+    change.save(update_fields=["state", "applied_at", "applied_by", "single_handed"])
+    moved: Head
+    if isinstance(head, ContentHead):
+        moved, head.content = head, change.revision.content
+    else:
+        moved = head or PolicyHead(workflow=change.workflow, environment=change.environment)
+        moved.version, moved.mode = change.revision.policy, change.revision.mode
+    moved.change = change
+    try:
+        with transaction.atomic():
+            moved.save()
+    except IntegrityError as error:
+        raise NotApproved(f"The database refuses: {error.args[0].splitlines()[0]}") from error
+    return moved
+
+
+def mark_stale(applied: Change, *, by: User) -> None:
+    """Let other open changes of the place that start from an older version say so. Runs under the place's lock."""
+    others = (
+        Change.objects.select_for_update(of=("self",))
+        .filter(kind=applied.kind, workflow=applied.workflow, environment=applied.environment, state__in=VOTABLE)
+        .order_by("pk")
+    )
+    for other in others:
+        before, other.state = other.state, State.STALE
+        other.save(update_fields=["state"])
+        audit.record(
+            action="changes.go_stale",
+            actor=by,
+            object=other,
+            summary=f"Change {other.number} went stale: change {applied.number} became live before it",
+            before={"state": before},
+            after={"state": other.state},
+        )
+
+
+def facts_of(change: Change, revision: Revision) -> dict[str, Any]:
+    """Return what an audit entry says of a change's revision."""
+    return {
+        "state": change.state,
+        "revision": revision.number,
+        "version": revision.leads_to.number,
+        "base_version": revision.starts_from.number if revision.starts_from else None,
+        "payload_digest": revision.payload_digest,
+        "votes_needed": revision.rule["votes_needed"],
+        "mode": revision.mode,
+    }
+
+
+def head_facts(head: Head | None) -> dict[str, Any]:
+    """Return what an audit entry says of a head."""
+    now = live(head)
+    if now is None:
+        return {"version": None}
+    return {"version": now.number, "digest": now.digest, "mode": live_mode(head) or ""}
+
+
+def _matched_by(change: Change, document: Mapping[str, Any], head: Head | None, mode: str) -> dict[str, Any]:
+    """Return what approval rules go by: of a policy its place, its workflow's risk and data, and what it touches."""
+    if change.workflow is None or change.environment is None:
+        return {"kind": str(change.kind), "environment": None, "risk": None, "data_class": None, "parts": []}
+    now = live(head)
+    return {
+        "kind": str(change.kind),
+        "environment": change.environment.name,
+        "risk": str(change.workflow.risk),
+        "data_class": str(change.workflow.data_class),
+        "parts": approval_rules.parts(
+            before=now.document if now else None, after=document, mode_before=live_mode(head), mode_after=mode
+        ),
+    }
