@@ -159,7 +159,7 @@ def _sentences(rules: ApprovalRules, names: Mapping[UUID, str]) -> Iterator[tupl
     titles = {group.name: group.title for group in rules.groups}
     for number, rule in enumerate(rules.rules, start=1):
         yield f"rule {rule.name}", f"{number}. {rule.name}: {_asked(rule, titles)} for {for_whom(rule.when)}."
-    if rules.rules:
+    if len(rules.rules) > 1:
         yield "order", "The first rule that matches holds; an environment's own number of votes is always the least."
     for group in rules.groups:
         people = listed([names.get(member, "somebody unknown") for member in group.members])
@@ -179,12 +179,16 @@ def asked(rule: ApprovalRule, rules: ApprovalRules) -> str:
 
 def _asked(rule: ApprovalRule, titles: Mapping[str, str]) -> str:
     said = [plural(rule.votes, "vote")]
-    said += [f"{each.votes} of them from {titles.get(each.group, each.group)}" for each in rule.groups]
+    for each in rule.groups:
+        title = titles.get(each.group, each.group)
+        said.append(f"{'all' if each.votes == rule.votes else each.votes} of them from {title}")
+    if rule.votes == 1 and len(rule.groups) == 1:
+        said = [f"1 vote from {titles.get(rule.groups[0].group, rule.groups[0].group)}"]
     if rule.cool_off_minutes:
-        said.append(f"a rest of {plural(rule.cool_off_minutes, 'minute')}")
+        said.append(f"after a rest of {plural(rule.cool_off_minutes, 'minute')}")
     if rule.expires_days:
-        said.append(f"an end after {plural(rule.expires_days, 'day')}")
-    return listed(said)
+        said.append(f"within {plural(rule.expires_days, 'day')}")
+    return ", ".join(said)
 
 
 def for_whom(when: When) -> str:

@@ -11,6 +11,8 @@ from governance.approval_rules import PARTS, ApprovalRules
 from governance.models import DataClass, Environment, Grant, Risk, User
 from governance.permissions import roles_with
 
+# Where a rule stands whose place is left open.
+LAST = 1_001
 WHEN = ("environments", "risks", "data_classes", "parts")
 
 
@@ -32,7 +34,7 @@ class RuleForm(forms.Form):
 
     name = forms.CharField(label="Name", max_length=200, help_text="Such as High risk in production.")
     place = forms.IntegerField(
-        label="Place", min_value=1, max_value=1_000, help_text="The first rule that matches a change holds."
+        label="Place", required=False, min_value=1, max_value=1_000, help_text="1 is tried first; empty is last."
     )
     environments = forms.MultipleChoiceField(label="In", required=False)
     risks = forms.MultipleChoiceField(label="Where the risk is", required=False, choices=Risk.choices)
@@ -176,7 +178,7 @@ class RulesForms:
 
     def document(self) -> dict[str, Any]:
         """Return the document that was typed. For valid forms."""
-        ordered = sorted(_kept(self.rules), key=lambda row: row.cleaned_data["place"])
+        ordered = sorted(_kept(self.rules), key=lambda row: row.cleaned_data["place"] or LAST)
         return {
             "format": 1,
             "rules": [row.document() for row in ordered],
@@ -192,8 +194,8 @@ def _rows(form: type[forms.Form], prefix: str, given: QueryDict | None, rows: li
         make = forms.formset_factory(form, extra=0 if rows else 1, can_delete=True, max_num=100)
         return make(given, prefix=prefix, initial=rows, form_kwargs=also)
     typed = forms.formset_factory(form, can_delete=True, max_num=100)(given, prefix=prefix, form_kwargs=also)
-    rows = [{name: row[name].value() for name in row.fields} for row in typed]
-    more = int(adds == prefix.removesuffix("s"))
+    rows = [{name: row[name].value() for name in row.fields} for row in typed if row.has_changed()]
+    more = 1 if adds == prefix.removesuffix("s") or not rows else 0
     return forms.formset_factory(form, extra=more, can_delete=True, max_num=100)(
         prefix=prefix, initial=rows, form_kwargs=also
     )

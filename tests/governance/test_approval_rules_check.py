@@ -100,9 +100,8 @@ def test_a_document_with_everything_is_read_back_and_said_in_sentences() -> None
     )
     rules = approval_rules.live()
     assert [text for _key, text in approval_rules.sentences(rules, approval_rules.names_of(rules))] == [
-        "1. High risk: 2 votes, 1 of them from Legal, a rest of 60 minutes and an end after 14 days for changes of "
-        "gates in production where the risk is high.",
-        "The first rule that matches holds; an environment's own number of votes is always the least.",
+        "1. High risk: 2 votes, 1 of them from Legal, after a rest of 60 minutes, within 14 days for changes of gates "
+        "in production where the risk is high.",
         "Legal: Owner.",
         "Christmas: no policy becomes live in any environment from 20 December 2030 00:00 UTC to "
         "1 January 2031 23:00 UTC.",

@@ -46,7 +46,7 @@ def test_rules_are_proposed_read_and_approved_by_another() -> None:
     assert change.revision.leads_to.document["rules"][0]["when"]["parts"] == ["gate"]
 
     page = text(signed_in(cast.second_lead).get(reverse("change", args=[change.pk])))
-    assert "1. Gates: 2 votes, 1 of them from Legal and an end after 14 days for changes of gates" in page
+    assert "1. Gates: 2 votes, 1 of them from Legal, within 14 days for changes of gates" in page
     assert "After the audit" in page
     ballot = {"digest": change.revision.payload_digest, "choice": "approve", "reason": ""}
     answer = signed_in(cast.second_lead).post(reverse("change_vote", args=[change.pk]), ballot, follow=True)
@@ -87,6 +87,8 @@ def test_one_more_row_is_added_with_what_was_typed_and_nothing_is_written() -> N
     assert not rows[0].errors
     assert answer.context["page"].about["title"].value() == "Legal looks at gates"
     assert AuditEvent.objects.count() == before
+    # The rows that nobody wrote in are not asked to be filled afterwards.
+    assert [form.initial_form_count() for form in (rows, answer.context["page"].freezes)] == [1, 0]
 
 
 @pytest.mark.parametrize(
