@@ -17,14 +17,14 @@ def test_an_approved_change_becomes_live() -> None:
 
     head = PolicyHead.objects.get()
     assert (head.workflow, head.environment, head.change) == (cast.workflow, cast.production, applied)
-    assert head.version == applied.revision.version
+    assert head.version == applied.revision.policy
     stored = Change.objects.get()
     assert (stored.state, stored.applied_by) == ("applied", cast.lead)
     event = AuditEvent.objects.about(applied).get(action="changes.activate")
     assert event.before == {"version": None}
     assert event.after == {
         "version": 1,
-        "digest": applied.revision.version.digest,
+        "digest": applied.revision.policy.digest,
         "mode": "enforce",
         "payload_digest": applied.revision.payload_digest,
         "votes": [str(cast.owner.pk)],

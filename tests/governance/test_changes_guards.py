@@ -101,7 +101,7 @@ def test_the_shell_moves_no_head_either() -> None:
     cast = make_cast()
     head = make_live(cast)
     change = make_change(cast, 0.6)
-    version = change.revision.version
+    version = change.revision.policy
     for write in (
         lambda: PolicyHead.objects.filter(pk=head.pk).update(version=version),
         lambda: PolicyHead.objects.filter(pk=head.pk).update(version=version, change=change),
@@ -132,7 +132,7 @@ def test_a_head_takes_no_change_of_another_environment() -> None:
     other = registry.add_environment(name="other", votes_needed=0, position=99, by=cast.lead)
     Change.objects.filter(pk=change.pk).update(state="applied", applied_at=change.created_at, applied_by=cast.lead)
     head = PolicyHead(
-        workflow=cast.workflow, environment=other, version=change.revision.version, mode="enforce", change=change
+        workflow=cast.workflow, environment=other, version=change.revision.policy, mode="enforce", change=change
     )
     with pytest.raises(IntegrityError, match="another workflow or environment"), transaction.atomic():
         head.save()

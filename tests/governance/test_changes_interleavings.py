@@ -76,7 +76,7 @@ class World:
         found = Change.objects.for_list()[back : back + 1]
         for change in found:
             self.current = change.pk
-            self.open_forms[name] = Seen(change.pk, change.revision.payload_digest, change.revision.version.document)
+            self.open_forms[name] = Seen(change.pk, change.revision.payload_digest, change.revision.policy.document)
 
     def revise(self, name: str, value: int) -> None:
         """Edit the change in hand."""

@@ -32,8 +32,8 @@ def test_an_integrator_proposes_and_the_change_waits_for_votes() -> None:
         "data_class": "internal",
         "parts": ["mode", "pin", "guards", "rules", "ladder", "gate", "review", "limits"],
     }
-    assert revision.version.number == 1
-    assert revision.version.digest == policies.digest(revision.version.document)
+    assert revision.policy.number == 1
+    assert revision.policy.digest == policies.digest(revision.policy.document)
     assert revision.payload_digest == changes.payload_digest(change, revision)
     assert [each.user for each in change.contributors.all()] == [cast.integrator]
     event = AuditEvent.objects.about(change).get()
@@ -115,8 +115,8 @@ def test_going_back_is_a_proposal_of_an_older_document() -> None:
         note="",
         by=cast.integrator,
     )
-    assert back.revision.version.number == 3
-    assert back.revision.version.digest == first.digest
+    assert back.revision.policy.number == 3
+    assert back.revision.policy.digest == first.digest
     changes.activate(change=approve(back, cast.owner), by=cast.owner)
     assert PolicyHead.objects.get().version.number == 3
 
@@ -211,8 +211,8 @@ def test_lists_and_the_page_of_a_change_take_a_fixed_number_of_queries(django_as
     make_change(cast, 0.6)
     with django_assert_num_queries(1):
         listed = list(Change.objects.visible_to(cast.lead).for_list())
-        assert [each.revision.version.number for each in listed] == [3, 2]
-        assert {(each.workflow.team.name, each.environment.name, each.proposed_by.name) for each in listed}
+        assert [each.revision.policy.number for each in listed] == [3, 2]
+        assert {(each.place, each.team_id, each.proposed_by.name) for each in listed}
     with django_assert_num_queries(5):
         page = Change.objects.visible_to(cast.lead).for_page().get(pk=change.pk)
         assert [(each.number, [vote.voter.name for vote in each.votes.all()]) for each in page.revisions.all()] == [

@@ -136,7 +136,7 @@ def test_a_vote_that_waits_for_another_change_to_go_live_is_refused(live_databas
 def test_proposals_at_once_get_versions_of_their_own(live_database: Any) -> None:
     cast = make_cast()
     outcomes = at_once(*[lambda place=place: make_change(cast, 0.5 + place / 50) for place in range(6)])
-    assert sorted(each.revision.version.number for each in outcomes if isinstance(each, Change)) == [1, 2, 3, 4, 5, 6]
+    assert sorted(each.revision.policy.number for each in outcomes if isinstance(each, Change)) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_crowd_at_random_never_makes_live_what_was_not_approved(live_database: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_crowd_at_random_never_makes_live_what_was_not_approved(live_database:
     assert applied[-1] == live
     assert len(applied) > 1, "nothing ever became live: the test saw nothing"
     for before, after in itertools.pairwise(applied):
-        assert after.revision.base_version == before.revision.version
+        assert after.revision.base_version == before.revision.policy
     for change in applied:
         hands = {each.user_id for each in change.contributors.all()}
         newest = {

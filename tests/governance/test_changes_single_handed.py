@@ -64,7 +64,7 @@ def test_the_database_counts_who_could_vote_by_itself() -> None:
     head = PolicyHead(
         workflow=cast.workflow,
         environment=cast.production,
-        version=change.revision.version,
+        version=change.revision.policy,
         mode="enforce",
         change=change,
     )
@@ -191,7 +191,7 @@ def test_a_mode_is_part_of_what_is_voted_on() -> None:
     cast = make_cast()
     change = make_change(cast)
     changes.activate(change=_approved(cast, change), by=cast.lead)
-    document = change.revision.version.document
+    document = change.revision.policy.document
 
     with pytest.raises(changes.NothingChanges):
         changes.propose(
@@ -214,7 +214,7 @@ def test_a_mode_is_part_of_what_is_voted_on() -> None:
 
 def test_what_is_new_observes() -> None:
     cast = make_cast()
-    document = make_change(cast).revision.version.document
+    document = make_change(cast).revision.policy.document
     made = changes.propose(
         workflow=cast.workflow, environment=cast.production, document=document, title="New", note="", by=cast.lead
     )
@@ -242,7 +242,7 @@ def test_regions_of_a_workflow_bind_its_policy() -> None:
         regions=["south"],
         by=BOOTSTRAP,
     )
-    document = make_change(cast).revision.version.document
+    document = make_change(cast).revision.policy.document
     with pytest.raises(policies.InvalidPolicy):
         changes.propose(
             workflow=bound, environment=cast.production, document=document, title="First", note="", by=cast.lead
