@@ -125,7 +125,7 @@ def write_revision(
     *,
     mode: str,
     note: str,
-    by: User,
+    author: User,
     key: UUID | None = None,
 ) -> Revision:
     """Write the next revision of a locked change, with its content, its facts and the rule for them as it stands."""
@@ -144,9 +144,9 @@ def write_revision(
             "cool_off_minutes": rule.get("cool_off_minutes", 0),
             "expires_days": rule.get("expires_days"),
         },
-        created_by=by,
+        created_by=author,
     )
-    made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": by}
+    made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": author}
     if isinstance(head, ContentHead):
         numbers = Content.objects.filter(kind=head.kind).aggregate(last=Max("number"))
         revision.base_content = head.content
@@ -157,7 +157,7 @@ def write_revision(
         revision.version = store(PolicyVersion(workflow=change.workflow, number=(numbers["last"] or 0) + 1, **made))
     revision.payload_digest = payload_digest(change, revision)
     store(revision)
-    Contributor.objects.get_or_create(change=change, user=by)
+    Contributor.objects.get_or_create(change=change, user=author)
     return revision
 
 
@@ -177,9 +177,9 @@ def payload_digest(change: Change, revision: Revision) -> str:
     )
 
 
-def move_head(change: Change, head: Head | None, *, by: User) -> Head:
+def move_head(change: Change, head: Head | None, activator: User) -> Head:
     """Mark the change applied and let the head point to what it leads to. Raises NotApproved if PostgreSQL refuses."""
-    change.state, change.applied_at, change.applied_by = State.APPLIED, timezone.now(), by
+    change.state, change.applied_at, change.applied_by = State.APPLIED, timezone.now(), activator
     change.save(update_fields=["state", "applied_at", "applied_by", "single_handed"])
     moved: Head
     if isinstance(head, ContentHead):
@@ -196,7 +196,7 @@ def move_head(change: Change, head: Head | None, *, by: User) -> Head:
     return moved
 
 
-def mark_stale(applied: Change, *, by: User) -> None:
+def mark_stale(applied: Change, activator: User) -> None:
     """Let other open changes of the place that start from an older version say so. Runs under the place's lock."""
     others = (
         Change.objects.select_for_update(of=("self",))
@@ -208,7 +208,7 @@ def mark_stale(applied: Change, *, by: User) -> None:
         other.save(update_fields=["state"])
         audit.record(
             action="changes.go_stale",
-            actor=by,
+            actor=activator,
             object=other,
             summary=f"Change {other.number} went stale: change {applied.number} became live before it",
             before={"state": before},

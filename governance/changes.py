@@ -128,7 +128,7 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
     if (canonical.digest(full), mode, now.pk if now else None) == said:
         raise NothingChanges("This is what the change says already.")
     old_facts = facts_of(change, before)
-    revision = write_revision(change, full, head, mode=mode, note=note, by=by)
+    revision = write_revision(change, full, head, mode=mode, note=note, author=by)
     change.revision = revision
     change.state = _first_state(revision)
     change.save(update_fields=["revision", "state"])
@@ -191,7 +191,7 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
         change.save(update_fields=["state"])
     before = head_facts(head)
     change.single_handed = single_handed
-    moved = move_head(change, head, by=by)
+    moved = move_head(change, head, by)
     audit.record(
         action="changes.activate",
         actor=by,
@@ -207,7 +207,7 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
             "single_handed": single_handed,
         },
     )
-    mark_stale(change, by=by)
+    mark_stale(change, by)
     return change
 
 
@@ -345,7 +345,7 @@ def _open(change: Change, document: Mapping[str, Any], head: Head | None, *, mod
         store(change, unchecked=["revision", "number"])
     except InvalidInput as error:
         raise ChangeError(str(error), field=error.field) from error
-    revision = write_revision(change, full, head, mode=mode, note=note, by=by, key=change.revision_id)
+    revision = write_revision(change, full, head, mode=mode, note=note, author=by, key=change.revision_id)
     if _first_state(revision) != change.state:
         change.revision, change.state = revision, _first_state(revision)
         change.save(update_fields=["state"])

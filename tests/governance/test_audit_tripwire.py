@@ -247,7 +247,9 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
         accounts.grant(user=cast.finance, role="lead", by=cast.admin)
         return lambda: changes.ratify(change=change, digest=change.revision.payload_digest, by=cast.finance)
 
+    rules: dict[str, Any] = {"document": {"rules": [{"name": "All"}]}, "title": "One rule", "note": ""}
     return {
+        "changes.propose_approval_rules": lambda: lambda: changes.propose_approval_rules(by=cast.lead, **rules),
         "changes.ratify": ratify,
         "changes.propose": lambda: lambda: make_change(cast),
         "changes.revise": revise,
