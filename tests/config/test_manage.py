@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_command_without_a_database_says_what_to_do(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "SMALLFIRST_STATE": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "manage.py", "audit_check"], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "manage.py", "audit_verify"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 1
     assert f"No database runs for the installation in {tmp_path}." in done.stderr
