@@ -59,6 +59,17 @@ def env_address(name: str, default: str) -> str:
     return said
 
 
+def env_url(name: str) -> str:
+    """An https address with a path, or http on this machine; empty when there is none."""
+    said = env_text(name, "")
+    parts = urlsplit(said)
+    if said and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ImproperlyConfigured(f'{name} is "{said}"; write an address such as https://witness.example.com/take')
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ImproperlyConfigured(f'{name} is "{said}": it would travel in the open; take https')
+    return said
+
+
 def env_token(name: str) -> str:
     """A secret that programs send us; empty when there is none. One that could be guessed is refused."""
     said = env_text(name, "")
@@ -215,6 +226,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 BROKER_URL = env_text("BROKER_URL", places.broker_url(STATE))
 # Each takes one of the worker's processes, which other tasks wait for too.
 EVALUATION_CHUNKS_AT_ONCE = env_number("SMALLFIRST_EVALUATION_CHUNKS_AT_ONCE", 1)
+# Where each checkpoint of the audit log is held as well: a file, a clone whose remote is elsewhere, an address.
+AUDIT_ANCHORS = {
+    "file": env_text("SMALLFIRST_AUDIT_ANCHOR_FILE", str(STATE / "checkpoints.txt")),
+    "git": env_text("SMALLFIRST_AUDIT_ANCHOR_GIT", ""),
+    "webhook": env_url("SMALLFIRST_AUDIT_ANCHOR_WEBHOOK"),
+}
 
 # People
 AUTH_USER_MODEL = "governance.User"

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from governance import brakes, changes, reviews, seals
+from governance import anchors, brakes, changes, reviews, seals
 
 
 @shared_task
@@ -37,3 +37,9 @@ def forget_brakes() -> None:
 def expire_changes() -> None:
     """End the changes that waited longer than their rule lets them."""
     changes.expire_due(now=timezone.now())
+
+
+@shared_task
+def anchor_audit() -> None:
+    """Give checkpoints to the places that hold them too."""
+    anchors.hold(places=settings.AUDIT_ANCHORS, clock=timezone.now)

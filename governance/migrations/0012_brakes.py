@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('governance', '0010_audit_log'),
+        ('governance', '0011_anchors'),
     ]
 
     operations = [

@@ -20,11 +20,12 @@ from governance.models.registry import (
     Tier,
 )
 from governance.models.reviews import Review, ReviewBody
-from governance.models.seals import AuditCheckpoint, AuditEpoch, AuditLeaf, AuditNode
+from governance.models.seals import Anchor, AuditCheckpoint, AuditEpoch, AuditLeaf, AuditNode
 from governance.models.workflows import Risk, Step, Workflow
 from governance.permissions import Role
 
 __all__ = [
+    "Anchor",
     "ApiKey",
     "AuditBody",
     "AuditCheckpoint",

@@ -1,4 +1,4 @@
-"""The Merkle log over the audit events: in which order they were sealed, and what was signed about it."""
+"""The Merkle log over the audit events: in which order they were sealed, what was signed, and who holds that too."""
 
 from django.db import models
 from django.db.models import Q
@@ -109,3 +109,36 @@ class AuditCheckpoint(models.Model):
 
     def __str__(self) -> str:
         return f"Checkpoint {self.number} at {self.size}"
+
+
+class Anchor(models.Model):
+    """A place that is given every checkpoint to hold, and how far it is. What proves something is what lies there."""
+
+    class Kind(models.TextChoices):
+        """What kind of place."""
+
+        FILE = "file", "File"
+        GIT = "git", "Git repository"
+        WEBHOOK = "webhook", "Webhook"
+
+    # Those whose owner may be somebody else than this machine's.
+    APART = (Kind.GIT, Kind.WEBHOOK)
+
+    kind = models.CharField(max_length=10, choices=Kind.choices, primary_key=True)
+    place = models.CharField(max_length=400)
+    held = models.PositiveBigIntegerField("number of the last checkpoint it took", default=0)
+    held_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    failure = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind__in=["file", "git", "webhook"]),
+                name="anchor_kind_known",
+                violation_error_message="An anchor is a file, a git repository or a webhook.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.place}"

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from governance import accounts, seals
+from governance import accounts, anchors, seals
 from governance.export import csv_of
 from governance.models import AuditEvent
 from governance.models.audit import AuditEventQuerySet
@@ -45,6 +45,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "headline": f"{count:,} {'entry' if count == 1 else 'entries'}, each act with its actor",
         "log": seals.standing(),
+        "held": anchors.standing(),
         "late": timezone.now() - LATE,
     }
     return render(request, "governance/audit.html", context)
