@@ -1,7 +1,7 @@
 """Prices of a model's endpoints: a part of the model's page, and setting one."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from governance import accounts
+from governance import accounts, figures
 from governance.models import Endpoint, Model, PolicyHead
 from governance.views.forms import FormPage, ask, sent
 from ledger import prices
@@ -30,6 +30,18 @@ class Priced:
     endpoint: Endpoint
     price: Price | None
     history: list[Price]
+    at: datetime
+
+    @property
+    def following(self) -> Price | None:
+        """The price that is set to hold next."""
+        coming = [price for price in self.history if price.valid_from > self.at]
+        return min(coming, key=lambda price: price.valid_from) if coming else None
+
+    @property
+    def told(self) -> Price | None:
+        """The price to show: that of now, else the one that follows."""
+        return self.price or self.following
 
 
 class PriceForm(forms.Form):
@@ -72,8 +84,9 @@ def model_prices(request: HttpRequest, name: str) -> HttpResponse:
     accounts.require(request.user, "spend.view")
     served = Endpoint.objects.filter(version__model=found).select_related("provider", "environment", "version")
     endpoints = list(served.order_by("-active", "environment__position", "position"))
-    now, before = prices.current(endpoints, timezone.now()), prices.history(endpoints)
-    rows = [Priced(each, now.get(each.pk), before[each.pk]) for each in endpoints if each.active or before[each.pk]]
+    at = timezone.now()
+    now, before = prices.current(endpoints, at), prices.history(endpoints)
+    rows = [Priced(each, now.get(each.pk), before[each.pk], at) for each in endpoints if each.active or before[each.pk]]
     named = PolicyHead.objects.naming(found.name).of_workflows_in_use().exists()
     asked = Rollup.objects.filter(endpoint__in=endpoints).exists()
     context = {
@@ -109,7 +122,8 @@ def price_new(request: HttpRequest, pk: UUID) -> HttpResponse:
         next_minute = timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
         said["valid_from"] = said["valid_from"] or next_minute
         prices.set_own_price(endpoint=endpoint, by=user, **said)
-        messages.success(request, f"The price of {model.title} at {endpoint.url} is set.")
+        start = figures.moment_words(said["valid_from"], now=timezone.now(), zone=timezone.get_current_timezone())
+        messages.success(request, f"The price of {model.title} at {endpoint.url} is set from {start} on.")
         return f"{page.back[1]}#prices"
 
     return ask(request, form, page, act)

@@ -24,6 +24,7 @@ from governance.models.accounts import in_scope
 from governance.readers import Reader
 from governance.views.forms import sent
 from ledger import savings
+from ledger.models import Baseline
 from ledger.models.savings import LEAST_RATIO, MOST_RATIO
 from ledger.savings import Compared, Saving
 from ledger.views import selection as chosen
@@ -52,6 +53,7 @@ class BaselineForm(forms.Form):
     model = forms.ModelChoiceField(
         label="Model",
         queryset=Model.objects.in_use().order_by("title"),
+        empty_label="Choose…",
         help_text="What would have been used otherwise.",
     )
     assumed = forms.BooleanField(
@@ -140,7 +142,8 @@ def baseline_new(request: HttpRequest, slug: str) -> HttpResponse:
     workflow = get_object_or_404(visible, slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "savings.edit", workflow)
-    form = BaselineForm(sent(request))
+    now = savings.baseline_of(workflow, timezone.now())
+    form = BaselineForm(sent(request), initial=_of(now))
     if request.method == "POST" and form.is_valid():
         try:
             made = savings.set_baseline(workflow=workflow, valid_from=timezone.now(), by=user, **form.cleaned_data)
@@ -149,9 +152,14 @@ def baseline_new(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             messages.success(request, f"From now on {workflow.name} is compared with {made.model.title}.")
             return redirect(f"{reverse('savings')}?workflow={workflow.slug}")
-    now = savings.baseline_of(workflow, timezone.now())
     context = {"workflow": workflow, "form": form, "now": now}
     return render(request, "ledger/baseline_new.html", context, status=422 if form.is_bound else 200)
+
+
+def _of(held: Baseline | None) -> dict[str, Any] | None:
+    """What the form of a baseline starts from: the one that holds. Its reason is said anew."""
+    names = ("model", "assumed", "tokens_least", "tokens_most")
+    return {name: getattr(held, name) for name in names} if held else None
 
 
 def in_order(rows: list[Row], sort: str) -> list[Row]:

@@ -57,7 +57,7 @@ def test_three_attempts_stand_there_once_with_tokens_price_and_workflow(site: Si
     assert said.count("1,000 500") == 3
     assert "mid tf-idf not kept 5 ms 1,000 500 USD 0.06" in said
     assert "small lexicon not kept 4 ms 1,000 500 USD 0.006" in said
-    assert "frontier smollm2 kept 6 ms 1,000 500 not priced no price at that time" in said
+    assert "frontier smollm2 kept 6 ms 1,000 500 not priced no price at that time: its prices" in said
 
 
 def test_the_newest_comes_first_unless_asked(site: Site) -> None:

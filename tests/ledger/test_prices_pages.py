@@ -46,6 +46,19 @@ def test_what_holds_and_what_held_is_shown(site: Site) -> None:
     assert "further notice" in shown
 
 
+def test_a_price_that_is_set_and_not_yet_in_force_is_told(site: Site) -> None:
+    client, address = signed_in(site.cast.finance), reverse("price_new", args=[site.endpoint().pk])
+    said = text(client.post(address, rates(valid_from="2031-07-01T00:00"), follow=True))
+    assert "is set from 1 Jul 2031 00:00 on" in said
+    shown = part(site)
+    assert "USD 3.00 USD 9.50" in shown
+    assert "not priced yet own price from 1 Jul 2031 00:00 on" in shown
+    site.price(place=1)
+    assert "another from" not in part(site)
+    site.price()
+    assert "another from 1 Jul 2031 00:00 on" in part(site)
+
+
 def test_priced_but_never_called_is_said_until_it_is_named_or_asked(site: Site) -> None:
     assert "never called" not in part(site)
     site.price()

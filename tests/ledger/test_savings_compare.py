@@ -186,6 +186,14 @@ def test_finance_sets_a_baseline_on_its_page(site: Site) -> None:
     assert (made.model, made.assumed, made.created_by) == (big(site), True, site.cast.finance)
     event = AuditEvent.objects.about(made).get()
     assert (event.action, event.reason) == ("savings.set_baseline", "What we paid for until June")
+    # The next one begins from it; its reason is said anew.
+    form = as_(site, "finance").get(address).context["form"]
+    assert [str(form[name].value()) for name in ("model", "tokens_least", "tokens_most")] == [
+        str(big(site).pk),
+        "0.900",
+        "1.100",
+    ]
+    assert form["reason"].value() is None
 
 
 @pytest.mark.parametrize("who", ["owner", "reviewer", "integrator", "auditor", "admin", "stranger"])
