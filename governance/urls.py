@@ -91,6 +91,7 @@ urlpatterns = [
     path("people/export.csv", people.people_csv, name="people_csv"),
     path("people/new/", people_acts.person_new, name="person_new"),
     path("people/<uuid:pk>/", people.person, name="person"),
+    path("people/<uuid:pk>/edit/", people_acts.person_edit, name="person_edit"),
     path("people/<uuid:pk>/invite/", people_acts.person_invite, name="person_invite"),
     path("people/<uuid:pk>/deactivate/", people_acts.person_deactivate, name="person_deactivate"),
     path("people/<uuid:pk>/reactivate/", people_acts.person_reactivate, name="person_reactivate"),

@@ -55,7 +55,7 @@ class PasswordForm(NewPasswordForm):
     """A password for another, of somebody who knows the one of now."""
 
     current = forms.CharField(
-        label="Password of now",
+        label="Present password",
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
@@ -80,7 +80,7 @@ class PasswordForm(NewPasswordForm):
             raise forms.ValidationError(str(braked)) from braked
         if not self.person.check_password(self.cleaned_data["current"]):
             brakes.failed(**tried)
-            raise forms.ValidationError("This is not the password of now.")
+            raise forms.ValidationError("This is not the present password.")
         brakes.succeeded(**tried)
 
 

@@ -85,6 +85,28 @@ def person_new(request: HttpRequest) -> HttpResponse:
     return ask(request, form, page, act)
 
 
+@require_http_methods(["GET", "POST"])
+def person_edit(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Call a person by another name, and set the zone of his times."""
+    found, user = _person(request, pk)
+    form = PersonForm(sent(request), initial={"name": found.name, "time_zone": found.time_zone})
+    del form.fields["email"]
+    page = FormPage(
+        title="Edit",
+        headline=f"What is written of {found.name}",
+        lede="The name stands beside votes and answers, those of before too; the audit log keeps what it was.",
+        submit="Save",
+        back=(found.name, _page_of(found)),
+    )
+
+    def act() -> str:
+        persons.edit(person=found, by=user, **form.cleaned_data)
+        messages.success(request, "Saved.")
+        return page.back[1]
+
+    return ask(request, form, page, act)
+
+
 @never_cache
 @require_POST
 def person_invite(request: HttpRequest, pk: UUID) -> HttpResponse:

@@ -188,7 +188,7 @@ def test_the_password_of_now_is_no_way_round_the_brake(cast: Cast) -> None:
     fields = {"password": "another-long-sentence", "again": "another-long-sentence"}
     before = User.objects.get(pk=cast.lead.pk).password
     for _each in range(FREE):
-        assert "not the password of now" in text(client.post(reverse("account_password"), fields | {"current": WRONG}))
+        assert "not the present password" in text(client.post(reverse("account_password"), fields | {"current": WRONG}))
     answer = client.post(reverse("account_password"), fields | {"current": PASSWORD})
     assert (answer.status_code, "Too many tries" in text(answer)) == (422, True)
     assert User.objects.get(pk=cast.lead.pk).password == before

@@ -270,6 +270,25 @@ def test_a_name_of_before_can_be_erased(cast: Cast) -> None:
         people.edit(person=cast.owner, name="Mine", time_zone="UTC", by=cast.lead)
 
 
+def test_an_administrator_calls_a_person_by_another_name(cast: Cast) -> None:
+    client, address = signed_in(cast.admin), reverse("person_edit", args=[cast.owner.pk])
+    assert address in client.get(reverse("person", args=[cast.owner.pk])).content.decode()
+    assert 'value="Owner"' in client.get(address).content.decode()
+    said = text(client.post(address, {"name": "Ann", "time_zone": "Asia/Tokyo", "email": "x@y.example"}, follow=True))
+    assert "Ann holds" in said
+    email = cast.owner.email
+    cast.owner.refresh_from_db()
+    assert (cast.owner.name, cast.owner.time_zone, cast.owner.email) == ("Ann", "Asia/Tokyo", email)
+    before = written()
+    assert client.post(address, {"name": "", "time_zone": "Asia/Tokyo"}).status_code == 422
+    assert signed_in(cast.auditor).post(address, {"name": "Bo", "time_zone": "UTC"}).status_code == 403
+    assert signed_in(cast.lead).post(address, {"name": "Bo", "time_zone": "UTC"}).status_code == 404
+    assert written() == before
+    # His own as well: who sets up alone begins as First person.
+    client.post(reverse("person_edit", args=[cast.admin.pk]), {"name": "Cleo", "time_zone": "UTC"})
+    assert "You are signed in as Cleo" in text(client.get(reverse("account")))
+
+
 def reached(client: Any) -> bool:
     """Whether a browser is still signed in."""
     return bool(client.get(reverse("account")).status_code == 200)
@@ -302,7 +321,7 @@ def test_one_changes_ones_password_and_is_signed_out_elsewhere(cast: Cast) -> No
     here, elsewhere = signed_in(owner), signed_in(owner)
     fields = {"current": PASSWORD, "password": "another-long-sentence", "again": "another-long-sentence"}
     for wrong, said in (
-        ({"current": "guess"}, "not the password of now"),
+        ({"current": "guess"}, "not the present password"),
         ({"again": "different"}, "not alike"),
         ({"password": "short", "again": "short"}, "too short"),
     ):
