@@ -32,11 +32,12 @@ def add_environment(*, name: str, votes_needed: int, position: int, by: Actor, r
     """
     require(by, "registry.edit", ORGANISATION)
     made = store(Environment(name=name, votes_needed=votes_needed, position=position, recorded=recorded))
+    votes = f"{votes_needed} {'vote' if votes_needed == 1 else 'votes'}"
     audit.record(
         action="registry.add_environment",
         actor=by,
         object=made,
-        summary=f"Added the environment {made.name}, where changes need {votes_needed} votes",
+        summary=f"Added the environment {made.name}, where changes need {votes}",
         after={"name": made.name, "votes_needed": votes_needed, "position": position, "recorded": recorded},
     )
     return made

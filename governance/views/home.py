@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from governance import accounts
-from governance.models import AuditEvent, Change, Grant, Review, User, Workflow
+from governance.models import AuditEvent, Change, Grant, PolicyHead, Review, User, Workflow
 from governance.views.workflows import rows
 from governance.waiting import acts_of
 
@@ -39,16 +39,19 @@ def home(request: HttpRequest) -> HttpResponse:
     acts = acts_of(user)
     cases = _cases(user) if "reviews.take" in acts else []
     tasks = [*_reviews(cases), *(_votes(user) if "changes.vote" in acts else [])]
+    sets_up = "registry.edit" in acts
     number = NUMBERS[len(tasks)] if len(tasks) < len(NUMBERS) else len(tasks)
     roles = {grant.get_role_display().lower() for grant in Grant.objects.in_force().filter(user=user)}
     context = {
-        "headline": f"{number} {'waits' if len(tasks) < 2 else 'wait'} on you",
+        "headline": f"{number} {'waits' if len(tasks) < 2 else 'wait'} on you"
+        if tasks or not sets_up or PolicyHead.objects.exists()
+        else "Nothing is live yet: set it up first",
         "tasks": tasks,
         "roles": sorted(roles),
         "today": timezone.localdate(),
         "empty_text": "When a change asks for your vote or a case for your answer, it stands here.",
         "sees_spend": "spend.view" in acts,
-        "sets_up": "registry.edit" in acts,
+        "sets_up": sets_up,
         "may_take": "reviews.take" in acts,
         # Who connects applications: he may try requests and decides on no change.
         "connects": "requests.try" in acts and "changes.vote" not in acts,

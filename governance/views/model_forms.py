@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
-from governance.models import DataClass, Hosting, Model, ModelVersion, Provider, Team, Tier, User
+from governance.models import DataClass, Endpoint, Hosting, Model, ModelVersion, Provider, Team, Tier, User
 from governance.models.registry import REFERENCE
 
 LONG = {"rows": 3}
@@ -152,8 +152,11 @@ class EndpointForm(forms.Form):
         }
         super().__init__(data, initial=initial)
         regions = [(region, region) for region in version.regions]
+        # The first that a gateway of it could ask this version in, and does not: development comes before production.
+        served = Endpoint.objects.filter(version=version, active=True).values("environment")
+        next_one = environments.exclude(gateway_url="").exclude(pk__in=served).first()
         self.fields["environment"] = forms.ModelChoiceField(
-            queryset=environments, initial=environments.last(), empty_label=None
+            queryset=environments, initial=next_one or environments.last(), empty_label=None
         )
         self.fields["provider"] = forms.ModelChoiceField(
             queryset=providers, empty_label="Choose…", help_text="Whose account pays for it."

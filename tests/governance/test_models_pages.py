@@ -143,6 +143,21 @@ def test_an_endpoint_is_tried_when_it_is_added_and_the_page_keeps_the_result(cas
     assert "at its earlier address" in text(client.get(reverse("model", args=["lexicon"])))
 
 
+def test_the_form_begins_where_the_model_is_to_be_served_next(cast: Cast) -> None:
+    client, address = signed_in(cast.lead), reverse("endpoint_new", args=["lexicon"])
+
+    def begins() -> str:
+        return str(client.get(address).context["form"]["environment"].initial)
+
+    # No gateway of any environment is known; then only that of development, where nothing serves it yet.
+    assert begins() == "production"
+    development = registry.add_environment(name="development", votes_needed=0, position=0, by=cast.lead)
+    registry.set_gateway_url(environment=development, url="http://127.0.0.1:8002", by=cast.lead)
+    assert begins() == "development"
+    registry.set_gateway_url(environment=cast.production, url="http://127.0.0.1:8001", by=cast.lead)
+    assert begins() == "development"
+
+
 def test_a_wrong_endpoint_is_named_and_nothing_is_asked(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes, "reach", lambda *_: pytest.fail("asked"))
     address = reverse("endpoint_new", args=["lexicon"])

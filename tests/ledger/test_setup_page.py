@@ -35,7 +35,9 @@ def test_an_empty_installation_begins_with_a_team() -> None:
     make_team("Care")
     make_provider()
     assert undone()[0] == "A model and where it is served"
-    assert reverse("setup") in signed_in(first).get(reverse("home")).content.decode()
+    home = signed_in(first).get(reverse("home"))
+    assert reverse("setup") in home.content.decode()
+    assert "Nothing is live yet: set it up first" in text(home)
 
 
 def test_nothing_is_left_when_all_is_done() -> None:
@@ -49,6 +51,7 @@ def test_nothing_is_left_when_all_is_done() -> None:
     assert undone() == []
     answer = signed_in(site.cast.lead).get(reverse("setup"))
     assert "Set up Smallfirst" not in text(answer)
+    assert "Nothing is live yet" not in text(signed_in(site.cast.lead).get(reverse("home")))
 
 
 def test_one_person_alone_is_told_that_a_second_is_missing() -> None:
