@@ -5,12 +5,13 @@ Every verb locks the review's row, and no other, and writes its body under that 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import Case, When
 from django.utils import timezone
 
 from governance import answers, audit, boxes, canonical
@@ -23,7 +24,7 @@ from smallfirst.seal import SealError
 
 Status = Review.Status
 
-LEASE = timedelta(minutes=15)
+CLAIM = timedelta(minutes=15)
 SWEEPER = Service("sweeper")
 # One turn of the sweeper; what is left waits for the next, seconds later.
 MOST_EXPIRED = 500
@@ -46,7 +47,7 @@ class TakenByAnother(ReviewError):
     """Someone else has the case."""
 
 
-class LeaseLost(ReviewError):
+class ClaimLost(ReviewError):
     """The case is not, or no longer, held under this token."""
 
 
@@ -79,10 +80,14 @@ def claim(*, review: Review, by: User, now: datetime) -> Review:
 
 
 @transaction.atomic
-def claim_next(*, by: User, now: datetime) -> Review | None:
-    """Take the most urgent case that nobody has; None when there is none. Raises NotPermitted."""
+def claim_next(*, by: User, now: datetime, after: Collection[UUID] = ()) -> Review | None:
+    """Take the most urgent case that nobody has, those in `after` only when no other is left; None when there is none.
+
+    Raises NotPermitted.
+    """
     require(by, "reviews.take")
-    queue = Review.objects.unheld(now).in_reach_of(by).order_by("respond_by", "id")
+    last = [Case(When(pk__in=after, then=1), default=0)] if after else []
+    queue = Review.objects.unheld(now).in_reach_of(by).order_by(*last, "respond_by", "id")
     # Two people who ask at once get two cases, and neither waits.
     found = queue.select_for_update(skip_locked=True, no_key=True, of=("self",)).first()
     return None if found is None else _take(_read(found.pk), by, now)
@@ -92,22 +97,22 @@ def claim_next(*, by: User, now: datetime) -> Review | None:
 def renew(*, review: Review, token: UUID | None, by: User, now: datetime) -> Review:
     """Hold a case for another 15 minutes. A heartbeat, not a governed act: the claim is what the audit knows.
 
-    Raises NotPermitted, AlreadyEnded, LeaseLost.
+    Raises NotPermitted, AlreadyEnded, ClaimLost.
     """
     held = _lock(review)
     _require_taker(held, by)
     _require_waiting(held, now)
-    _require_lease(held, token, by)
+    _require_claim(held, token, by)
     return _extend(held, now)
 
 
 @transaction.atomic
 def release(*, review: Review, token: UUID | None, by: User, now: datetime) -> Review:
-    """Put a case back for others. Raises NotPermitted, AlreadyEnded, LeaseLost."""
+    """Put a case back for others. Raises NotPermitted, AlreadyEnded, ClaimLost."""
     held = _lock(review)
     _require_taker(held, by)
     _require_waiting(held, now)
-    _require_lease(held, token, by)
+    _require_claim(held, token, by)
     held.status, held.claimed_by, held.claim_token, held.claimed_until = Status.OPEN, None, None, None
     held.save(update_fields=["status", "claimed_by", "claim_token", "claimed_until"])
     audit.record(action="reviews.release", actor=by, object=held, summary=f"Put back “{held.title}”")
@@ -119,12 +124,12 @@ def answer(*, review: Review, token: UUID | None, answer: Mapping[str, Any], by:
     """Decide a case: `{"label": …}`, `{"text": …}` or `{"fields": …}`, as the review asks. The application fetches it.
 
     The answer is kept sealed. Nobody else can have taken the case since: the token proves it. Raises NotPermitted,
-    AlreadyEnded, LeaseLost, InvalidAnswer naming the field.
+    AlreadyEnded, ClaimLost, InvalidAnswer naming the field.
     """
     held = _lock(review)
     _require_taker(held, by)
     _require_waiting(held, now, unsent="What you wrote was not sent.")
-    _require_lease(held, token, by)
+    _require_claim(held, token, by)
     said = answers.check(answer, shape=held.answer)
     sealed = boxes.close(canonical.encode(said), _answer_context(held))
     held.body.answer = sealed
@@ -300,7 +305,7 @@ def _read(key: UUID) -> Review:
 def _take(held: Review, by: User, now: datetime) -> Review:
     before = {"status": held.status, "claimed_by": held.claimed_by_id}
     held.status, held.claimed_by, held.claim_token = Status.CLAIMED, by, uuid4()
-    held.claimed_until = _lease_end(held, now)
+    held.claimed_until = _claim_end(held, now)
     held.save(update_fields=["status", "claimed_by", "claim_token", "claimed_until"])
     audit.record(
         action="reviews.claim",
@@ -314,13 +319,13 @@ def _take(held: Review, by: User, now: datetime) -> Review:
 
 
 def _extend(held: Review, now: datetime) -> Review:
-    held.claimed_until = _lease_end(held, now)
+    held.claimed_until = _claim_end(held, now)
     held.save(update_fields=["claimed_until"])
     return held
 
 
-def _lease_end(held: Review, now: datetime) -> datetime:
-    return min(now + LEASE, held.expires_at)
+def _claim_end(held: Review, now: datetime) -> datetime:
+    return min(now + CLAIM, held.expires_at)
 
 
 def _end(held: Review, status: Review.Status, outcome: str | None, by: User | None, now: datetime) -> None:
@@ -352,13 +357,13 @@ def _require_waiting(held: Review, now: datetime, *, unsent: str = "") -> None:
     raise AlreadyEnded(f"{how}. {unsent}".strip())
 
 
-def _require_lease(held: Review, token: UUID | None, by: User) -> None:
+def _require_claim(held: Review, token: UUID | None, by: User) -> None:
     """The token, not the clock, says whose case it is: a late answer counts as long as nobody else took the case."""
     if held.status == Status.CLAIMED and held.claimed_by == by and token is not None and held.claim_token == token:
         return
     if held.status == Status.CLAIMED and held.claimed_by != by:
-        raise LeaseLost(f"You no longer have this case: {held.claimed_by} took it.")
-    raise LeaseLost("You do not have this case, or took it again in another window: take it again here.")
+        raise ClaimLost(f"You no longer have this case: {held.claimed_by} took it.")
+    raise ClaimLost("You do not have this case, or took it again in another window: take it again here.")
 
 
 def _reason(reason: str) -> str:

@@ -113,7 +113,7 @@ function onKey(event) {
     return;
   }
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    all('[data-key="ctrl+enter"]').find(isShown)?.click();
+    if (!event.repeat) all('[data-key="ctrl+enter"]').find(isShown)?.click();
     return;
   }
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
@@ -122,6 +122,8 @@ function onKey(event) {
   const target = all("[data-key]").find((element) => element.dataset.key === event.key && isShown(element));
   if (target) {
     event.preventDefault();
+    // A key that is held acts once: what it would do next may be on a page that nobody has read.
+    if (event.repeat) return;
     if (isTyping(target)) target.focus();
     else target.click();
   } else if (one("[data-rows]") && (event.key === "j" || event.key === "k")) {
@@ -172,8 +174,19 @@ function await_(change) {
 const leadsOn = one("[data-reload]");
 if (leadsOn) history.replaceState(null, "", leadsOn.dataset.reload);
 
+// A form with data-once is sent once, however often its button is pressed before the next page is there.
+function sendOnce(event) {
+  const form = event.target;
+  if (form.dataset.once === undefined) return;
+  if (form.dataset.once === "sent") event.preventDefault();
+  form.dataset.once = "sent";
+}
+
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
+document.addEventListener("submit", sendOnce);
+// Who comes back by the browser's button may send it again.
+window.addEventListener("pageshow", () => all("[data-once]").forEach((form) => { form.dataset.once = ""; }));
 document.addEventListener("change", (event) => {
   if (event.target.id === "keys-on") localStorage.setItem("keys", event.target.checked ? "on" : "off");
 });

@@ -9,6 +9,7 @@ from django import forms
 
 from governance.figures import Rung
 from governance.models import Review
+from smallfirst.cases import SHOWN_CHARACTERS
 
 SPEAKERS = {
     "system": "The application's instruction",
@@ -16,14 +17,16 @@ SPEAKERS = {
     "assistant": "Said before",
     "tool": "A tool said",
 }
+# Why a person is asked although no model was unsure.
+RELEASED = ("always", "rule")
 
 
 class AnswerForm(forms.Form):
     """One label, a text, or fields as JSON: what the policy asks the person for."""
 
-    def __init__(self, data: Any = None, *, shape: Mapping[str, Any]) -> None:
-        """Make the one field that the answer's type needs."""
-        super().__init__(data)
+    def __init__(self, data: Any = None, *, shape: Mapping[str, Any], draft: str = "") -> None:
+        """Make the one field that the answer's type needs; a text starts as the draft of a model."""
+        super().__init__(data, initial={"text": draft})
         self.shape = shape
         kind = shape["type"]
         if kind == "label":
@@ -32,11 +35,14 @@ class AnswerForm(forms.Form):
             )
         elif kind == "text":
             self.fields["text"] = forms.CharField(
-                label="Answer", max_length=20_000, widget=forms.Textarea(attrs={"rows": 8})
+                label="Your answer",
+                max_length=20_000,
+                widget=forms.Textarea(attrs={"rows": 8}),
+                help_text="It starts as the last model's draft: what stands here is sent." if draft else "",
             )
         else:
             self.fields["fields"] = forms.JSONField(
-                label="Answer",
+                label="Your answer",
                 help_text="A JSON object as the policy's schema asks.",
                 widget=forms.Textarea(attrs={"rows": 8}),
             )
@@ -72,8 +78,15 @@ def shown(body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def draft(body: Mapping[str, Any] | None) -> str:
+    """The last answer of a model, for a text that a person releases; none where the case holds only its beginning."""
+    said = [str(each["text"]) for each in (body or {}).get("attempts", []) if each.get("text")]
+    return said[-1] if said and len(said[-1]) < SHOWN_CHARACTERS else ""
+
+
 def rungs(review: Review, body: Mapping[str, Any] | None) -> list[Rung]:
-    """What was tried, as a ladder that ends at the person."""
+    """What was tried, as a ladder that ends at the person; an answer that was sure enough is proposed to him."""
+    attempts = (body or {}).get("attempts", [])
     tried = [
         Rung(
             tier=each.get("tier", "small"),
@@ -83,8 +96,9 @@ def rungs(review: Review, body: Mapping[str, Any] | None) -> list[Rung]:
             threshold=each.get("threshold"),
             cost=Decimal(each["cost"]) if each.get("cost") is not None else None,
             priced=each.get("cost") is not None,
+            word="proposed" if review.reason_code in RELEASED and each is attempts[-1] else "",
         )
-        for each in (body or {}).get("attempts", [])
+        for each in attempts
     ]
     word = "waiting for a person" if review.status in Review.WAITING else review.get_status_display().lower()
     return [*tried, Rung(tier="person", model=review.role, state="person", word=word)]

@@ -28,8 +28,8 @@ def review_renew(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         held = reviews.renew(review=found, token=token, by=user, now=timezone.now())
     except reviews.ReviewError as error:
-        return render(request, "governance/_lease.html", {"lost": str(error)}, status=STOP_POLLING)
-    return render(request, "governance/_lease.html", {"review": held})
+        return render(request, "governance/_claim.html", {"lost": str(error)}, status=STOP_POLLING)
+    return render(request, "governance/_claim.html", {"review": held})
 
 
 @require_http_methods(["GET", "POST"])

@@ -1,6 +1,5 @@
 """Reviews: the queue, one case, and the acts on it."""
 
-from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -29,6 +28,9 @@ COLUMNS = (
     *("id", "decision", "workflow__slug", "environment__name", "step", "reason_code", "role", "status", "outcome"),
     *("opened_at", "respond_by", "expires_at", "ended_at", "delivered_at", "claimed_by__name", "ended_by__name"),
 )
+# In the session: the cases that this person put back last, which come to him again only after all others.
+PUT_BACK = "reviews_put_back"
+MOST_PUT_BACK = 50
 
 
 class ReviewFilter(forms.Form):
@@ -80,11 +82,7 @@ def review(request: HttpRequest, pk: UUID) -> HttpResponse:
 def review_next(request: HttpRequest) -> HttpResponse:
     """Take the most urgent case that nobody holds."""
     accounts.require(request.user, "reviews.take")
-    taken = reviews.claim_next(by=accounts.signed_in(request.user), now=timezone.now())
-    if taken is None:
-        messages.info(request, "Nothing waits: every case is taken or done.")
-        return redirect("reviews")
-    return redirect("review", pk=taken.pk)
+    return _next(request)
 
 
 @require_POST
@@ -92,23 +90,27 @@ def review_claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Take this case."""
     found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
     accounts.require(request.user, "reviews.take", found)
-    return _act(
-        request, found, lambda: reviews.claim(review=found, by=accounts.signed_in(request.user), now=timezone.now())
-    )
+    try:
+        reviews.claim(review=found, by=accounts.signed_in(request.user), now=timezone.now())
+    except reviews.ReviewError as error:
+        messages.error(request, str(error))
+    return redirect("review", pk=pk)
 
 
 @require_POST
 def review_release(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Put a case back for others."""
+    """Put a case back for others; who asked for the next one gets it, and this one after all others."""
     found = get_object_or_404(Review.objects.visible_to(request.user).for_list(), pk=pk)
     accounts.require(request.user, "reviews.take", found)
-    token = token_of(request)
-    response = _act(
-        request,
-        found,
-        lambda: reviews.release(review=found, token=token, by=accounts.signed_in(request.user), now=timezone.now()),
-    )
-    return response if messages.get_messages(request) else redirect("reviews")
+    try:
+        reviews.release(review=found, token=token_of(request), by=accounts.signed_in(request.user), now=timezone.now())
+    except reviews.ReviewError as error:
+        messages.error(request, str(error))
+        return redirect("review", pk=pk)
+    put_back = [each for each in request.session.get(PUT_BACK, []) if each != str(pk)]
+    request.session[PUT_BACK] = [*put_back, str(pk)][-MOST_PUT_BACK:]
+    messages.success(request, f"“{found.title}” is back in the queue.")
+    return _next(request) if "next" in request.POST else redirect("reviews")
 
 
 @require_POST
@@ -134,10 +136,7 @@ def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("review", pk=pk)
     messages.success(request, f"Answered “{found.title}”. The application gets it at its next poll.")
-    following = (
-        reviews.claim_next(by=accounts.signed_in(request.user), now=timezone.now()) if "next" in request.POST else None
-    )
-    return redirect("review", pk=following.pk) if following else redirect("review", pk=pk)
+    return _next(request, otherwise=pk) if "next" in request.POST else redirect("review", pk=pk)
 
 
 def _listed(request: HttpRequest, form: ReviewFilter) -> ReviewQuerySet:
@@ -155,12 +154,14 @@ def _listed(request: HttpRequest, form: ReviewFilter) -> ReviewQuerySet:
     return in_order(found, request, SORTED_BY)
 
 
-def _act(request: HttpRequest, found: Review, act: Any) -> HttpResponse:
-    try:
-        act()
-    except reviews.ReviewError as error:
-        messages.error(request, str(error))
-    return redirect("review", pk=found.pk)
+def _next(request: HttpRequest, otherwise: UUID | None = None) -> HttpResponse:
+    """Take the most urgent case, and show it; where none is left, another page."""
+    after = [UUID(each) for each in request.session.get(PUT_BACK, [])]
+    taken = reviews.claim_next(by=accounts.signed_in(request.user), now=timezone.now(), after=after)
+    if taken is None and otherwise is None:
+        messages.info(request, "Nothing waits: every case is taken or done.")
+    shown = taken.pk if taken else otherwise
+    return redirect("review", pk=shown) if shown else redirect("reviews")
 
 
 def token_of(request: HttpRequest) -> UUID | None:
@@ -193,7 +194,7 @@ def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = No
         "body_erased": found.body.erased_at is not None,
         "rungs": case.rungs(found, opened),
         "form_error": next((text for errors in form.errors.values() for text in errors), "") if form else "",
-        "form": form or case.AnswerForm(shape=found.answer),
+        "form": form or case.AnswerForm(shape=found.answer, draft=case.draft(opened)),
         "options": case.options(found.answer),
         "may_take": may_take and found.status in Review.WAITING and not mine,
         "expiry_words": case.expiry_words(found.on_expiry),

@@ -130,7 +130,7 @@ def test_without_a_claim_nothing_is_decided() -> None:
     desk = make_desk()
     review = desk.open()
     before = rows()
-    with pytest.raises(reviews.LeaseLost):
+    with pytest.raises(reviews.ClaimLost):
         answer(desk, review, {"label": "positive"})
     assert rows() == before
 
@@ -140,7 +140,7 @@ def test_who_was_too_slow_and_lost_the_case_decides_nothing() -> None:
     held = desk.claimed()
     reviews.claim(review=held, by=desk.second, now=desk.now + 16 * MINUTE)
     before = rows()
-    with pytest.raises(reviews.LeaseLost, match="Second reviewer took it"):
+    with pytest.raises(reviews.ClaimLost, match="Second reviewer took it"):
         answer(desk, held, {"label": "positive"}, now=desk.now + 17 * MINUTE)
     assert rows() == before
 
@@ -156,7 +156,7 @@ def test_a_token_is_worth_nothing_in_another_hand() -> None:
     desk = make_desk()
     held = desk.claimed()
     before = rows()
-    with pytest.raises(reviews.LeaseLost):
+    with pytest.raises(reviews.ClaimLost):
         answer(desk, held, {"label": "positive"}, by=desk.second)
     assert rows() == before
 

@@ -26,7 +26,7 @@ def test_a_reviewer_takes_a_case() -> None:
     assert held.claim_token is not None
     stored = found(review.pk)
     assert (stored.status, stored.claimed_by, stored.claim_token) == ("claimed", desk.reviewer, held.claim_token)
-    assert stored.claimed_until == desk.now + reviews.LEASE
+    assert stored.claimed_until == desk.now + reviews.CLAIM
     assert entries(review)[-1] == ("reviews.claim", "Reviewer")
 
 
@@ -118,6 +118,15 @@ def test_the_next_case_is_the_one_due_first() -> None:
     assert [review.claim_token is not None for review in order if review] == [True] * 3
 
 
+def test_a_case_that_was_passed_over_comes_after_all_others() -> None:
+    desk = make_desk()
+    late, soon = desk.open(), desk.open(opened_at=desk.now - 9 * MINUTE)
+
+    order = [reviews.claim_next(by=desk.reviewer, now=desk.now, after=[soon.pk]) for _ in range(3)]
+
+    assert order == [late, soon, None]
+
+
 def test_the_next_case_is_nobodys_and_waits() -> None:
     desk = make_desk()
     desk.claimed(by=desk.second)
@@ -188,9 +197,9 @@ def test_a_case_that_someone_else_took_is_neither_renewed_nor_put_back() -> None
         "by": desk.reviewer,
         "now": desk.now + 17 * MINUTE,
     }
-    with pytest.raises(reviews.LeaseLost, match="Second reviewer took it"):
+    with pytest.raises(reviews.ClaimLost, match="Second reviewer took it"):
         reviews.renew(**given)
-    with pytest.raises(reviews.LeaseLost):
+    with pytest.raises(reviews.ClaimLost):
         reviews.release(**given)
     assert rows() == before
 
@@ -200,7 +209,7 @@ def test_only_the_token_of_the_claim_counts(token: UUID | None) -> None:
     desk = make_desk()
     held = desk.claimed()
     before = rows()
-    with pytest.raises(reviews.LeaseLost):
+    with pytest.raises(reviews.ClaimLost):
         reviews.release(review=held, token=token, by=desk.reviewer, now=desk.now)
     assert rows() == before
 

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from django.test import Client
 from django.urls import reverse
 
 from governance.models import Review, User
+from smallfirst.cases import SHOWN_CHARACTERS
 from smallfirst.gateway.wire import encode, read_chat
-from tests.governance.desk import BODY, Desk, make_desk, sealed
+from tests.governance.desk import BODY, Desk, found, make_desk, rows, sealed
+from tests.pages import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -90,3 +93,83 @@ def test_the_request_behind_it_is_linked_for_who_may_see_it(who: str, there: boo
     review = desk.open()
     address = reverse("request", args=[review.decision])
     assert (address in page(desk.cast.people[who], review, take=False)) is there
+
+
+SAID = {"model": "smollm2-135m", "tier": "mid", "outcome": "ok"}
+TEXT = {"type": "text", "options": [], "schema": None}
+
+
+def drafted(desk: Desk, draft: str) -> Review:
+    """A case whose answer is a text that a model drafted, for a person to release."""
+    record = desk.record(answer=TEXT, reason={"code": "always", "text": "A person releases every answer."})
+    record["body"] = sealed(record["id"], BODY | {"attempts": [SAID | {"text": draft}]})
+    desk.send(record)
+    return found(record["id"])
+
+
+def test_a_text_to_release_starts_as_its_draft_and_is_sent_as_it_stands() -> None:
+    desk = make_desk()
+    review = drafted(desk, "We are <sorry>.")
+
+    markup = page(desk.reviewer, review)
+
+    assert "We are &lt;sorry&gt;.</textarea>" in markup
+    assert "proposed" in text(markup)
+    assert "not sure, climbed" not in markup
+    given = {"token": str(found(review.pk).claim_token), "text": "We are <sorry>."}
+    signed_in(desk.reviewer).post(reverse("review_answer", args=[review.pk]), given)
+    assert "We are &lt;sorry&gt;." in page(desk.reviewer, review, take=False)
+
+
+def test_a_draft_that_the_case_holds_only_in_part_is_not_offered() -> None:
+    desk = make_desk()
+    assert "long</textarea>" not in page(desk.reviewer, drafted(desk, "long" * (SHOWN_CHARACTERS // 4)))
+
+
+def test_a_skipped_case_comes_back_after_the_others_alone() -> None:
+    desk = make_desk()
+    first, second = desk.open(opened_at=desk.now - timedelta(minutes=5)), desk.open()
+    reviewer = signed_in(desk.reviewer)
+
+    taken = reviewer.post(reverse("review_next"))
+
+    assert taken["location"] == reverse("review", args=[first.pk])
+    skipped = reviewer.post(
+        reverse("review_release", args=[first.pk]), {"token": str(found(first.pk).claim_token), "next": "1"}
+    )
+    assert skipped["location"] == reverse("review", args=[second.pk])
+    assert [found(each.pk).status for each in (first, second)] == ["open", "claimed"]
+    put_back = {"token": str(found(second.pk).claim_token)}
+    assert reviewer.post(reverse("review_release", args=[second.pk]), put_back)["location"] == reverse("reviews")
+    # Both were passed over: the one that is due first comes first again.
+    assert reviewer.post(reverse("review_next"))["location"] == reverse("review", args=[first.pk])
+
+
+@pytest.mark.parametrize("token", ["", "none", "00000000-0000-0000-0000-000000000000"])
+def test_who_does_not_hold_a_case_skips_nothing(token: str) -> None:
+    desk = make_desk()
+    review, other = desk.claimed(), desk.open()
+    before = rows()
+    answer = signed_in(desk.second).post(reverse("review_release", args=[review.pk]), {"token": token, "next": "1"})
+    assert answer["location"] == reverse("review", args=[review.pk])
+    assert rows() == before
+    assert found(other.pk).status == "open"
+
+
+def test_an_ended_case_leads_to_the_next_one() -> None:
+    desk = make_desk()
+    ended = desk.answered()
+    address = f'action="{reverse("review_next")}"'
+    assert address not in page(desk.reviewer, ended, take=False)
+    desk.open()
+    assert address in page(desk.reviewer, ended, take=False)
+    assert address not in page(desk.cast.auditor, ended, take=False)
+
+
+def test_the_list_says_who_has_a_case_and_what_came_of_one() -> None:
+    desk = make_desk()
+    desk.answered()
+    desk.claimed()
+    said = text(signed_in(desk.reviewer).get(reverse("reviews"), {"status": "all"}).content.decode())
+    assert f"with {desk.reviewer}" in said
+    assert f"Answered {desk.reviewer}" in said

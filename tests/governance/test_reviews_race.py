@@ -123,7 +123,7 @@ def test_who_loses_the_case_while_he_answers_decides_nothing(live_database: Live
         ),
     )
     assert waited
-    assert isinstance(result, reviews.LeaseLost), result
+    assert isinstance(result, reviews.ClaimLost), result
     assert found(held.pk).status == "claimed"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -10,9 +11,10 @@ from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
-from governance.models import User
+from governance.models import Review, User
 from tests import cast as casting
 from tests.architecture.test_roles import MATRIX, Stage, make_stage
+from tests.governance.desk import make_desk
 
 pytestmark = pytest.mark.browser
 
@@ -128,4 +130,25 @@ def test_the_narrow_menu_and_the_keys_work_without_a_mouse(live_site: str, brows
     page.keyboard.press("j")
     assert page.evaluate("document.activeElement.tagName") == "BODY"
     expect(page.locator("h1")).to_have_text(re.compile("workflow"))
+    page.context.close()
+
+
+@pytest.mark.usefixtures("installation_keys")
+def test_a_key_that_is_held_answers_one_case(live_site: str, browser: Browser) -> None:
+    """A key repeats while it is held, and the next case comes in less time than it takes to let go."""
+    desk = make_desk()
+    first = desk.claimed(opened_at=desk.now - timedelta(minutes=5))
+    second, third = desk.open(opened_at=desk.now - timedelta(minutes=3)), desk.open()
+    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
+    sign_in(page, live_site, desk.reviewer)
+    page.goto(live_site + reverse("review", args=[first.pk]))
+    page.keyboard.down("1")
+    page.wait_for_url(live_site + reverse("review", args=[second.pk]))
+    page.keyboard.down("1")
+    page.keyboard.up("1")
+    expect(page.locator(".answer")).to_have_attribute("data-once", "")
+    # Two presses before the next page is there send one answer.
+    page.locator(".answer button").first.evaluate("(button) => { button.click(); button.click(); }")
+    page.wait_for_url(live_site + reverse("review", args=[third.pk]))
+    assert list(Review.objects.filter(status="answered").order_by("opened_at")) == [first, second]
     page.context.close()
