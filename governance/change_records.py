@@ -54,6 +54,10 @@ class NotApproved(ChangeError):
     """Votes are missing, or someone is against."""
 
 
+class WorkflowRetired(ChangeError):
+    """Nothing of a retired workflow is decided or becomes live."""
+
+
 class NothingChanges(ChangeError):
     """What is proposed is live, or proposed here, already."""
 
@@ -90,6 +94,12 @@ def lock(change: Change) -> tuple[Change, Head | None]:
     held = Change.objects.for_list().get(pk=change.pk)
     held.workflow = workflow
     return held, held_head
+
+
+def refuse_retired(change: Change) -> None:
+    """Raise WorkflowRetired for a change of a retired workflow. Needs the change as it is locked."""
+    if change.workflow is not None and change.workflow.retired_at is not None:
+        raise WorkflowRetired(f"{change.workflow.name} is retired: nothing of it is decided or becomes live any more.")
 
 
 def live(head: Head | None) -> PolicyVersion | Content | None:

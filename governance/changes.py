@@ -26,6 +26,7 @@ from governance.change_records import (
     OwnHand,
     ReasonMissing,
     StaleBase,
+    WorkflowRetired,
     checked,
     facts_of,
     head_facts,
@@ -38,6 +39,7 @@ from governance.change_records import (
     mode_of,
     move_head,
     payload_digest,
+    refuse_retired,
     write_revision,
 )
 from governance.errors import InvalidInput, store
@@ -53,6 +55,7 @@ __all__ = [
     "OwnHand",
     "ReasonMissing",
     "StaleBase",
+    "WorkflowRetired",
     "activate",
     "expire_due",
     "payload_digest",
@@ -84,14 +87,13 @@ def propose(
     """Propose a policy document for a workflow in an environment; to roll back, propose an older version's document.
 
     `mode` is `observe` or `enforce`; None keeps what is live, and observes where nothing is. Where nobody's vote is
-    needed the change is approved at once. Raises NotPermitted, policies.InvalidPolicy, NothingChanges, and ChangeError
-    for a retired workflow, an unknown mode or a title that is missing.
+    needed the change is approved at once. Raises NotPermitted, WorkflowRetired, policies.InvalidPolicy, NothingChanges,
+    and ChangeError for an unknown mode or a title that is missing.
     """
     workflow, head = lock_policy(workflow.pk, environment.pk)
     require(by, "changes.propose", workflow, environment=environment)
-    if workflow.retired_at is not None:
-        raise ChangeError(f"{workflow.name} is retired; nothing new is proposed for it.")
     change = Change(kind=Kind.POLICY, workflow=workflow, environment=environment, title=title, proposed_by=by)
+    refuse_retired(change)
     return _open(change, document, head, mode=mode_of(change, mode, live_mode(head) or Mode.OBSERVE), note=note)
 
 
@@ -113,10 +115,11 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
     """Write another revision of an open change, from the version that is live now: an edit and a rebase are one.
 
     `mode` None keeps the change's. Votes on earlier revisions no longer count, and `by` can vote on this change no
-    more. Raises NotPermitted, InvalidDocument, NotOpen, NothingChanges.
+    more. Raises NotPermitted, WorkflowRetired, InvalidDocument, NotOpen, NothingChanges.
     """
     change, head = lock(change)
     require(by, "changes.propose", change)
+    refuse_retired(change)
     if change.state not in Change.OPEN:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; propose a new one.")
     full = checked(change, document)
@@ -150,7 +153,8 @@ def vote(*, change: Change, digest: str, choice: str, reason: str, by: User, the
 
     Enough approvals and nobody against: approved. A rejection ends the change. With `then_activate` an approved change
     goes live right after, by a second verb of its own, unless it has to rest first or a freeze holds. Raises
-    NotPermitted, OwnHand, DigestMoved, StaleBase, NotOpen, ReasonMissing, and ChangeError for an unknown choice.
+    NotPermitted, WorkflowRetired, OwnHand, DigestMoved, StaleBase, NotOpen, ReasonMissing, and ChangeError for an
+    unknown choice.
     """
     voted = _vote(change=change, digest=digest, choice=choice, reason=reason, by=by)
     if not then_activate or voted.state != State.APPROVED or not can(by, "changes.activate", voted):
@@ -167,10 +171,11 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
 
     Everything is checked once more: votes and voters as they are now, the stricter of the rule then and now, the base,
     the digest, the document against the register. PostgreSQL checks votes and base by itself again. Raises
-    NotPermitted, NotOpen, StaleBase, DigestMoved, NotApproved, InvalidDocument.
+    NotPermitted, WorkflowRetired, NotOpen, StaleBase, DigestMoved, NotApproved, InvalidDocument.
     """
     change, head = lock(change)
     require(by, "changes.activate", change)
+    refuse_retired(change)
     revision = change.revision
     _refuse_stale(change, head)
     if change.state not in VOTABLE:
@@ -215,10 +220,11 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
 def ratify(*, change: Change, digest: str, by: User, reason: str = "") -> Ratification:
     """Say, as somebody who had no hand in it, that a change which became live single-handed may stay.
 
-    Raises NotPermitted, OwnHand, NotOpen for one that is none, or is ratified already, and DigestMoved.
+    Raises NotPermitted, WorkflowRetired, OwnHand, DigestMoved, and NotOpen for one that is none or is ratified already.
     """
     change, _head = lock(change)
     require(by, "changes.vote", change)
+    refuse_retired(change)
     if not change.single_handed:
         raise NotOpen(f"Change {change.number} did not become live single-handed.")
     if Ratification.objects.filter(change=change).exists():
@@ -297,6 +303,7 @@ def _expire_one(change: Change, now: datetime) -> bool:
 def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) -> Change:
     change, head = lock(change)
     require(by, "changes.vote", change)
+    refuse_retired(change)
     if choice not in Choice.values:
         raise ChangeError(f"choice: vote one of {', '.join(Choice.values)}", field="choice")
     _refuse_stale(change, head)

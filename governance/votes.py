@@ -223,6 +223,8 @@ def why_not_vote(change: Change, user: User | AnonymousUser) -> str:
     """Say why this person cannot vote on a change, empty if he can."""
     if not isinstance(user, User) or not can(user, "changes.vote", change):
         return "Your roles here do not let you vote."
+    if change.workflow is not None and change.workflow.retired_at is not None:
+        return f"{change.workflow.name} is retired, so nobody votes on its changes."
     if change.state == Change.State.STALE:
         return "Another change became live: this one has to be revised first."
     if change.state not in VOTABLE:

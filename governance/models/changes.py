@@ -69,6 +69,12 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         scoped = in_scope(self.in_review(), user, "changes.vote", "workflow__team", environment="environment")
         return scoped.filter(~models.Exists(mine), ~models.Exists(hand))
 
+    def sent_back(self) -> Self:
+        """Those in whose present form somebody's newest vote asks for changes."""
+        same = {field: models.OuterRef(field) for field in ("revision", "voter")}
+        newer = models.Exists(Vote.objects.filter(**same, number__gt=models.OuterRef("number")))
+        return self.filter(revision__in=Vote.objects.filter(~newer, choice="request_changes").values("revision"))
+
     def for_list(self) -> Self:
         """With all that a list of changes shows, in one query; newest first."""
         versions = ("version", "base_version", "content", "base_content")

@@ -14,12 +14,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from governance import accounts, changes, policies, votes
 from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
-from governance.models import Change, Environment, Mode, PolicyHead, Workflow
+from governance.models import Change, Endpoint, Environment, Mode, PolicyHead, PolicyVersion, Tier, Workflow
 from governance.models.changes import ChangeQuerySet
 from governance.views import drawing
-from governance.views.forms import sent
+from governance.views.forms import refuse, sent
 from governance.views.listing import in_order, page_of
-from governance.views.policy_forms import DocumentForm, PolicyForm, ThresholdForm
+from governance.views.policy_forms import DocumentForm, LadderForm, PolicyForm
 
 # What a verb says no with; NotPermitted is not among them, it is a page of its own.
 REFUSALS = (changes.ChangeError, InvalidDocument, InvalidInput)
@@ -64,7 +64,8 @@ def change_list(request: HttpRequest) -> HttpResponse:
     page = page_of(_listed(request, form), request)
     waiting = Change.objects.awaiting(request.user).count()
     headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
-    rows = [(each, LEVELS.get(each.state, "quiet")) for each in page]
+    sent_back = set(Change.objects.filter(pk__in=[each.pk for each in page]).sent_back().values_list("pk", flat=True))
+    rows = [(each, *_state(each, sent_back=each.pk in sent_back)) for each in page]
     context = {"page": page, "rows": rows, "filter_form": form, "headline": headline}
     return render(request, "governance/changes.html", context)
 
@@ -85,13 +86,14 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def change_new(request: HttpRequest, slug: str) -> HttpResponse:
-    """Propose another policy for a workflow, by its thresholds or by the whole document."""
+    """Propose another policy for a workflow: by its ladders, by the whole document, or an older version once more."""
     workflow = get_object_or_404(Workflow.objects.visible_to(request.user), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.propose", workflow)
     environment, others = _environments(request)
     head = PolicyHead.objects.filter(workflow=workflow, environment=environment).select_related("version").first()
     base = head.version if head else None
+    taken = _version(request, workflow)
 
     def submit(document: dict[str, Any], **said: Any) -> Change:
         made = changes.propose(workflow=workflow, environment=environment, document=document, by=user, **said)
@@ -101,14 +103,20 @@ def change_new(request: HttpRequest, slug: str) -> HttpResponse:
 
     asked = request.GET.get("mode")
     initial = {"mode": asked if asked in Mode.values else head.mode if head else Mode.OBSERVE}
+    if taken is not None:
+        back = base is not None and taken.number < base.number
+        initial["title"] = f"Go back to version {taken.number}" if back else f"Make version {taken.number} live"
+    start = taken or base
     context = {
         "workflow": workflow,
         "environment": environment,
         "others": others,
         "base": base,
+        "taken": taken,
+        "lines": _differences(base, taken) if taken else [],
         "change": None,
     }
-    return _edit(request, context, base.document if base else None, submit, initial)
+    return _edit(request, context, start.document if start else None, submit, initial)
 
 
 @require_http_methods(["GET", "POST"])
@@ -129,7 +137,7 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
         "base": found.revision.base_version,
         "change": found,
     }
-    initial = {"title": found.title, "mode": found.revision.mode}
+    initial = {"title": found.title, "mode": found.revision.mode, "note": found.revision.policy.note}
     return _edit(request, context, found.revision.policy.document, submit, initial)
 
 
@@ -145,8 +153,8 @@ def change_vote(request: HttpRequest, pk: UUID) -> HttpResponse:
     try:
         voted = changes.vote(change=found, by=user, then_activate=True, **form.cleaned_data)
     except REFUSALS as error:
-        messages.error(request, str(error))
-        return redirect("change", pk=pk)
+        refuse(form, error)
+        return _page(request, Change.objects.visible_to(request.user).for_page().get(pk=pk), form, status=422)
     messages.success(request, _came_of(voted))
     return redirect("change", pk=pk)
 
@@ -156,7 +164,7 @@ def change_activate(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Make an approved change live; with `single_handed` one that nobody else could vote on."""
     alone = request.POST.get("single_handed") == "1"
     verb = functools.partial(changes.activate, single_handed=alone)
-    said = "It is in force, marked as made live single-handed." if alone else "It is in force."
+    said = "It is live, marked as made so single-handed." if alone else "It is live."
     return _act(request, pk, "changes.activate", verb, said)
 
 
@@ -180,8 +188,8 @@ def _came_of(voted: Change) -> str:
     if voted.state != Change.State.APPLIED:
         return "Your vote is recorded."
     if voted.workflow is None:
-        return "The new approval rules are in force."
-    return "The new policy is in force; gateways take it up within seconds."
+        return "The new approval rules are live."
+    return "The new policy is live; gateways take it up within seconds."
 
 
 def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
@@ -209,6 +217,13 @@ def _act(request: HttpRequest, pk: UUID, act: str, verb: Any, said: str) -> Http
     return redirect("change", pk=pk)
 
 
+def _state(change: Change, *, sent_back: bool) -> tuple[str, str]:
+    """How a change stands, for its mark and in words; one in review that somebody wants changed says so."""
+    if sent_back and change.state == Change.State.IN_REVIEW:
+        return "bad", "Changes asked for"
+    return LEVELS.get(change.state, "quiet"), change.get_state_display()
+
+
 def _environments(request: HttpRequest) -> tuple[Environment, list[Environment]]:
     """The environment that the address names, else the last that serves on the way to production; the other ones.
 
@@ -223,17 +238,45 @@ def _environments(request: HttpRequest) -> tuple[Environment, list[Environment]]
     return chosen, [each for each in serving if each != chosen]
 
 
+def _version(request: HttpRequest, workflow: Workflow) -> PolicyVersion | None:
+    """The older version that the address asks to propose; None without. Raises Http404 for one that there is not."""
+    number = request.GET.get("version", "")
+    if not number:
+        return None
+    if not (number.isdecimal() and len(number) < 9):
+        raise Http404
+    return get_object_or_404(PolicyVersion.objects.filter(workflow=workflow), number=int(number))
+
+
+def _differences(base: PolicyVersion | None, version: PolicyVersion) -> list[drawing.Line]:
+    """What changes from what is live to a version."""
+    before = policies.read(base.document) if base else None
+    return drawing.difference(before, policies.read(version.document))
+
+
 def _edit(
     request: HttpRequest, context: dict[str, Any], document: dict[str, Any] | None, submit: Any, initial: dict[str, Any]
 ) -> HttpResponse:
-    whole = document is None or "whole" in request.GET
+    """Show the form of a change as ladders or as a document, and take what it is sent with.
+
+    Who goes from the ladders to the document takes along what he typed.
+    """
     given = sent(request)
+    start = document or policies.draft(context["workflow"], context["environment"])
+    whole = start is None or "whole" in request.GET or (given is not None and "whole" in given)
     form: PolicyForm
-    if document is None or whole:
-        start = document or policies.draft(context["workflow"], context["environment"])
+    if whole or start is None:
         form = DocumentForm(given, document=start, initial=initial)
     else:
-        form = ThresholdForm(given, document=document, initial=initial)
+        models = _models(context["workflow"], context["environment"])
+        form = ladders = LadderForm(given, document=start, models=models, initial=initial)
+        if given is not None and given.get("show") == "whole":
+            typed = {name: given.get(name, "") for name in ("title", "mode", "note")}
+            form = DocumentForm(document=start if ladders.wrong_steps else ladders.document(), initial=typed)
+            given, whole = None, True
+    if context["change"]:
+        # A revision keeps the title of its change.
+        form.fields["title"].required = False
     problems: list[Any] = []
     if given is not None and form.is_valid():
         try:
@@ -242,21 +285,35 @@ def _edit(
         except policies.InvalidPolicy as error:
             problems = list(error.problems)
         except REFUSALS as error:
-            form.add_error(None, str(error))
+            refuse(form, error)
         else:
             messages.success(request, f"{made} is {made.get_state_display().lower()}.")
             return redirect("change", pk=made.pk)
-    context |= {"form": form, "problems": problems, "whole": whole}
+    kept = request.GET.copy()
+    kept.pop("whole", None)
+    context |= {"form": form, "problems": problems, "whole": whole, "ladders_known": start is not None, "kept": kept}
     return render(request, "governance/change_new.html", context, status=200 if given is None else 422)
+
+
+def _models(workflow: Workflow, environment: Environment) -> list[tuple[str, str]]:
+    """The models that a ladder may name: served there and cleared for the workflow's data, in rising tier."""
+    found: dict[str, str] = {}
+    for endpoint in Endpoint.objects.served_in(environment):
+        if workflow.data_class in endpoint.version.data_classes:
+            found[endpoint.version.model.name] = endpoint.version.model.tier
+    tiers = list(Tier.values)
+    return [(name, f"{name} ({tier})") for name, tier in sorted(found.items(), key=lambda each: tiers.index(each[1]))]
 
 
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:
     revision = found.revision
     standing = votes.standing(found)
     why_no_vote = votes.why_not_vote(found, request.user)
+    level, state = _state(found, sent_back=bool(standing.against))
     context = {
         "change": found,
-        "level": LEVELS.get(found.state, "quiet"),
+        "level": level,
+        "state": state,
         "revision": revision,
         "revisions": list(found.revisions.all())[::-1],
         "lines": drawing.changed(revision),
@@ -274,12 +331,18 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
 
 def _may(request: HttpRequest, found: Change, standing: votes.Standing) -> dict[str, bool]:
     """What this person may do now, besides voting."""
-    may_activate = accounts.can(request.user, "changes.activate", found)
+    user = accounts.signed_in(request.user)
+    in_use = found.workflow is None or found.workflow.retired_at is None
+    may_activate = in_use and accounts.can(user, "changes.activate", found)
+    may_propose = accounts.can(user, "changes.propose", found)
     waits = found.state == Change.State.IN_REVIEW and not standing.against
+    wrote = user.pk in {found.proposed_by_id, *(each.user_id for each in found.contributors.all())}
+    live = found.state == Change.State.APPLIED and PolicyHead.objects.filter(change=found).exists()
     return {
         "activate": found.state == Change.State.APPROVED and may_activate,
         "activate_alone": waits and may_activate and not votes.others_may_vote(found),
-        "revise": found.state in Change.OPEN and accounts.can(request.user, "changes.propose", found),
-        "withdraw": found.state in Change.OPEN and found.proposed_by_id == request.user.pk,
+        "revise": in_use and found.state in Change.OPEN and may_propose,
+        "withdraw": found.state in Change.OPEN and wrote and may_propose,
+        "take_back": in_use and live and found.revision.base_version is not None and may_propose,
         "ratify": found.single_handed and Change.objects.to_ratify_by(request.user).filter(pk=found.pk).exists(),
     }

@@ -78,6 +78,25 @@ def lines(policy: Policy) -> list[Line]:
     return [Line(text, text, tier or "") for _path, text, tier in describe.sentences(policy)]
 
 
+def chapters(policy: Policy) -> list[tuple[str, list[Line]]]:
+    """What the policy says under headings: for every request, step by step, and its rules."""
+    names = {f"steps[{index}]": step.name for index, step in enumerate(policy.steps)}
+    named = {rung.model for step in policy.steps for rung in step.ladder}
+    found: dict[str, list[Line]] = {}
+    for path, text, tier in describe.sentences(policy):
+        place = path.partition(".")[0]
+        heading = "Every request"
+        if place in names:
+            heading = f"Step {names[place]}" if names[place] != "*" else "Any other step"
+            # What the engine says of a step begins with its name; a model's own name is never spelled another way.
+            said = text.partition(", ")[2]
+            text = said if said.split()[0] in named else said[:1].upper() + said[1:]
+        elif place.startswith("rules"):
+            heading = "Rules"
+        found.setdefault(heading, []).append(Line(text, text, tier or ""))
+    return list(found.items())
+
+
 def changed(revision: Revision) -> list[Line]:
     """What a revision changes, in sentences. Needs what it leads to and starts from, and `base_version.revision`."""
     base = revision.starts_from

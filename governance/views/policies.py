@@ -1,4 +1,4 @@
-"""Policy versions: what one says, and where it is in force."""
+"""Policy versions: what one says, where it is live, and where it could be."""
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from governance import accounts, policies
-from governance.models import PolicyVersion, Workflow
+from governance.models import Environment, PolicyVersion, Workflow
 from governance.views import drawing
 
 
@@ -17,14 +17,18 @@ def policy(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     versions = PolicyVersion.objects.filter(workflow=workflow).select_related("created_by").order_by("-number")
     version = get_object_or_404(versions, number=number)
     document = msgspec.json.format(msgspec.json.encode(version.document, order="sorted"), indent=2).decode()
-    heads = workflow.heads.filter(version=version).select_related("environment")
+    live = {head.environment_id: head.version_id for head in workflow.heads.all()}
+    serving = list(Environment.objects.serving().order_by("-position"))
+    may_propose = workflow.retired_at is None and accounts.can(request.user, "changes.propose", workflow)
     context = {
         "workflow": workflow,
         "version": version,
         "versions": versions[:50],
-        "heads": [head.environment.name for head in heads],
-        "sentences": drawing.lines(policies.read(version.document)),
+        "live": set(live.values()),
+        "heads": list(workflow.heads.filter(version=version).values_list("environment__name", flat=True)),
+        "chapters": drawing.chapters(policies.read(version.document)),
         "document": document,
-        "may_propose": accounts.can(request.user, "changes.propose", workflow),
+        "may_propose": may_propose,
+        "proposable": [each for each in serving if live.get(each.pk) != version.pk] if may_propose else [],
     }
     return render(request, "governance/policy.html", context)

@@ -2,7 +2,8 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -38,42 +39,90 @@ class PolicyForm(forms.Form):
         raise LookupError("a policy form knows its document")
 
 
-class ThresholdForm(PolicyForm):
-    """The confidence from which answers are kept, step by step and rung by rung."""
+@dataclass(frozen=True)
+class StepFields:
+    """The fields of one step: the confidence that keeps an answer, and one pair a rung (model, own confidence)."""
 
-    field_order = ["title"]
+    name: str
+    keep: forms.BoundField
+    rungs: list[tuple[forms.BoundField, forms.BoundField]]
 
-    def __init__(self, data: Any = None, *, document: dict[str, Any], initial: Mapping[str, Any]) -> None:
-        """Make one field a gate, and one a rung that differs or may differ."""
+
+class LadderForm(PolicyForm):
+    """Which models each step asks, in which order, and from which confidence their answers are kept."""
+
+    def __init__(
+        self,
+        data: Any = None,
+        *,
+        document: dict[str, Any],
+        models: Sequence[tuple[str, str]],
+        initial: Mapping[str, Any],
+    ) -> None:
+        """Make the fields of each step, with room for one rung more; `models` are names with their words."""
         super().__init__(data, initial=dict(initial))
         self._base = document
         for number, step in enumerate(document["steps"]):
-            gate = step.get("gate")
-            if not gate:
-                continue
-            name = step["name"] if step["name"] != "*" else "any other step"
+            name, ladder = _step_name(step), step["ladder"]
             self.fields[f"step-{number}"] = _threshold(
                 f"{name}: keep an answer from confidence",
-                gate.get("keep_from"),
-                "Between 0 and 1. Below it the next rung is asked.",
+                (step.get("gate") or {}).get("keep_from"),
+                "Between 0 and 1; below it the next model is asked. Empty keeps any answer.",
             )
-            for place, rung in enumerate(step["ladder"]):
-                self.fields[f"step-{number}-rung-{place}"] = _threshold(
-                    f"{name}, only {rung['model']}", rung.get("keep_from"), "Empty takes the step's."
+            for place in range(len(ladder) + 1):
+                rung = ladder[place] if place < len(ladder) else {}
+                named = rung.get("model", "")
+                offered = models if named in dict([("", ""), *models]) else [(named, named), *models]
+                self.fields[f"step-{number}-model-{place}"] = forms.ChoiceField(
+                    label=f"{name}: asked {_place_words(place)}",
+                    required=False,
+                    initial=named,
+                    choices=[("", "no further model"), *offered],
                 )
-        for name in ("mode", "note"):
-            self.fields[name] = self.fields.pop(name)
+                self.fields[f"step-{number}-rung-{place}"] = _threshold(
+                    "kept from", rung.get("keep_from"), "" if place else "Empty: as the step says."
+                )
+
+    @property
+    def steps(self) -> list[StepFields]:
+        """The fields by step, for the page."""
+        return [
+            StepFields(
+                _step_name(step),
+                self[f"step-{number}"],
+                [
+                    (self[f"step-{number}-model-{place}"], self[f"step-{number}-rung-{place}"])
+                    for place in range(len(step["ladder"]) + 1)
+                ],
+            )
+            for number, step in enumerate(self._base["steps"])
+        ]
+
+    @property
+    def wrong_steps(self) -> bool:
+        """Whether anything that was typed of a step cannot be read."""
+        return any(name.startswith("step-") for name in self.errors)
 
     def document(self) -> dict[str, Any]:
-        """Return the base document with the thresholds typed here."""
+        """Return the base document with the ladders and thresholds typed here; what was not sent stays."""
         made = copy.deepcopy(self._base)
         for number, step in enumerate(made["steps"]):
-            if f"step-{number}" not in self.fields:
-                continue
-            step["gate"]["keep_from"] = self.cleaned_data[f"step-{number}"]
-            for place, rung in enumerate(step["ladder"]):
-                rung["keep_from"] = self.cleaned_data[f"step-{number}-rung-{place}"]
+            keep_from = self._said(f"step-{number}", (step.get("gate") or {}).get("keep_from"))
+            if step.get("gate") or keep_from is not None:
+                step["gate"] = (step.get("gate") or {}) | {"keep_from": keep_from}
+            rungs = []
+            for place in range(len(step["ladder"]) + 1):
+                rung = step["ladder"][place] if place < len(step["ladder"]) else {}
+                model = self._said(f"step-{number}-model-{place}", rung.get("model", ""))
+                own = self._said(f"step-{number}-rung-{place}", rung.get("keep_from"))
+                if model:
+                    rungs.append({"model": model} if own is None else {"model": model, "keep_from": own})
+            step["ladder"] = rungs
         return made
+
+    def _said(self, name: str, before: Any) -> Any:
+        """What was typed into a field, or what stood there where it was not sent."""
+        return self.cleaned_data.get(name) if name in self.data else before
 
 
 class DocumentForm(PolicyForm):
@@ -82,8 +131,6 @@ class DocumentForm(PolicyForm):
     text = forms.CharField(
         label="Policy document", max_length=200_000, widget=forms.Textarea(attrs={"rows": 30, "class": "mono"})
     )
-
-    field_order = ["title", "text", "mode", "note"]
 
     def __init__(self, data: Any = None, *, document: dict[str, Any] | None, initial: Mapping[str, Any]) -> None:
         """Start from a document, or from an empty text."""
@@ -121,3 +168,13 @@ def _threshold(label: str, value: float | None, help_text: str) -> forms.FloatFi
         help_text=help_text,
         widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
     )
+
+
+def _step_name(step: Mapping[str, Any]) -> str:
+    """A step as a label names it."""
+    return str(step["name"]) if step["name"] != "*" else "any other step"
+
+
+def _place_words(place: int) -> str:
+    """The place of a rung in words: first, then second, third …"""
+    return ("first", "second", "third", "fourth", "fifth")[place] if place < 5 else f"as number {place + 1}"

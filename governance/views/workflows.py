@@ -35,7 +35,7 @@ class WorkflowFilter(forms.Form):
 
 @dataclass
 class Row:
-    """One workflow in a table: what is in force on the way to production, and the ladder of its first step."""
+    """One workflow in a table: what is live on the way to production, and the ladder of its first step."""
 
     workflow: Workflow
     head: PolicyHead | None
@@ -44,18 +44,18 @@ class Row:
 
     @property
     def recorded(self) -> bool:
-        """Whether what is in force governs a recording."""
+        """Whether what is live governs a recording."""
         return self.head is not None and self.head.environment.recorded
 
     @property
     def mode_words(self) -> str:
-        """What the policy in force does, for its state."""
+        """What the live policy does, for its state."""
         return self.head.get_mode_display().lower() if self.head else ""
 
 
 @require_GET
 def workflows(request: HttpRequest) -> HttpResponse:
-    """All workflows this person may see, with what is in force."""
+    """All workflows this person may see, with what is live."""
     accounts.require(request.user, "workflows.view")
     form = WorkflowFilter(request.GET or None)
     page = page_of(_listed(request, form), request)
@@ -90,7 +90,7 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         "steps": drawing.steps(found, document) if document else [],
         "sentences": drawing.lines(document) if document else [],
         "changes": Change.objects.visible_to(request.user).filter(workflow=found).for_list()[:6],
-        "may_propose": accounts.can(request.user, "changes.propose", found),
+        "may_propose": found.retired_at is None and accounts.can(request.user, "changes.propose", found),
         "may_edit": accounts.can(request.user, "workflows.edit", found),
         "sees_spend": accounts.can(request.user, "spend.view", found),
         "sees_evaluations": accounts.can(request.user, "evaluations.view", found),

@@ -115,7 +115,7 @@ def beside(found: Measured, live: Recent) -> list[Beside]:
 
 @dataclass(frozen=True)
 class Foretold:
-    """A figure under the policy in force and under the proposed one, of the same samples; `before` is empty without."""
+    """A figure under the live policy and under the proposed one, of the same samples; `before` is empty without."""
 
     label: str
     before: str

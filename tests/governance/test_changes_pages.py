@@ -1,13 +1,14 @@
 """The pages of changes: proposing by thresholds or by document, voting on exactly what was seen."""
 
 import json
+from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from governance import accounts, registry
+from governance import accounts, registry, workflows
 from governance.models import AuditEvent, Change, Grant, PolicyHead, Revision, User, Vote
 from tests import cast as casting
 
@@ -52,7 +53,7 @@ def test_a_lower_threshold_is_proposed_approved_and_in_force(cast: casting.Cast)
         {"digest": change.revision.payload_digest, "choice": "approve", "reason": ""},
         follow=True,
     )
-    assert "in force" in answer.content.decode()
+    assert "is live" in answer.content.decode()
     head = PolicyHead.objects.select_related("version").get(workflow=cast.workflow)
     assert head.version.document["steps"][0]["gate"]["keep_from"] == 0.6
 
@@ -177,6 +178,112 @@ def test_watching_only_is_proposed_and_read_as_a_sentence(cast: casting.Cast) ->
     before = facts()
     assert as_(cast.lead).post(address, proposal(mode="dream")).status_code == 422
     assert facts() == before
+
+
+def test_a_ladder_is_edited_without_a_line_of_json(cast: casting.Cast) -> None:
+    address = reverse("change_new", args=[cast.workflow.slug])
+    page = as_(cast.lead).get(address).content.decode()
+    assert "tf-idf (mid)" in page
+    fields = {"step-0-model-0": "tf-idf", "step-0-model-1": "smollm2", "step-0-model-2": "", "step-0-rung-0": "0.9"}
+    as_(cast.lead).post(address, proposal(**fields))
+    change = Change.objects.select_related("revision__version").get(title="Keep more")
+    step = change.revision.policy.document["steps"][0]
+    assert [(rung["model"], rung["keep_from"]) for rung in step["ladder"]] == [("tf-idf", 0.9), ("smollm2", None)]
+    assert step["gate"]["keep_from"] == 0.6
+
+
+def test_a_ladder_names_what_is_served_and_nothing_twice(cast: casting.Cast) -> None:
+    address = reverse("change_new", args=[cast.workflow.slug])
+    before = facts()
+    for fields in ({"step-0-model-0": "gpt-9"}, {"step-0-model-0": "tf-idf", "step-0-model-1": "tf-idf"}):
+        answer = as_(cast.lead).post(address, proposal(**fields))
+        assert answer.status_code == 422
+        assert "Fewer cases for people" in answer.content.decode()
+    assert facts() == before
+
+
+def test_who_goes_on_to_the_document_takes_along_what_he_typed(cast: casting.Cast) -> None:
+    address = reverse("change_new", args=[cast.workflow.slug]) + "?environment=production"
+    before = facts()
+    answer = as_(cast.lead).post(address, proposal(show="whole", **{"step-0": "0.61"}))
+    page = unescape(answer.content.decode())
+    assert answer.status_code == 200
+    for kept in ('"keep_from": 0.61', 'value="Keep more"', "Fewer cases for people", 'name="whole" value="1"'):
+        assert kept in page
+    assert 'href="?environment=production"' in page
+    assert facts() == before
+    sent = {"title": "Keep more", "note": "", "mode": "enforce", "whole": "1"}
+    as_(cast.lead).post(address, sent | {"text": json.dumps(casting.make_document(0.61))})
+    assert Change.objects.get(title="Keep more").environment == cast.production
+
+
+def test_an_older_version_is_proposed_once_more(cast: casting.Cast) -> None:
+    first = PolicyHead.objects.get(workflow=cast.workflow).version
+    change = casting.make_live(cast, 0.6).change
+    page = unescape(as_(cast.lead).get(reverse("change", args=[change.pk])).content.decode())
+    address = f"{reverse('change_new', args=[cast.workflow.slug])}?environment=production&version={first.number}"
+    assert address in page
+    assert address in unescape(
+        as_(cast.lead).get(reverse("policy", args=[cast.workflow.slug, first.number])).content.decode()
+    )
+    form = as_(cast.lead).get(address)
+    assert f"Go back to version {first.number}" in form.content.decode()
+    assert "What changes" in form.content.decode()
+    as_(cast.lead).post(address, {"title": "Back", "note": "Too many errors", "mode": "enforce"})
+    back = Change.objects.select_related("revision__version").get(title="Back")
+    assert back.revision.policy.document == first.document
+    for wrong in ("99", "x", "-1", "9" * 30):
+        assert as_(cast.lead).get(f"{address.rpartition('=')[0]}={wrong}").status_code == 404
+
+
+def test_what_was_written_with_a_vote_that_is_refused_stays(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6)
+    seen = change.revision.payload_digest
+    as_(cast.integrator).post(reverse("change_revise", args=[change.pk]), proposal(**{"step-0": "0.5"}))
+    before = facts()
+    answer = as_(cast.owner).post(
+        reverse("change_vote", args=[change.pk]), {"digest": seen, "choice": "reject", "reason": "Far too low"}
+    )
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    for said in (
+        "Far too low",
+        "Your vote was not taken",
+        "Read revision 2",
+        Change.objects.get(pk=change.pk).revision.payload_digest,
+    ):
+        assert said in page
+    assert facts() == before
+
+
+def test_a_change_that_somebody_wants_edited_says_so_until_it_is(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6)
+    vote = {"digest": change.revision.payload_digest, "choice": "request_changes", "reason": "Show the evaluation"}
+    as_(cast.owner).post(reverse("change_vote", args=[change.pk]), vote)
+    pages = (reverse("changes"), reverse("change", args=[change.pk]))
+    assert all("Changes asked for" in as_(cast.lead).get(page).content.decode() for page in pages)
+    as_(cast.integrator).post(reverse("change_revise", args=[change.pk]), proposal(**{"step-0": "0.5"}))
+    assert not any("Changes asked for" in as_(cast.lead).get(page).content.decode() for page in pages)
+
+
+def test_a_revision_keeps_the_title_and_its_form_asks_for_none(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6)
+    address = reverse("change_revise", args=[change.pk])
+    assert 'name="title"' not in as_(cast.integrator).get(address).content.decode()
+    as_(cast.integrator).post(address, {"note": "", "mode": "enforce", "step-0": "0.5"})
+    change.refresh_from_db()
+    assert change.revision.number == 2
+
+
+def test_a_retired_workflows_change_offers_nothing_but_to_take_it_back(cast: casting.Cast) -> None:
+    change = casting.make_change(cast, 0.6)
+    workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
+    address = reverse("change", args=[change.pk])
+    owner = as_(cast.owner).get(address).content.decode()
+    assert "is retired" in owner
+    for act in ("vote", "activate", "revise"):
+        assert reverse(f"change_{act}", args=[change.pk]) not in owner
+    assert reverse("change_withdraw", args=[change.pk]) in as_(cast.integrator).get(address).content.decode()
 
 
 def _squeezed(html: str) -> str:

@@ -126,6 +126,10 @@ def test_of_a_retired_workflow_nobody_is_asked_to_ratify() -> None:
     workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
     assert not Change.objects.to_ratify_by(second)
     assert list(Change.objects.unratified()) == [change]
+    events = AuditEvent.objects.count()
+    with pytest.raises(changes.WorkflowRetired):
+        changes.ratify(change=change, digest=change.revision.payload_digest, by=second)
+    assert AuditEvent.objects.count() == events
 
 
 def test_somebody_else_ratifies_it() -> None:

@@ -53,6 +53,23 @@ def test_of_a_retired_workflow_nobody_is_asked_for_a_vote() -> None:
     assert changes.withdraw(change=change, by=cast.integrator).state == "withdrawn"
 
 
+def test_nothing_of_a_retired_workflow_is_decided_or_becomes_live() -> None:
+    cast = make_cast()
+    open_, approved = make_change(cast), make_change(cast, 0.6)
+    vote(approved, cast.owner)
+    workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
+    events, cast_votes = AuditEvent.objects.count(), Vote.objects.count()
+    with pytest.raises(changes.WorkflowRetired, match="is retired"):
+        vote(open_, cast.owner)
+    with pytest.raises(changes.WorkflowRetired):
+        changes.activate(change=approved, by=cast.lead)
+    with pytest.raises(changes.WorkflowRetired):
+        changes.revise(change=open_, document=make_document(0.4), by=cast.integrator)
+    assert (AuditEvent.objects.count(), Vote.objects.count()) == (events, cast_votes)
+    assert not PolicyHead.objects.exists()
+    assert [change.state for change in Change.objects.order_by("number")] == ["in_review", "approved"]
+
+
 def test_the_last_vote_can_make_it_live_by_two_verbs_and_two_entries() -> None:
     cast = make_cast()
     assert vote(make_change(cast), cast.owner, then_activate=True).state == "applied"

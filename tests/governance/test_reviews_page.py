@@ -96,7 +96,7 @@ def test_the_request_behind_it_is_linked_for_who_may_see_it(who: str, there: boo
 
 
 SAID = {"model": "smollm2-135m", "tier": "mid", "outcome": "ok"}
-TEXT = {"type": "text", "options": [], "schema": None}
+TEXT: dict[str, Any] = {"type": "text", "options": [], "schema": None}
 
 
 def drafted(desk: Desk, draft: str) -> Review:

@@ -46,7 +46,7 @@ def test_a_workflow_is_added_with_its_whole_entry(cast: Cast) -> None:
     assert (made.regions, made.cost_centre, made.retention_days) == (["eu", "south"], "4711", 14)
     assert made.review_due is not None
     page = signed_in(cast.owner).get(answer.headers["location"]).content.decode()
-    for said in ("has no policy in force yet", "Customers with a claim", "delays a payment", "only in eu, south"):
+    for said in ("has no live policy yet", "Customers with a claim", "delays a payment", "only in eu, south"):
         assert said in page
 
 

@@ -175,7 +175,7 @@ def test_a_workflows_steps_stand_beside_their_real_requests(site: Site, lab: Lab
     change = Change.objects.for_list().get(pk=make_change(lab.cast, 0.5).pk)
     changes.activate(change=approve(change, lab.cast.owner), by=lab.cast.lead)
     after = part(lab.cast.owner, "evaluation_part", slug)
-    assert "it measured policy version 1, version 2 is in force" in text(after)
+    assert "it measured policy version 1, version 2 is live" in text(after)
 
 
 def test_a_workflow_without_evaluations_says_what_to_do(lab: Lab) -> None:

@@ -261,7 +261,7 @@ def test_without_an_evaluation_nothing_is_said_but_what_to_do(site: Site, lab: L
 
 def test_where_the_policy_decides_nothing_is_observed(site: Site) -> None:
     lab = lab_of(site.cast)
-    assert "the policy in force decides" in part(lab)
+    assert "the live policy decides" in part(lab)
     page = signed_in(lab.cast.owner).get(reverse("workflow", args=[lab.cast.workflow.slug])).content.decode()
     assert reverse("observed_part", args=[lab.cast.workflow.slug]) not in page
 

@@ -178,7 +178,7 @@ def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is
     owner.goto(lead.url.removeprefix(site.pages))
     expect(owner.get_by_role("row", name="right, where a person decides now")).to_contain_text("50 % (9 to 91)")
     owner.get_by_role("button", name="Approve").click()
-    expect(owner.locator("main")).to_contain_text("in force")
+    expect(owner.locator("main")).to_contain_text("is live")
 
     # Within seconds the same words stop one rung earlier. Each time with one space more: a request that was sent before
     # the gateway took up the policy is a review, and stays that one.
