@@ -7,7 +7,7 @@ docs/decisions/0008-savings.md.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -201,6 +201,16 @@ class Saving:
     def apart_bounds(self) -> tuple[Decimal, Decimal]:
         """The same at both bounds, the smaller first; one lies below zero where they do not agree on which."""
         return (self.least, self.most) if self.saved >= 0 else (-self.most, -self.least)
+
+    @property
+    def alone(self) -> "Saving":
+        """The same of its tasks alone: without what evaluations took, which answered none of them."""
+        return replace(self, spent=self.spent - self.evaluated, evaluated=Decimal(0))
+
+    @property
+    def turned(self) -> bool:
+        """Whether only what evaluations took makes it dearer than its baselines."""
+        return self.saved < 0 <= self.alone.saved
 
     @property
     def share(self) -> Decimal | None:

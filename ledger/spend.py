@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Sum, TextChoices
+from django.db.models import DateTimeField, Exists, Max, OuterRef, Q, QuerySet, Sum, TextChoices
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Extract
 
 from governance.figures import TIERS
@@ -47,6 +48,9 @@ class Show(TextChoices):
     ALL = "all", "All attempts"
     KEPT = "kept", "Kept answers"
     UNPRICED = "unpriced", "Not priced"
+    EVALUATED = "evaluated", "Of evaluations"
+    RECORDED = "recorded", "Recorded elsewhere"
+    LATE = "late", "Came late"
 
 
 # The columns that name a row: what it is called, then what tells it from others of that name.
@@ -63,7 +67,15 @@ GROUPED_BY: dict[By, tuple[str, ...]] = {
     By.MODEL: tuple(NAMED_BY[By.MODEL].values()),
     By.DAY: ("day",),
 }
-COUNTED_BY = {Show.ALL: "events", Show.KEPT: "kept", Show.UNPRICED: "unpriced"}
+# What a list's attempts are counted by: the column of the day sums, and which of them.
+COUNTED_BY = {
+    Show.ALL: ("events", Q()),
+    Show.KEPT: ("kept", ~EVALUATED),
+    Show.UNPRICED: ("unpriced", Q()),
+    Show.EVALUATED: ("events", EVALUATED),
+    Show.RECORDED: ("events", IMPORTED),
+    Show.LATE: ("late", ~IMPORTED),
+}
 
 
 @dataclass(frozen=True)
@@ -290,12 +302,21 @@ def attempts(reader: Reader, selection: Selection, show: Show, *, zone: ZoneInfo
         .folded()
         .newest_first()
     )
+    column, which = COUNTED_BY[show]
+    events = events.filter(which)
     if show is Show.KEPT:
-        events = events.filter(~EVALUATED, kept=True)
+        events = events.filter(kept=True)
     elif show is Show.UNPRICED:
         events = events.filter(Exists(Charge.objects.filter(id=OuterRef("id"), state=Charge.State.UNPRICED)))
-    sums = _rollups(reader, selection).filter(~EVALUATED if show is Show.KEPT else Q())
-    counted = sums.aggregate(count=Sum(COUNTED_BY[show]))["count"]
+    elif show is Show.LATE:
+        # More than an hour after midnight of the day after, as the fold counts them.
+        ended = RawSQL(
+            "((ledger_usageevent.booked_at AT TIME ZONE %s)::date + 1)::timestamp AT TIME ZONE %s",
+            [zone.key, zone.key],
+            output_field=DateTimeField(),
+        )
+        events = events.filter(recorded_at__gt=ended + timedelta(hours=1))
+    counted = _rollups(reader, selection).filter(which).aggregate(count=Sum(column))["count"]
     return events, counted or 0
 
 

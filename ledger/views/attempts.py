@@ -18,8 +18,15 @@ from ledger.views import selection as chosen
 from ledger.views.selection import AttemptFilter, address
 
 ROWS = 50
-ONE = {Show.ALL: "attempt", Show.KEPT: "kept answer", Show.UNPRICED: "attempt without a price"}
-MANY = {Show.ALL: "attempts", Show.KEPT: "kept answers", Show.UNPRICED: "attempts without a price"}
+# What a list holds: one, and several.
+NAMED = {
+    Show.ALL: ("attempt", "attempts"),
+    Show.KEPT: ("kept answer", "kept answers"),
+    Show.UNPRICED: ("attempt without a price", "attempts without a price"),
+    Show.EVALUATED: ("attempt of evaluations", "attempts of evaluations"),
+    Show.RECORDED: ("attempt recorded elsewhere", "attempts recorded elsewhere"),
+    Show.LATE: ("attempt that came late", "attempts that came late"),
+}
 COLUMNS = (
     *("id", "decision_id", "attempt", "occurred_at", "booked_at", "recorded_at", "clock", "workflow", "step", "run"),
     *("key", "endpoint_id", "model", "tier", "model_requested", "model_served", "outcome", "kept", "http_status"),
@@ -49,7 +56,7 @@ def attempts(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "page": page,
         "rows": spend.with_charges(page),
-        "headline": f"{figures.group_thousands(count)} {(ONE if count == 1 else MANY)[show]} in {period}",
+        "headline": f"{figures.group_thousands(count)} {NAMED[show][count != 1]} in {period}",
         "spend": f"{reverse('spend')}?{address(selection)}",
         "export": f"{reverse('spend_attempts_csv')}?{address(selection, show=show)}",
     }

@@ -34,6 +34,7 @@ ROWS = 50
 COLUMNS = (
     *("workflow", "currency", "baseline", "assumed", "tasks", "spent", "baseline_would", "saved"),
     *("saved_least", "saved_most", "tokens_least", "tokens_most", "unpriced_attempts", "tasks_without_baseline"),
+    "spent_on_evaluations",
 )
 
 
@@ -189,7 +190,16 @@ def headline(whole: Compared, period: str) -> str:
         if (each.least < 0) != (each.most < 0):
             said[-1] = f"between {each.currency}{figures.NBSP}{least} more and {most} less than the baselines"
     assumed = ", assumed" if any(each.assumed for each in whole.savings) else ""
-    return f"{' and '.join(said)}{assumed}, in {period}"
+    alone = "".join(
+        f"; evaluations took {_words(each.evaluated, each)}, the tasks alone cost {_words(each.alone.saved, each)} less"
+        for each in whole.savings
+        if each.turned
+    )
+    return f"{' and '.join(said)}{assumed}, in {period}{alone}"
+
+
+def _words(amount: Decimal, saving: Saving) -> str:
+    return f"{saving.currency}{figures.NBSP}{figures.money_words(amount)}"
 
 
 def _compared(form: SavingsFilter, reader: Reader) -> dict[UUID, Compared]:
@@ -205,6 +215,7 @@ def _lines(workflow: Workflow, compared: Compared) -> Iterator[list[Any]]:
         yield [
             *(workflow.slug, each.currency, base.name, base.assumed, each.tasks, each.spent, each.would),
             *(each.saved, each.least, each.most, base.tokens_least, base.tokens_most, each.unpriced, 0),
+            each.evaluated,
         ]
     if compared.without:
-        yield [workflow.slug, *[None] * 12, compared.without]
+        yield [workflow.slug, *[None] * 12, compared.without, None]

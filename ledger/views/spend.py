@@ -40,6 +40,9 @@ class Shown:
     attempts: str
     tasks: str
     unpriced: str
+    evaluated: str
+    recorded: str
+    late: str
 
 
 @require_safe
@@ -127,6 +130,9 @@ def shown(row: Row, selection: Selection, by: By) -> Shown:
         attempts=address(selection, **narrowed),
         tasks=address(selection, **narrowed, show=Show.KEPT),
         unpriced=address(selection, **narrowed, show=Show.UNPRICED),
+        evaluated=address(selection, **narrowed, show=Show.EVALUATED),
+        recorded=address(selection, **narrowed, show=Show.RECORDED),
+        late=address(selection, **narrowed, show=Show.LATE),
     )
 
 

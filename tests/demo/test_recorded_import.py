@@ -18,7 +18,7 @@ from governance.models import ApiKey, Environment, Gateway, Workflow
 from governance.readers import Reader
 from ledger import decisions, outcomes, savings, spend
 from ledger.models import Charge, Decision, Rollup, UsageEvent, UsageQueue
-from ledger.spend import Selection
+from ledger.spend import Selection, Show
 from routing.models import Snapshot
 from smallfirst import engine
 from tests.demo.test_organisation_seed import seed
@@ -109,8 +109,13 @@ def test_whatever_is_counted_of_it_says_that_it_is_recorded() -> None:
     assert all(saving.all_recorded for each in compared.values() for saving in each.savings)
     # It came months after its days, and that says nothing of any gateway.
     assert Rollup.objects.aggregate(late=Sum("late"))["late"] > 0
-    _rows, total = spend.rows(Reader.of(of_demo("finance"), "spend.view"), Selection(*period), None)
+    reader = Reader.of(of_demo("finance"), "spend.view")
+    _rows, total = spend.rows(reader, Selection(*period), None)
     assert (total.all_recorded, total.late) == (True, 0)
+    listed, count = spend.attempts(reader, Selection(*period), Show.RECORDED, zone=history.ZONE)
+    assert listed.count() == count == total.recorded_attempts
+    listed, count = spend.attempts(reader, Selection(*period), Show.LATE, zone=history.ZONE)
+    assert listed.count() == count == 0
 
 
 def test_again_changes_nothing() -> None:

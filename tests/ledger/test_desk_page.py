@@ -9,8 +9,8 @@ import pytest
 import time_machine
 
 from governance import accounts
-from governance.models import Team, User
-from ledger import decisions, rollups
+from governance.models import ApiKey, Team, User
+from ledger import decisions, rollups, savings
 from ledger.outcomes import Outcomes
 from tests.cast import make_workflow
 from tests.ledger.reports import BERLIN, Site, make_site, raw
@@ -112,3 +112,27 @@ def test_each_number_of_a_workflows_days_opens_what_it_counts(site: Site) -> Non
         else:
             # What the day cost opens its attempts.
             assert listed.context["page"].paginator.count == (1 if "11-19" in href else 5)
+
+
+def test_what_evaluations_took_stands_beside_what_was_saved(site: Site, installation_keys: None) -> None:
+    cast = site.cast
+    site.price(2, input=Decimal(3), output=Decimal(12))
+    since = NOON - timedelta(days=20)
+    savings.set_baseline(
+        workflow=cast.workflow, model=cast.models[2], assumed=True, reason="Before", valid_from=since, by=cast.finance
+    )
+    said = [f"/spend/{part}/" for part in ("month", "workflows/customer-feedback")]
+    for part in said:
+        assert "evaluations took" not in text(signed_in(cast.finance).get(part))
+    measuring, _token = accounts.own_key(
+        workflow=cast.workflow, environment=cast.production, purpose=ApiKey.Purpose.EVALUATION, by=cast.owner
+    )
+    site.report([site.event(NOON, key=str(measuring.pk)) for _ in range(2)], NOON)
+    rollups.fold(zone=BERLIN)
+
+    # Three tasks at USD 0.006 that would have cost 0.009 each, and two evaluated answers.
+    for part in said:
+        shown = text(signed_in(cast.finance).get(part))
+        assert "more than" in shown
+        assert "the tasks alone cost USD 0.009 less; evaluations took USD 0.012" in shown
+    assert "0.012 of it on evaluations" in text(signed_in(cast.finance).get(said[0]))

@@ -16,6 +16,7 @@ from governance.models import ApiKey, AuditEvent, Model
 from ledger import rollups, savings
 from ledger.models import Baseline
 from tests.ledger.reports import Site, make_site
+from tests.pages import file, text
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +98,15 @@ def test_what_was_only_evaluated_is_spent_and_no_task(site: Site, installation_k
 
     assert (saving.tasks, saving.spent, saving.would) == (1, Decimal("0.111"), Decimal("0.1"))
     assert saving.saved == Decimal("-0.011")
+    # Of it 10 and 100 USD for a million tokens were evaluations: the task alone was cheaper.
+    assert (saving.evaluated, saving.alone.saved, saving.turned) == (Decimal("0.11"), Decimal("0.099"), True)
+    days = {"since": DAY.isoformat(), "until": DAY.isoformat()}
+    said = text(as_(site, "finance").get(reverse("savings"), days))
+    assert "; evaluations took USD 0.11, the tasks alone cost USD 0.099 less" in said
+    assert "0.11 on evaluations" in said
+    (line,) = file(as_(site, "finance").get(reverse("savings_csv"), days))
+    assert (Decimal(line["spent"]), Decimal(line["spent_on_evaluations"])) == (Decimal("0.111"), Decimal("0.11"))
+    assert "the tasks alone cost USD 0.099 less; evaluations took USD 0.11" in said
 
 
 def test_without_a_baseline_or_its_price_no_saving_is_said(site: Site) -> None:

@@ -99,6 +99,11 @@ def test_an_answer_that_was_only_evaluated_costs_but_is_no_task(site: Site, by: 
     assert sum(Decimal(row["amount"]) for row in rows if row["purpose"] == "evaluation") == Decimal("0.018")
     kept = client.get("/spend/attempts/", NOVEMBER | {"show": "kept"})
     assert kept.context["page"].paginator.count == 7 == len(list(kept.context["page"]))
+    total = answer.context["total"]
+    for query, count in ((total.evaluated, 3), (total.late, total.sums.late), (total.recorded, 0)):
+        listed = client.get(f"/spend/attempts/?{query}")
+        assert listed.context["page"].paginator.count == count == len(list(listed.context["page"]))
+    assert total.sums.late == 7
     every = client.get("/spend/attempts/", NOVEMBER)
     assert (every.context["page"].paginator.count, text(every).count("evaluated")) == (13, 3)
 
