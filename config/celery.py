@@ -37,6 +37,7 @@ EVERY: dict[str, float] = {
     "governance.tasks.erase_reviews": 60,
     "governance.tasks.seal_audit": 0.5,
     "governance.tasks.anchor_audit": 10,
+    "governance.tasks.verify_audit": 3600,
     "governance.tasks.forget_brakes": 3600,
     "governance.tasks.expire_changes": 60,
     "ledger.tasks.fold": 2,

@@ -28,10 +28,10 @@ class AnchorError(Exception):
 
 @dataclass(frozen=True)
 class Held:
-    """How far the anchors are: all of them, and the checkpoint that the furthest place apart from this machine has."""
+    """How far the anchors are: all of them, and the furthest that is apart from this machine."""
 
     anchors: list[Anchor]
-    apart: AuditCheckpoint | None
+    apart: Anchor | None
 
 
 def hold(*, places: Mapping[str, str], clock: Callable[[], datetime]) -> None:
@@ -53,10 +53,10 @@ def hold(*, places: Mapping[str, str], clock: Callable[[], datetime]) -> None:
 
 
 def standing() -> Held:
-    """Return how far the anchors are; two queries."""
+    """Return how far the anchors are; one query."""
     anchors = list(Anchor.objects.order_by("kind"))
-    furthest = max((anchor.held for anchor in anchors if anchor.kind in Anchor.APART), default=0)
-    return Held(anchors, AuditCheckpoint.objects.filter(number=furthest).first() if furthest else None)
+    apart = [anchor for anchor in anchors if anchor.kind in Anchor.APART and anchor.held]
+    return Held(anchors, max(apart, key=lambda anchor: anchor.held, default=None))
 
 
 def _give(anchor: Anchor, clock: Callable[[], datetime]) -> None:

@@ -1,12 +1,14 @@
 """What governance does by itself; config/celery.py says how often."""
 
+import contextlib
 from pathlib import Path
 
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from governance import anchors, brakes, changes, reviews, seals
+from governance import anchors, brakes, changes, reviews, seals, verifications
+from governance.audit_lines import NoLogError
 
 
 @shared_task
@@ -43,3 +45,11 @@ def expire_changes() -> None:
 def anchor_audit() -> None:
     """Give checkpoints to the places that hold them too."""
     anchors.hold(places=settings.AUDIT_ANCHORS, clock=timezone.now)
+
+
+@shared_task
+def verify_audit() -> None:
+    """Compare the whole audit log with itself, and with what its anchors on this machine hold."""
+    places = [settings.AUDIT_ANCHORS[kind] for kind in ("file", "git") if settings.AUDIT_ANCHORS[kind]]
+    with contextlib.suppress(NoLogError):
+        verifications.run(keys=Path(settings.KEYS), places=places, now=timezone.now())

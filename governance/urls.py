@@ -113,6 +113,8 @@ urlpatterns = [
     path("keys/<uuid:pk>/revoke/", keys.key_revoke, name="key_revoke"),
     path("audit/", audit.audit, name="audit"),
     path("audit/export.csv", audit.audit_csv, name="audit_csv"),
+    path("audit/export.zip", audit.audit_export, name="audit_export"),
+    path("audit/<uuid:pk>/", audit.audit_entry, name="audit_entry"),
 ]
 
 api_urlpatterns = [

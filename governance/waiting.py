@@ -1,14 +1,38 @@
 """What the frame knows of the person who looks: what waits on him, what he may open, and the zone of his times."""
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.db.models import Subquery
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from governance import verifications
 from governance.models import Change, Grant, Review, Role, User
 from governance.permissions import PERMISSIONS, VIEWS
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the frame shows of a person's rights, and of the audit log to who may read it."""
+
+    acts: frozenset[str]
+    audit_faults: int
+
+
+def frame_of(user: User) -> Frame:
+    """Return the acts that this person's roles carry somewhere, and how many faults the log was last found to have.
+
+    One query for both, since every page asks.
+    """
+    last = verifications.runs().values("after__faults")[:1]
+    held = Grant.objects.in_force().filter(user=user).annotate(faults=Subquery(last))
+    rows = list(held.values_list("role", "faults").distinct())
+    acts = frozenset(act for role, _faults in rows for act in PERMISSIONS[Role(role)])
+    faults = max((faults or 0 for _role, faults in rows), default=0)
+    return Frame(acts, faults if "audit.view" in acts else 0)
 
 
 def acts_of(user: User) -> frozenset[str]:
@@ -25,14 +49,15 @@ def counts(user: User, acts: Collection[str]) -> dict[str, int]:
 
 
 def waiting(request: HttpRequest) -> dict[str, object]:
-    """Context processor: the counts `waiting` and the nouns one `may_see`, read only if the page shows them."""
+    """Context processor: `waiting`, the nouns one `may_see` and `audit_faults`, read only if the page shows them."""
     user = getattr(request, "user", None)
     if not isinstance(user, User) or not user.is_authenticated:
         return {}
-    acts = SimpleLazyObject(lambda: acts_of(user))
+    frame = SimpleLazyObject(lambda: frame_of(user))
     return {
-        "waiting": SimpleLazyObject(lambda: counts(user, acts)),
-        "may_see": SimpleLazyObject(lambda: {act.removesuffix(".view") for act in acts if act in VIEWS}),
+        "waiting": SimpleLazyObject(lambda: counts(user, frame.acts)),
+        "may_see": SimpleLazyObject(lambda: {act.removesuffix(".view") for act in frame.acts if act in VIEWS}),
+        "audit_faults": SimpleLazyObject(lambda: frame.audit_faults),
     }
 
 

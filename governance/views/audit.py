@@ -1,14 +1,23 @@
 """The audit log: who did what, when and why."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryFile
+from uuid import UUID
 
 from django import forms
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.conf import settings
+from django.contrib import messages
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from governance import accounts, anchors, seals
+from governance import accounts, anchors, audit_exports, proofs, seals, verifications
+from governance.accounts import ORGANISATION
+from governance.audit_lines import NoLogError
 from governance.export import csv_of
 from governance.models import AuditEvent
 from governance.models.audit import AuditEventQuerySet
@@ -46,6 +55,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "headline": f"{count:,} {'entry' if count == 1 else 'entries'}, each act with its actor",
         "log": seals.standing(),
         "held": anchors.standing(),
+        "verified": verifications.latest(),
         "late": timezone.now() - LATE,
     }
     return render(request, "governance/audit.html", context)
@@ -56,6 +66,38 @@ def audit_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same entries as a file, all of them."""
     accounts.require(request.user, "audit.view")
     return csv_of(_listed(request, AuditFilter(request.GET or None)), name="audit.csv", lookups=COLUMNS)
+
+
+@require_GET
+def audit_entry(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One entry with all that it says, its place in the log, and what leads from it to a signed root."""
+    event = get_object_or_404(AuditEvent.objects.visible_to(request.user), pk=pk)
+    context = {
+        "event": event,
+        "proof": proofs.of(event),
+        "facts": [
+            (title, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+            for title, value in (("Before", event.before), ("After", event.after))
+            if value is not None
+        ],
+    }
+    return render(request, "governance/audit_entry.html", context)
+
+
+@require_POST
+def audit_export(request: HttpRequest) -> HttpResponseBase:
+    """The whole log as a zip, without the personal parts of entries. That it was taken is an entry, so it is a POST."""
+    accounts.require(request.user, "audit.view", ORGANISATION)
+    file, now = TemporaryFile(), timezone.now()  # noqa: SIM115 (the answer closes it)
+    by = accounts.signed_in(request.user)
+    try:
+        audit_exports.make(file=file, keys=Path(settings.KEYS), now=now, bodies=False, by=by)
+    except NoLogError as error:
+        file.close()
+        messages.warning(request, str(error))
+        return redirect("audit")
+    file.seek(0)
+    return FileResponse(file, as_attachment=True, filename=f"audit-{now:%Y-%m-%d}.zip")
 
 
 def _listed(request: HttpRequest, form: AuditFilter) -> AuditEventQuerySet:

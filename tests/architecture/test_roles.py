@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from governance import changes, gateways
 from governance import people as persons
-from governance.models import Endpoint, Grant, Role
+from governance.models import AuditEvent, Endpoint, Grant, Role
 from routing import evaluations
 from tests import cast as casting
 from tests.ledger.reports import site_of
@@ -173,6 +173,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     },
     ("audit", "get"): only("lead", "auditor", stranger=OK),
     ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
+    ("audit_entry", "get"): only("lead", "auditor", else_=ABSENT),
+    ("audit_export", "post"): only("lead", "auditor", gives=GONE_ON, stranger=NO),
     ("spend", "get"): only(*SPENDERS, stranger=OK),
     ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
     ("setup", "get"): only("lead", stranger=OK),
@@ -316,6 +318,7 @@ def make_stage() -> Stage:
         "evaluation_schedule_end": [schedule.pk],
         **{name: [asked.pk] for name in ("request", "request_ladder")},
         "run": [slug, asked.run],
+        "audit_entry": [AuditEvent.objects.about(change)[0].pk],
         "try_answer": ["nothing"],
     }
     return Stage(people, arguments)
