@@ -1,7 +1,7 @@
 """Usage as gateways report it: stored once, whatever is repeated, and queued to be priced."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,12 +10,9 @@ from psycopg.types.json import Jsonb
 
 from governance.models import Gateway
 from ledger import batches
-from ledger.models import UsageEvent
+from ledger.models.usage import booked
 from smallfirst import records
 
-# Outside of these a gateway's clock is wrong, not its delivery late: it may have been cut off for a year.
-AHEAD = timedelta(minutes=5)
-BEHIND = timedelta(days=400)
 # Times that Python and PostgreSQL both read back, in every zone.
 YEARS = range(1970, 9000)
 
@@ -94,19 +91,6 @@ def _fault(event: records.UsageEvent, known: batches.Known) -> tuple[str, str] |
     if event.occurred_at.year not in YEARS:
         return "occurred_at", f"The year is not between {YEARS.start} and {YEARS.stop - 1}."
     return None
-
-
-def booked(occurred_at: datetime, *, now: datetime) -> tuple[datetime, UsageEvent.Clock]:
-    """Return the time by which an attempt's money is dated, and how the gateway's clock stands.
-
-    That is when it occurred, unless the clock cannot be right; then it is when it arrived: money is never lost to a day
-    that nobody looks at.
-    """
-    if occurred_at > now + AHEAD:
-        return now, UsageEvent.Clock.AHEAD
-    if occurred_at < now - BEHIND:
-        return now, UsageEvent.Clock.BEHIND
-    return occurred_at, UsageEvent.Clock.OK
 
 
 def _row(event: records.UsageEvent, gateway: Gateway, now: datetime, ids: dict[str, UUID]) -> tuple[Any, ...]:

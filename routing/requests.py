@@ -59,8 +59,8 @@ class Selection:
     """What is looked at; empty is all.
 
     `tier` is who answered and `model` the model that did, `key` a key's name or first letters; `several` leaves those
-    with more than one attempt, `hour` those of the hour before it; the days are those of the reporting zone, both
-    included.
+    with more than one attempt, `hour` those of the hour before it, `ahead` those dated after now by a gateway whose
+    clock is ahead, which no other selection holds; the days are those of the reporting zone, both included.
     """
 
     workflow: Workflow | None = None
@@ -74,6 +74,7 @@ class Selection:
     run: str = ""
     kind: Kind | None = None
     several: bool = False
+    ahead: bool = False
     hour: datetime | None = None
     first: date | None = None
     last: date | None = None
@@ -158,9 +159,13 @@ def mark(decision: Decision, cost: Cost, attempts: int, review: str | None) -> s
     return f"{decision.id}:{attempts}:{cost.pending}:{review or ''}"
 
 
-def find(reader: Reader, selection: Selection, *, zone: ZoneInfo) -> DecisionQuerySet:
-    """Return the decisions of a selection, in no order."""
+def find(reader: Reader, selection: Selection, *, zone: ZoneInfo, now: datetime) -> DecisionQuerySet:
+    """Return the decisions of a selection, in no order.
+
+    Lists go by the time in the ids: one that has not come yet would stand before all that ever comes.
+    """
     found = reader.decisions.on_days(selection.first, selection.last, zone=zone)
+    found = found.to_come(now) if selection.ahead else found.come(now)
     if selection.workflow is not None:
         found = found.filter(workflow=selection.workflow)
     if selection.tier == PERSON:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from governance.models import ApiKey, Environment, Gateway, PolicyVersion, User, Workflow, guards
 from governance.models.accounts import in_scope
+from ledger.models.usage import AHEAD, Clock, booked
 from ledger.partitions import lowest_id
 
 # An id is made moments before or after the time that its decision says; days are found by it first.
@@ -32,6 +33,14 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
     def before(self, moment: datetime) -> Self:
         """Those made before a moment, by their ids."""
         return self.filter(id__lt=lowest_id(moment))
+
+    def come(self, now: datetime) -> Self:
+        """Those whose time has come, by their ids: the others were dated by a gateway whose clock is ahead."""
+        return self.before(now + AHEAD)
+
+    def to_come(self, now: datetime) -> Self:
+        """Those dated after now, by their ids."""
+        return self.since(now + AHEAD)
 
     def on_days(self, first: date | None, last: date | None, *, zone: ZoneInfo) -> Self:
         """Those of these days of a zone, both included; None is no bound."""
@@ -162,3 +171,13 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def booked_at(self) -> datetime:
+        """By which time it is told: when it occurred, or when it arrived where the gateway's clock cannot be right."""
+        return booked(self.occurred_at, now=self.recorded_at)[0]
+
+    @property
+    def clock(self) -> Clock:
+        """How the gateway's clock stood, by the same rule as for usage."""
+        return booked(self.occurred_at, now=self.recorded_at)[1]

@@ -1,6 +1,6 @@
 """Usage events, one per attempt at a model, written once; and the queue of those that are not priced yet."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,30 @@ from django.utils import timezone
 from governance.models import ApiKey, Endpoint, Environment, Gateway, Workflow, guards
 
 MOST_TOKENS = 1_000_000_000
+# Outside of these a gateway's clock is wrong, not its delivery late: it may have been cut off for a year.
+AHEAD = timedelta(minutes=5)
+BEHIND = timedelta(days=400)
+
+
+class Clock(models.TextChoices):
+    """How the time that was reported stood to the time of its arrival."""
+
+    OK = "ok", "Right"
+    AHEAD = "ahead", "Ahead"
+    BEHIND = "behind", "Behind"
+
+
+def booked(occurred_at: datetime, *, now: datetime) -> tuple[datetime, Clock]:
+    """Return the time by which what was reported is dated, and how the gateway's clock stands.
+
+    That is when it occurred, unless the clock cannot be right; then it is when it arrived: nothing is lost to a day
+    that nobody looks at.
+    """
+    if occurred_at > now + AHEAD:
+        return now, Clock.AHEAD
+    if occurred_at < now - BEHIND:
+        return now, Clock.BEHIND
+    return occurred_at, Clock.OK
 
 
 class UsageEventQuerySet(models.QuerySet["UsageEvent"]):
@@ -56,13 +80,6 @@ class UsageEvent(models.Model):
         PARTIAL = "partial", "Partial"
         ESTIMATED = "estimated", "Estimated"
         MISSING = "missing", "Missing"
-
-    class Clock(models.TextChoices):
-        """How the time of the attempt stood to the time of its arrival."""
-
-        OK = "ok", "Right"
-        AHEAD = "ahead", "Ahead"
-        BEHIND = "behind", "Behind"
 
     id = models.UUIDField(primary_key=True, editable=False)
     decision_id = models.UUIDField()

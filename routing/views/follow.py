@@ -46,12 +46,12 @@ class FollowForm(forms.Form):
 def follow(request: HttpRequest) -> HttpResponse:
     """The newest request that this person may see. A page that shows it already, and asks again, gets 204."""
     user = accounts.signed_in(request.user)
-    reader = found.reader(user)
+    reader, now = found.reader(user), timezone.now()
     slug = request.GET.get("workflow", "")
     workflow = reader.workflow(slug)
     if slug and workflow is None:
         raise Http404("No such workflow.")
-    decisions = found.made_for(reader.decisions, Kind.WORK)
+    decisions = found.made_for(reader.decisions.come(now), Kind.WORK)
     if workflow:
         decisions = decisions.filter(workflow=workflow)
     tier_of = drawing.tiers()
@@ -66,7 +66,7 @@ def follow(request: HttpRequest) -> HttpResponse:
         "slug": slug,
         "again": again,
         "climbing": bool(strip) and (seen or "").partition(":")[0] != str(strip[0].decision.id),
-        "headline": told(found.last_hour(decisions, now=timezone.now()), slug),
+        "headline": told(found.last_hour(decisions, now=now), slug),
     }
     if again:
         return render(request, "routing/_newest.html", context)

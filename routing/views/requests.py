@@ -13,6 +13,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
 
@@ -49,7 +50,7 @@ COLUMNS = (
 class RequestFilter(forms.Form):
     """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
 
-    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts", "hour")
+    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts", "hour", "clock")
 
     workflow = forms.CharField(label="Workflow", required=False)
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "All outcomes"), *Outcome.choices])
@@ -72,6 +73,10 @@ class RequestFilter(forms.Form):
     )
     hour = forms.DateTimeField(
         label="In the hour before", required=False, help_text="a moment, like 2026-11-27T12:00:00Z"
+    )
+
+    clock = forms.ChoiceField(
+        label="Dated", required=False, choices=[("", "Up to now"), ("ahead", "After now, by a clock that is ahead")]
     )
 
     def __init__(self, data: dict[str, Any], *, reader: Reader, models: list[Model]) -> None:
@@ -115,9 +120,11 @@ class RequestFilter(forms.Form):
         """What was chosen. For a valid form."""
         said = dict(self.cleaned_data)
         workflow = self.reader.workflow(said.pop("workflow"))
-        kind, several = said.pop("kind"), said.pop("attempts") == "several"
+        kind, several, ahead = said.pop("kind"), said.pop("attempts") == "several", said.pop("clock") == "ahead"
         days = {"first": said.pop("since"), "last": said.pop("until")}
-        return Selection(workflow=workflow, kind=Kind(kind) if kind else None, several=several, **days, **said)
+        return Selection(
+            workflow=workflow, kind=Kind(kind) if kind else None, several=several, ahead=ahead, **days, **said
+        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,8 @@ def requests(request: HttpRequest) -> HttpResponse:
         context = {"filter_form": form, "headline": "This filter does not fit"}
         return render(request, "routing/requests.html", context, status=400)
     selection = form.selection()
-    listing = _list(request, found.find(reader, selection, zone=chosen.reporting_zone()), models)
+    now = timezone.now()
+    listing = _list(request, found.find(reader, selection, zone=chosen.reporting_zone(), now=now), models)
     narrowed = narrowing(form)
     context = {
         "filter_form": form,
@@ -161,6 +169,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "counted": counted(listing),
         "total": None if listing.more else listing.count,
         "narrowed": bool(narrowed),
+        "ahead": 0 if selection.ahead else reader.decisions.to_come(now).count(),
         "zone": settings.REPORTING_TIME_ZONE,
         "most": MOST_RANKED,
         "export": f"{reverse('requests_csv')}?{narrowed}",
@@ -177,7 +186,7 @@ def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
     form = RequestFilter(known(request, reader), reader=reader, models=models)
     if not form.is_valid():
         raise BadRequest(chosen.first_error(form))
-    decisions = found.find(reader, form.selection(), zone=chosen.reporting_zone())
+    decisions = found.find(reader, form.selection(), zone=chosen.reporting_zone(), now=timezone.now())
     rows = found.every_row(decisions, {each.name: each.tier for each in models})
     return csv_response(name="requests.csv", columns=COLUMNS, rows=(_cells(row) for row in rows))
 
@@ -228,6 +237,8 @@ def headline(listing: Listing, selection: Selection) -> str:
         said += f" to {selection.workflow.name}"
     if selection.run:
         said += f" in run {selection.run}"
+    if selection.ahead:
+        said += " dated after now"
     if selection.outcome:
         return f"{said} that {went(Outcome(selection.outcome), count)}"
     if listing.more or not count:

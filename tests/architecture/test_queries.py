@@ -43,7 +43,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("answered", "finance"): 6,
     ("evaluations", "lead"): 11,
     ("evaluation_sets", "lead"): 9,
-    ("requests", "lead"): 11,
+    ("requests", "lead"): 12,
     ("runs", "lead"): 11,
     ("troubles", "integrator"): 9,
     ("home", "lead"): 8,

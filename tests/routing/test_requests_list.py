@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from governance.models import User
+from ledger.models import Decision
 from routing import requests
 from tests import cast as casting
 from tests.pages import file, signed_in, text
@@ -94,6 +95,30 @@ def test_what_measured_a_model_is_told_from_work(shop: Shop) -> None:
     assert listed(shop.cast.lead, kind="evaluation") == ["tf-idf"]
     assert listed(shop.cast.lead, kind="work") == ["refused", "person", "smollm2", "lexicon"]
     assert listed(shop.cast.lead) == ["tf-idf", "refused", "person", "smollm2", "lexicon"]
+
+
+def test_one_that_a_clock_dated_after_now_stands_apart_and_is_told_by_its_arrival(shop: Shop) -> None:
+    now = timezone.now()
+    assert {each.clock for each in Decision.objects.all()} == {"ok"}
+    record = shop.decide(0.9, at=now + timedelta(days=1))
+    shop.send(record, at=now)
+    shop.report(record, at=now)
+    row = Decision.objects.get(pk=record.id)
+    assert (row.clock, row.booked_at, row.occurred_at) == ("ahead", now, now + timedelta(days=1))
+
+    client = signed_in(shop.cast.lead)
+    assert listed(shop.cast.lead) == ["refused", "person", "smollm2", "lexicon"]
+    said = text(client.get(reverse("requests")))
+    assert "1 more is dated after now: a gateway's clock is ahead." in said
+    assert [str(each.decision.pk) for each in client.get(reverse("follow")).context["strip"]].count(record.id) == 0
+    assert len(file(client.get(reverse("requests_csv")))) == 4
+    assert listed(shop.cast.lead, clock="ahead") == ["lexicon"]
+    apart = text(client.get(reverse("requests"), {"clock": "ahead"}))
+    assert "1 request dated after now, which was answered by a model" in apart
+    assert "gateway's clock was wrong" in apart
+    assert [each["id"] for each in file(client.get(reverse("requests_csv"), {"clock": "ahead"}))] == [record.id]
+    assert "gateway's clock was wrong" in text(client.get(reverse("request", args=[record.id])))
+    assert client.get(reverse("requests"), {"clock": "fast"}).status_code == 400
 
 
 def test_a_key_is_found_by_its_first_letters(shop: Shop) -> None:
