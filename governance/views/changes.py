@@ -1,6 +1,7 @@
 """Changes: propose one, read what it does, vote, activate, withdraw."""
 
 import functools
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, changes, policies, votes
+from governance import accounts, changes, coordination, policies, votes
 from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
 from governance.models import Change, Endpoint, Environment, Mode, PolicyHead, PolicyVersion, Tier, Workflow
@@ -46,6 +47,8 @@ class ChangeFilter(forms.Form):
         label="State", required=False, choices=[("", "Any"), ("open", "Open"), *Change.State.choices]
     )
     workflow = forms.CharField(label="Workflow", required=False, max_length=60)
+    environment = forms.CharField(label="Environment", required=False, max_length=60)
+    days = forms.IntegerField(label="Live within days", required=False, min_value=1, max_value=3_650)
 
 
 class VoteForm(forms.Form):
@@ -202,6 +205,12 @@ def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
             found = found.filter(state=form.cleaned_data["state"])
         if form.cleaned_data["workflow"]:
             found = found.filter(workflow__slug=form.cleaned_data["workflow"])
+        if form.cleaned_data["environment"] == coordination.RULES:
+            found = found.filter(environment=None)
+        elif form.cleaned_data["environment"]:
+            found = found.filter(environment__name=form.cleaned_data["environment"])
+        if form.cleaned_data["days"]:
+            found = found.filter(applied_at__gte=timezone.now() - timedelta(days=form.cleaned_data["days"]))
     return in_order(found, request, SORTED_BY)
 
 

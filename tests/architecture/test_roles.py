@@ -90,6 +90,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
     ("change_withdraw", "post"): only("integrator", gives=GONE_ON),
     ("change_ratify", "post"): only(*VOTERS, gives=GONE_ON),
+    ("coordination", "get"): everyone(OK),
+    ("coordination_csv", "get"): everyone(OK),
     ("approval_rules", "get"): everyone(OK),
     ("approval_rules_csv", "get"): everyone(OK),
     ("approval_rules_new", "get"): only("lead", stranger=NO),
