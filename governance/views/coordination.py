@@ -11,9 +11,10 @@ from governance import accounts, coordination
 from governance.coordination import Pace
 from governance.export import csv_response
 from governance.figures import duration_words
-from governance.models import Change, Model, Workflow
+from governance.models import Change, Environment, Model, Workflow
 
 DAYS = 90
+MINUTE = timedelta(minutes=1)
 # Of what waits the page shows the oldest; the list of changes has all.
 SHOWN = 30
 COLUMNS = ("change", "title", "place", "state", "proposed_by", "proposed_at", "waits_on")
@@ -27,10 +28,11 @@ def coordination_page(request: HttpRequest) -> HttpResponse:
     visible = Change.objects.visible_to(user)
     paces = coordination.pace(visible, since=timezone.now() - timedelta(days=DAYS))
     workflows = Workflow.objects.visible_to(user).in_use().select_related("owner", "deputy")
+    recorded = set(Environment.objects.filter(recorded=True).values_list("name", flat=True))
     context = {
         "days": DAYS,
         "headline": _headline(paces[0]),
-        "paces": [(each, _words(each.median), _words(each.p90)) for each in paces],
+        "paces": [(each, _words(each.median), _words(each.p90), each.environment in recorded) for each in paces],
         "waiting": coordination.waiting(visible, most=SHOWN),
         "ownerless": coordination.ownerless(
             list(workflows), list(Model.objects.visible_to(user).in_use().select_related("owner"))
@@ -65,4 +67,7 @@ def _headline(every: Pace) -> str:
 
 
 def _words(took: timedelta | None) -> str:
-    return duration_words(round(took.total_seconds() * 1000)) if took is not None else ""
+    """A time as people wait for one: nobody votes within seconds."""
+    if took is None:
+        return ""
+    return duration_words(round(took.total_seconds() * 1000)) if took >= MINUTE else "a minute"

@@ -27,7 +27,7 @@ LIMIT = 12
 QUERIES: dict[tuple[str, str], int] = {
     ("workflows", "lead"): 12,
     ("changes", "lead"): 9,
-    ("coordination", "lead"): 10,
+    ("coordination", "lead"): 11,
     ("keys", "integrator"): 8,
     ("models", "lead"): 11,
     ("providers", "lead"): 9,
