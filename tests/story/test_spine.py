@@ -328,7 +328,7 @@ def test_an_auditor_follows_a_request_through_every_record(site: Site, browser: 
     # The policy version it was decided under, and the change that made it live with its votes.
     auditor.goto(request)
     auditor.get_by_role("link", name="version 1", exact=True).click()
-    expect(main).to_contain_text("In sentiment, an answer is kept from confidence 0.80")
+    expect(main).to_contain_text("An answer is kept from confidence 0.80")
     auditor.goto(request)
     auditor.get_by_role("link", name=re.compile("change")).click()
     expect(main).to_contain_text("1 of 1 needed")
