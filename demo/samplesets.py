@@ -1,4 +1,4 @@
-"""Labelled sets of the live workflows' steps, and the nights on which the steps are evaluated on them."""
+"""Sample sets of the live workflows' steps, and the nights on which the steps are evaluated on them."""
 
 import hashlib
 from collections.abc import Callable, Sequence

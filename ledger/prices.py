@@ -72,9 +72,12 @@ def set_own_price(
     """Set what an endpoint costs from a moment on, in a currency per million tokens; None is not known, not free.
 
     Holds until the next own price of this endpoint, if one is set already. What was charged stays charged. Raises
-    NotPermitted, and InvalidInput for a rate or currency out of form, or a start before now where an own price held.
+    NotPermitted, and InvalidInput for no rate at all, a rate or currency out of form, or a start before now where an
+    own price held.
     """
     accounts.require(by, "prices.edit", accounts.ORGANISATION)
+    if (input, output, cache_read, cache_write) == (None, None, None, None):
+        raise InvalidInput("input: write at least one rate; 0 is free, an empty one is not known", field="input")
     # Whoever sets a price of this endpoint waits here.
     endpoint = Endpoint.objects.select_for_update(of=("self",)).select_related("version__model").get(pk=endpoint.pk)
     own = Price.objects.own_of([endpoint]).exclude(valid_until=F("valid_from"))

@@ -1,4 +1,4 @@
-"""Evaluations: labelled sets, measuring every model of a step's ladder on one, now or by a schedule, and what came out.
+"""Evaluations: sample sets, measuring every model of a step's ladder on one, now or by a schedule, and what came out.
 
 A verb locks one row: the workflow (versions of sets), the set, the schedule or the evaluation; a schedule's turn locks
 the schedule, then the set.
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from governance import audit, boxes, canonical
 from governance.accounts import require
@@ -61,6 +62,10 @@ class TextsErased(EvaluationError):
     """The texts of the set are gone."""
 
 
+class NeverAsked(InvalidInput):
+    """No model is ever asked for the step: its workflow is retired, or only recordings of it stand here."""
+
+
 class Unreadable(EvaluationError):
     """A text cannot be opened with this installation's review key."""
 
@@ -96,6 +101,16 @@ def measured(evaluation: Evaluation) -> Measured:
     return Measured(evaluation=evaluation, models=alone, policy=scores[None])
 
 
+def steps_that_can_be_evaluated(steps: QuerySet[Step]) -> QuerySet[Step]:
+    """Those of workflows in use, but for what is only recorded: a policy that is live in recordings alone asks nobody.
+
+    Where no policy is live yet, a set may well be there first.
+    """
+    live = PolicyHead.objects.filter(workflow=OuterRef("workflow"))
+    served, recorded = live.filter(environment__recorded=False), live.filter(environment__recorded=True)
+    return steps.filter(Exists(served) | ~Exists(recorded), workflow__retired_at=None)
+
+
 @transaction.atomic
 def create_set(
     *,
@@ -110,12 +125,16 @@ def create_set(
 ) -> SampleSet:
     """Add a set, or the next version of the set of that name. Its texts are kept sealed until someone erases them.
 
-    Without `labels` they are those of the rows. Raises NotPermitted, InvalidSamples for rows that do not fit, and
-    InvalidInput for anything else, also where nothing differs from the newest version.
+    Without `labels` they are those of the rows. Raises NotPermitted, NeverAsked, InvalidSamples for rows that do not
+    fit, and InvalidInput for anything else, also where nothing differs from the newest version.
     """
     # Two uploads at once would both be the next version.
     workflow = Workflow.objects.select_for_update(no_key=True).get(pk=step.workflow_id)
     require(by, "evaluations.edit", workflow)
+    if not steps_that_can_be_evaluated(Step.objects.filter(pk=step.pk)).exists():
+        raise NeverAsked(
+            f"step: no model is asked for {step.name} of {workflow.name}, so no evaluation can be", field="step"
+        )
     name = clean("name", name)
     newest = SampleSet.objects.filter(step=step, name=name).order_by("-version").first()
     facts = {

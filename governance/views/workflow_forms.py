@@ -9,6 +9,8 @@ from governance.models.accounts import in_scope
 
 DAY = forms.DateInput(attrs={"type": "date"})
 SHORT = forms.Textarea(attrs={"rows": 2})
+# What governs a workflow is declared by a person, never by what stood first in a list.
+CHOOSE = ("", "Choose…")
 
 
 class WorkflowForm(forms.Form):
@@ -52,9 +54,11 @@ class NewWorkflowForm(WorkflowForm):
         help_text="Lower case letters, digits, hyphens; part of its address for good.",
     )
     team = forms.ModelChoiceField(label="Team", queryset=Team.objects.none())
-    risk = forms.ChoiceField(label="Risk", choices=Risk.choices, help_text="A request may raise it, never lower it.")
+    risk = forms.ChoiceField(
+        label="Risk", choices=[CHOOSE, *Risk.choices], help_text="A request may raise it, never lower it."
+    )
     data_class = forms.ChoiceField(
-        label="Data class", choices=DataClass.choices, help_text="Only models cleared for it are ever asked."
+        label="Data class", choices=[CHOOSE, *DataClass.choices], help_text="Only models cleared for it are ever asked."
     )
     regions = forms.CharField(
         label="Regions",

@@ -35,7 +35,7 @@ class SampleSetQuerySet(models.QuerySet["SampleSet"]):
 
 
 class SampleSet(Identified):
-    """A version of a labelled set for one step. Whatever is uploaded again under its name is the next version.
+    """A version of a sample set for one step. Whatever is uploaded again under its name is the next version.
 
     `digest` is the SHA-256 over its samples' texts, labels and clusters, in their order. `erased_at` says that the
     texts are gone; labels and results stay.

@@ -93,6 +93,7 @@ def evaluation_part(request: HttpRequest, slug: str) -> HttpResponse:
         "stood": stood,
         "days": DAYS,
         "set": SampleSet.objects.filter(step__workflow=workflow, erased_at=None).order_by("-created_at").first(),
+        "recorded": head is not None and head.environment.recorded,
         "may_edit": accounts.can(request.user, "evaluations.edit", workflow),
     }
     return render(request, "routing/_evaluation_part.html", context)

@@ -1,4 +1,4 @@
-"""Forms about labelled sets: which are listed, uploading one, and when its step is evaluated by itself."""
+"""Forms about sample sets: which are listed, uploading one, and when its step is evaluated by itself."""
 
 from typing import Any
 

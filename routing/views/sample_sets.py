@@ -1,4 +1,4 @@
-"""Labelled sets: the list, one set with what may be done with it, uploading, scheduling, and its texts one by one."""
+"""Sample sets: the list, one set with what may be done with it, uploading, scheduling, and its texts one by one."""
 
 from typing import Any
 from uuid import UUID
@@ -67,9 +67,10 @@ def sample_set(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def sample_set_new(request: HttpRequest) -> HttpResponse:
-    """Upload a set, or the next version of one."""
+    """Upload a sample set, or the next version of one."""
     accounts.require(request.user, "evaluations.edit")
-    steps = Step.objects.filter(workflow__in=_editable(request)).select_related("workflow")
+    offered = evaluations.steps_that_can_be_evaluated(Step.objects.filter(workflow__in=_editable(request)))
+    steps = offered.select_related("workflow")
     initial = {name: request.GET[name] for name in ("step", "name", "source", "licence") if name in request.GET}
     form = SampleSetForm(
         request.POST or None,
@@ -93,7 +94,7 @@ def sample_set_new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, f"Uploaded {made.size:,} samples as {made}.")
             return redirect("evaluation_set", pk=made.pk)
-    context = {"form": form, "problems": problems}
+    context = {"form": form, "problems": problems, "offered": form.is_bound or offered.exists()}
     return render(request, "routing/evaluation_set_new.html", context, status=422 if request.method == "POST" else 200)
 
 
@@ -217,6 +218,7 @@ def _page(request: HttpRequest, found: SampleSet) -> HttpResponse:
         "places": places,
         "active": Evaluation.objects.active().filter(step=step).first(),
         "may_edit": accounts.can(request.user, "evaluations.edit", found),
+        "can_be": evaluations.steps_that_can_be_evaluated(Step.objects.filter(pk=step.pk)).exists(),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
     return render(request, "routing/evaluation_set.html", context)

@@ -15,7 +15,7 @@ WORDS = {
     "person": "a person decides",
     "failed": "no model answers",
     "refused": "no model may be asked",
-    "unmeasured": "not all models are asked yet",
+    "unmeasured": "not all models were asked",
 }
 
 
@@ -103,6 +103,8 @@ def _shown(
         for model in evaluation.ladder
     ]
     words = f"keeps {replayed.model}" if replayed.outcome == "kept" else WORDS[replayed.outcome]
+    if replayed.outcome == "unmeasured" and evaluation.is_active:
+        words = "waits for its answers"
     return Shown(sample, answers, replayed, words)
 
 

@@ -1,4 +1,4 @@
-"""The demo's labelled sets: made once, scheduled, evaluated at once; no text twice, every label one of the step's."""
+"""The demo's sample sets: made once, scheduled, evaluated at once; no text twice, every label one of the step's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -115,6 +115,7 @@ def test_only_finance_and_governance_leads_set_prices(who: str) -> None:
         ({"input": Decimal("NaN")}, "input"),
         ({"currency": "usd"}, None),
         ({"currency": "EURO"}, "currency"),
+        (dict.fromkeys(RATES), "input"),
     ],
 )
 def test_a_price_out_of_form_is_refused(given: dict[str, Any], field: str | None) -> None:

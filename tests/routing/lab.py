@@ -1,4 +1,4 @@
-"""What evaluations are tested with: a step with a live ladder, a labelled set, and a gateway that says what it is told.
+"""What evaluations are tested with: a step with a live ladder, a sample set, and a gateway that says what it is told.
 
 The gateway here is a real HTTP server that holds its side of the contract; the real one is asked in
 tests/story/test_crash.py.
@@ -51,7 +51,7 @@ class Lab:
         return self.cast.production
 
     def set(self, rows: Sequence[Row], name: str = "Held out", **given: Any) -> SampleSet:
-        """A labelled set of the step, uploaded by the owner."""
+        """A sample set of the step, uploaded by the owner."""
         facts: dict[str, Any] = {"source": "Last month's mails", "licence": "our own", "by": self.cast.owner}
         return evaluations.create_set(step=self.step, name=name, rows=rows, **(facts | given))
 

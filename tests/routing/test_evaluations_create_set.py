@@ -1,4 +1,4 @@
-"""Labelled sets: taken whole or refused whole, kept sealed, never changed, erased for good."""
+"""Sample sets: taken whole or refused whole, kept sealed, never changed, erased for good."""
 
 import json
 from collections.abc import Callable

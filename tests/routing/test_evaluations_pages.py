@@ -185,6 +185,7 @@ def test_progress_counts_the_answers_and_at_the_end_loads_the_page_anew(lab: Lab
     evaluation = measured(lab, [row("a"), row("b")], {"lexicon": [said("positive"), said("positive")]})
     page = opened(lab.cast.auditor, "evaluation", evaluation.pk)
     assert "is being evaluated" in page.context["headline"]
+    assert ("to be asked" in text(page), "not asked" in text(page)) == (True, False)
     address = reverse("evaluation_progress", args=[evaluation.pk])
     assert f'hx-get="{address}"' in page.content.decode()
     part = opened(lab.cast.auditor, "evaluation_progress", evaluation.pk)

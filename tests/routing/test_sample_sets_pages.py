@@ -1,5 +1,6 @@
-"""Labelled sets as people see them: lists, uploading, one set, its schedule, and its texts."""
+"""Sample sets as people see them: lists, uploading, one set, its schedule, and its texts."""
 
+import dataclasses
 import json
 import re
 from html import unescape
@@ -10,12 +11,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
-from governance import registry
+from governance import registry, workflows
 from governance.models import AuditEvent
 from governance.views import choices
 from routing import evaluations
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
-from tests.cast import BOOTSTRAP, make_workflow
+from tests.cast import BOOTSTRAP, make_cast, make_live, make_provider, make_workflow, serve
 from tests.pages import file, signed_in, text
 from tests.routing.lab import Lab, make_lab, row, rows_in_tables
 
@@ -107,6 +108,36 @@ def test_among_many_steps_one_is_written_behind_its_workflow(lab: Lab, monkeypat
         assert rows_in_tables() == before
     assert upload(lab, step="customer-feedback/sentiment").status_code == 302
     assert SampleSet.objects.get().step == lab.step
+
+
+def only_recorded(lab: Lab) -> None:
+    """Let the step's policy be live in recordings alone."""
+    recorded = registry.add_environment(name="recorded", votes_needed=1, position=900, recorded=True, by=BOOTSTRAP)
+    for model in lab.cast.models:
+        serve(model, recorded, make_provider(f"elsewhere-{model.name}"))
+    make_live(dataclasses.replace(lab.cast, production=recorded))
+
+
+@pytest.mark.parametrize("how", ["recorded", "retired"])
+def test_a_step_for_which_nothing_is_asked_takes_no_set(how: str) -> None:
+    cast = make_cast()
+    lab = Lab(cast, cast.workflow.steps.get(name="sentiment"))
+    if how == "recorded":
+        only_recorded(lab)
+    else:
+        workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
+    before = rows_in_tables()
+    page = signed_in(cast.owner).get(reverse("evaluation_set_new"))
+    assert "No step can be evaluated" in text(page)
+    assert upload(lab).status_code == 422
+    with pytest.raises(evaluations.NeverAsked, match="no model is asked for sentiment"):
+        lab.set([row("Fine")])
+    assert rows_in_tables() == before
+
+
+def test_a_set_may_be_there_before_the_first_policy() -> None:
+    cast = make_cast()
+    assert upload(Lab(cast, cast.workflow.steps.get(name="sentiment"))).status_code == 302
 
 
 def test_the_next_version_is_of_the_same_step(lab: Lab) -> None:

@@ -342,7 +342,7 @@ def test_an_auditor_follows_a_request_through_every_record(site: Site, browser: 
 
 
 def _evaluate(owner: Page) -> None:
-    """Upload the sentences as a labelled set of the step, evaluate it, and stay on the page until it is through."""
+    """Upload the sentences as a sample set of the step, evaluate it, and stay on the page until it is through."""
     lines = [(text, label or TRUE[text]) for text, _model, label in OTHER_SENTENCES] + [(DEMO_SENTENCE, DEMO_LABEL)]
     table = io.StringIO()
     csv.writer(table).writerows([("text", "label"), *lines])
