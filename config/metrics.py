@@ -65,9 +65,11 @@ def counted(get_response: GetResponse) -> GetResponse:
 @require_safe
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For programs on this machine, or with SMALLFIRST_METRICS_TOKEN as bearer; else 401."""
-    if not (is_local(request) or _has_token(request)):
-        text = "Ask from this machine, or send SMALLFIRST_METRICS_TOKEN as `Authorization: Bearer …`."
+    """With SMALLFIRST_METRICS_TOKEN as bearer; where none is set, for programs on this machine; else 401."""
+    # What relays TCP to this machine looks like a program on it. Who runs such a thing sets a token.
+    allowed = _has_token(request) if settings.METRICS_TOKEN else is_local(request)
+    if not allowed:
+        text = "Send SMALLFIRST_METRICS_TOKEN as `Authorization: Bearer …`; where none is set, ask from this machine."
         refusal = api.error(401, "invalid_api_key", text)
         refusal.headers["WWW-Authenticate"] = "Bearer"
         return refusal

@@ -12,7 +12,10 @@ RELAYED_AS: Final = "HTTP_X_FORWARDED"
 
 
 def is_local(request: HttpRequest) -> bool:
-    """Whether a program on this machine asks, by itself. A proxy here would ask for anybody."""
+    """Whether a program on this machine asks, by itself. A proxy here would ask for anybody.
+
+    A relay of TCP adds no header and cannot be told from one: what matters must ask for more than this.
+    """
     if settings.BEHIND_PROXY or any(name in RELAYED or name.startswith(RELAYED_AS) for name in request.META):
         return False
     try:

@@ -30,8 +30,9 @@ APPLICATIONS = {
 
 
 def seed(*, state: Path, servers: Servers, gateway_url: str, now: datetime) -> None:
-    """Make what is missing, follow the servers' addresses, write demo-people, demo-curl and the keys below state."""
+    """Make what is missing, follow the servers' addresses, write demo-people, demo-curl, demo-door and the keys."""
     password = _password(state / "demo-password")
+    _door(state / "demo-door")
     production = Environment.objects.get(name="production")
     with transaction.atomic():
         people.make(password)
@@ -77,6 +78,12 @@ def _password(path: Path) -> str:
             accounts.set_password(person=person, password=chosen, by=BOOTSTRAP)
     places.write_secret(path, chosen)
     return chosen
+
+
+def _door(path: Path) -> None:
+    """What opens the door of the demo; only who reads it here, or where `up` prints it, has it."""
+    if not path.exists():
+        places.write_secret(path, secrets.token_urlsafe(32))
 
 
 def _token(slug: str, name: str, path: Path) -> str:

@@ -26,7 +26,7 @@ Row = TypeVar("Row", bound=DbModel)
 REASON = "The demo is removed"
 # Says to later starts that this state directory holds an installation of one's own.
 MARK = "demo-removed"
-FILES = ("demo-password", "demo-people", "demo-curl", *(file for _name, file in APPLICATIONS.values()))
+FILES = ("demo-password", "demo-people", "demo-curl", "demo-door", *(file for _name, file in APPLICATIONS.values()))
 
 
 class NotRemovableError(Exception):

@@ -8,12 +8,17 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from config import state as places
 from config.peers import is_local
 from demo.people import PEOPLE, Person
+from governance import accounts
 from governance.models import User
+
+COOKIE = "smallfirst_demo_door"
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,15 @@ STORY = (
 @require_safe
 @never_cache
 def door(request: HttpRequest) -> HttpResponse:
-    """Who to be, and what to see in five minutes. Raises Http404 for whoever is not at this machine."""
+    """Who to be, and what to see in five minutes, for a browser that came with what `up` printed (`?door=…`).
+
+    Raises Http404 for whoever is not at this machine, and for what is not the door's token.
+    """
     _require_here(request)
+    if given := request.GET.get("door", ""):
+        return _opened(given)
+    if not _has_come_in(request):
+        return render(request, "demo/closed.html", status=403)
     there = set(User.objects.filter(is_active=True).values_list("email", flat=True))
     people = [person for person in PEOPLE if person.email in there]
     story = STORY if len(people) == len(PEOPLE) else ()
@@ -93,9 +105,12 @@ def door(request: HttpRequest) -> HttpResponse:
 def become(request: HttpRequest, login_name: str) -> HttpResponse:
     """Sign in as one of the demo's people, without his password, and go where the form says within the story.
 
-    Raises Http404 for whoever is not at this machine, for nobody of the demo, and for an account that is closed.
+    Raises Http404 for whoever is not at this machine or has not come in by the door, for nobody of the demo, and for an
+    account that is closed.
     """
     _require_here(request)
+    if not _has_come_in(request):
+        raise Http404
     person = get_object_or_404(User, email=_person(login_name).email, is_active=True)
     login(request, person, backend=settings.AUTHENTICATION_BACKENDS[0])
     pages = {minute.address for minute in STORY}
@@ -110,8 +125,36 @@ def _person(login_name: str) -> Person:
     return found
 
 
+def _opened(given: str) -> HttpResponse:
+    """Let a browser in that shows the door's token, and take it out of the address. Raises Http404 for another."""
+    token = _token()
+    if not token or not constant_time_compare(given, token):
+        raise Http404
+    answer = redirect("demo")
+    answer.set_signed_cookie(COOKIE, accounts.token_sha256(token), path=reverse("demo"), httponly=True, samesite="Lax")
+    return answer
+
+
+def _has_come_in(request: HttpRequest) -> bool:
+    """Whether this browser showed the token that is in the state directory now."""
+    token = _token()
+    shown = request.get_signed_cookie(COOKIE, default="")
+    return bool(token) and constant_time_compare(shown or "", accounts.token_sha256(token))
+
+
+def _token() -> str:
+    """What opens the door; empty where the demo has none."""
+    try:
+        return places.read_secret(settings.STATE / "demo-door")
+    except FileNotFoundError:
+        return ""
+
+
 def _require_here(request: HttpRequest) -> None:
-    """Who opens this door needs no password, so it opens on this machine alone, and not behind a proxy."""
+    """Who opens this door needs no password: so it stands on this machine alone, and not behind a proxy.
+
+    That is not enough by itself: what relays TCP to this machine looks like a program on it. Hence the token.
+    """
     named = request.get_host().partition(":")[0] in ("127.0.0.1", "localhost")
     if not (settings.DEMO and named and is_local(request)):
         raise Http404

@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config import state as places
 from config.environment import NotASwitchError, flag
@@ -228,6 +229,14 @@ def demo_models(installation: Installation) -> list[Process]:
     ]
 
 
+def door(installation: Installation) -> list[str]:
+    """Where one may be anybody of the demo without a password: on this machine, so nowhere under a public name."""
+    if urlsplit(installation.pages_url).hostname not in ("127.0.0.1", "localhost"):
+        return []
+    token = places.read_secret(installation.state / "demo-door")
+    return ["", "  Be anyone, with one press, at", f"    {installation.pages_url}/demo/?door={token}"]
+
+
 def block(installation: Installation) -> str:
     """What a visitor needs to know, in one piece."""
     lines = [
@@ -246,6 +255,7 @@ def block(installation: Installation) -> str:
             "",
             f"  Sign in with the password {places.read_secret(state / 'demo-password')} as",
             *(f"    {line}" for line in (state / "demo-people").read_text().splitlines()),
+            *door(installation),
             "",
             "  Ask the gateway something its models are not sure about:",
             *(f"    {line}" for line in places.read_secret(state / "demo-curl").splitlines()),

@@ -148,6 +148,14 @@ def test_from_elsewhere_only_the_token_opens_it(settings: Any) -> None:
 
 
 @pytest.mark.django_db
+def test_where_a_token_is_set_this_machine_sends_it_too(settings: Any) -> None:
+    """Something that relays TCP to it would look like this machine."""
+    settings.METRICS_TOKEN = TOKEN
+    assert asked(REMOTE_ADDR="127.0.0.1").status_code == 401
+    assert asked(REMOTE_ADDR="127.0.0.1", HTTP_AUTHORIZATION=f"Bearer {TOKEN}").status_code == 200
+
+
+@pytest.mark.django_db
 def test_without_a_token_nobody_elsewhere_reads_it() -> None:
     for given in ("Bearer", "Bearer ", "Bearer None", ""):
         assert asked(HTTP_AUTHORIZATION=given).status_code == 401

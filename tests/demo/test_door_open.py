@@ -1,14 +1,16 @@
-"""The demo's door: open on this machine alone, for the demo's people alone."""
+"""The demo's door: open to who has its key, on this machine alone, for the demo's people alone."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import reverse
 
+from config import state as places
 from demo.people import PEOPLE, of_demo
-from demo.views import STORY
+from demo.views import COOKIE, STORY
 from governance import accounts
 from tests.cast import BOOTSTRAP, make_person
 from tests.demo.test_organisation_seed import seed
@@ -30,9 +32,23 @@ ELSEWHERE: tuple[dict[str, Any], ...] = (
 )
 
 
-def client(**environment: Any) -> Client:
+def stranger(**environment: Any) -> Client:
     """A browser on this machine, unless said otherwise."""
     return Client(raise_request_exception=False, **{"HTTP_HOST": "127.0.0.1", **environment})
+
+
+def key() -> str:
+    """What `up` prints behind the door's address."""
+    return places.read_secret(django_settings.STATE / "demo-door")
+
+
+def client(**environment: Any) -> Client:
+    """A browser that came in by the address that `up` printed, and asks now from here unless said otherwise."""
+    browser = stranger()
+    answer = browser.get(reverse("demo"), {"door": key()})
+    assert (answer.status_code, answer["location"]) == (302, reverse("demo"))
+    browser.defaults |= environment
+    return browser
 
 
 def signed_in(browser: Client) -> bool:
@@ -40,8 +56,9 @@ def signed_in(browser: Client) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def organisation(tmp_path: Path) -> None:
+def organisation(tmp_path: Path, settings: Any) -> None:
     """Harbour & Vale."""
+    settings.STATE = tmp_path
     seed(tmp_path)
 
 
@@ -53,6 +70,46 @@ def test_it_names_everybody_and_tells_the_story() -> None:
     assert len(STORY) == 5
     for minute in STORY:
         assert minute.title in page
+    assert key() not in page
+
+
+def refused(browser: Client, **sent: str) -> list[int]:
+    """The statuses of the door and of being somebody; nobody is signed in."""
+    answers = [browser.get(reverse("demo"), sent), browser.post(reverse("demo_as", args=["lead"]))]
+    assert not signed_in(browser)
+    return [answer.status_code for answer in answers]
+
+
+def test_a_browser_without_the_key_stays_outside_and_is_told_where_it_is(tmp_path: Path) -> None:
+    """As whatever relays TCP to this machine: same peer, same Host."""
+    assert refused(stranger()) == [403, 404]
+    assert "./run up printed" in stranger().get(reverse("demo")).content.decode()
+    for wrong in (key()[:-1], f"{key()}x", key().swapcase(), "x"):
+        assert refused(stranger(), door=wrong) == [404, 404]
+    forged = stranger()
+    forged.cookies[COOKIE] = accounts.token_sha256(key())
+    assert refused(forged) == [403, 404]
+    assert (tmp_path / "demo-door").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_is_in_no_cookie_and_another_key_ends_what_the_old_one_opened(tmp_path: Path) -> None:
+    browser = client()
+    cookie = browser.cookies[COOKIE]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/demo/")
+    assert key() not in cookie.value
+    assert browser.get(reverse("demo")).status_code == 200
+    places.write_secret(tmp_path / "demo-door", "another-key")
+    assert refused(browser) == [403, 404]
+    (tmp_path / "demo-door").unlink()
+    assert refused(browser) == [403, 404]
+    assert refused(stranger(), door="") == [403, 404]
+
+
+def test_the_door_stays_open_for_the_next_to_be() -> None:
+    browser = client()
+    for login in ("lead", "auditor"):
+        browser.post(reverse("demo_as", args=[login]))
+        assert browser.session["_auth_user_id"] == str(of_demo(login).pk)
 
 
 @pytest.mark.parametrize("login", [person.login for person in PEOPLE])
@@ -87,8 +144,8 @@ def test_from_elsewhere_there_is_no_door(environment: dict[str, Any], settings: 
 
 @pytest.mark.parametrize(("name", "value"), [("DEMO", False), ("BEHIND_PROXY", True)])
 def test_outside_the_demo_and_behind_a_proxy_there_is_no_door(settings: Any, name: str, value: bool) -> None:
-    setattr(settings, name, value)
     browser = client()
+    setattr(settings, name, value)
     assert browser.get(reverse("demo")).status_code == 404
     assert browser.post(reverse("demo_as", args=["lead"])).status_code == 404
     assert not signed_in(browser)
@@ -107,5 +164,6 @@ def test_nobody_but_the_demos_people_and_nobody_who_was_deactivated() -> None:
 
 def test_a_form_of_another_site_is_refused() -> None:
     browser = Client(enforce_csrf_checks=True, HTTP_HOST="127.0.0.1")
+    browser.get(reverse("demo"), {"door": key()})
     assert browser.post(reverse("demo_as", args=["lead"])).status_code == 403
     assert not signed_in(browser)
