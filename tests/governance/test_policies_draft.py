@@ -64,12 +64,15 @@ def test_the_first_policy_is_written_from_the_draft_without_a_word_of_json(cast:
     assert "The first policy in production, drafted from the models served there" in text(page)
     assert "For development instead" in text(page)
     address = f"{address}?environment=development"
-    draft = client.get(address).context["form"]["text"].value()
-    assert json.loads(draft)["steps"][0]["ladder"] == [{"model": "lexicon"}]
-    answer = client.post(address, {"title": "First", "mode": "enforce", "note": "", "text": draft})
+    form = client.get(address).context["form"]
+    assert [form[f"step-0-model-{place}"].value() for place in range(2)] == ["lexicon", ""]
+    answer = client.post(address, {"title": "First", "mode": "enforce", "note": "", "step-0-model-0": "lexicon"})
     assert answer.status_code == 302
     assert PolicyHead.objects.get().environment == development
     assert Change.objects.get().state == Change.State.APPLIED
+    # The document is one press away, and starts as the same draft.
+    draft = signed_in(cast.owner).get(f"{address.partition('?')[0]}?whole=1").context["form"]["text"].value()
+    assert json.loads(draft)["steps"][0]["name"] == "*"
 
 
 def test_one_who_may_not_propose_gets_no_draft(cast: Cast) -> None:
