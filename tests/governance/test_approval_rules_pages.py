@@ -50,7 +50,7 @@ def test_rules_are_proposed_read_and_approved_by_another() -> None:
     assert "After the audit" in page
     ballot = {"digest": change.revision.payload_digest, "choice": "approve", "reason": ""}
     answer = signed_in(cast.second_lead).post(reverse("change_vote", args=[change.pk]), ballot, follow=True)
-    assert "The new approval rules are in force." in text(answer)
+    assert "The new approval rules are live." in text(answer)
 
     page = text(signed_in(cast.auditor).get(reverse("approval_rules")))
     assert "1 rule says what a change needs" in page
