@@ -21,8 +21,8 @@ from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 from config import state as places
 from demo.sentence import DEMO_LABEL, DEMO_SENTENCE, LOWERED_KEEP_FROM, OTHER_SENTENCES
 
-# One after the other on one site: each minute of the story goes on where the one before ended.
-pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.xdist_group("story")]
+# One after the other on one site (tests/conftest.py TOGETHER): each minute goes on where the one before ended.
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = "customer-feedback"
