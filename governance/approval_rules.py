@@ -128,22 +128,6 @@ def live() -> ApprovalRules:
     return read(head.content.document) if head.content else ApprovalRules()
 
 
-def parts(
-    *, before: Mapping[str, Any] | None, after: Mapping[str, Any], mode_before: str | None, mode_after: str
-) -> list[str]:
-    """Return which parts of a policy a change touches, in the order of PARTS; all it has where nothing was before."""
-    touched = set() if mode_before == mode_after else {"mode"}
-    touched |= {name for name in ("pin", "guards", "rules") if before is None or before.get(name) != after.get(name)}
-    old = {step["name"]: step for step in (before or {}).get("steps", [])}
-    new = {step["name"]: step for step in after["steps"]}
-    for name in old.keys() | new.keys():
-        one, other = old.get(name, {}), new.get(name, {})
-        touched |= {
-            part for part in ("ladder", "start", "gate", "review", "limits") if one.get(part) != other.get(part)
-        }
-    return [name for name in PARTS if name in touched]
-
-
 def sentences(rules: ApprovalRules, names: Mapping[UUID, str]) -> list[tuple[str, str]]:
     """Return what the rules say, a key and a sentence each; `names` are those of people by their keys."""
     return list(_sentences(rules, names))

@@ -9,6 +9,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from governance import approval_rules, audit, canonical, policies
+from governance.audit import Actor
 from governance.errors import GovernanceError, store
 from governance.models import (
     Change,
@@ -138,33 +139,26 @@ def write_revision(
     author: User,
     key: UUID | None = None,
 ) -> Revision:
-    """Write the next revision of a locked change, with its content, its facts and the rule for them as it stands."""
-    facts = _matched_by(change, document, head, mode)
-    rule = rule_for(facts)
+    """Write the next revision of a locked change, with its content and the rule for it as it stands."""
+    made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": author}
+    leads_to: dict[str, Any]
+    if isinstance(head, ContentHead):
+        numbers = Content.objects.filter(kind=head.kind).aggregate(last=Max("number"))
+        content = store(Content(kind=head.kind, number=(numbers["last"] or 0) + 1, **made))
+        leads_to = {"base_content": head.content, "content": content}
+    else:
+        numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
+        version = store(PolicyVersion(workflow=change.workflow, number=(numbers["last"] or 0) + 1, **made))
+        leads_to = {"base_version": head.version if head else None, "version": version}
     revision = Revision(
         id=key or new_id(),
         change=change,
         number=change.revisions.count() + 1,
         mode=mode,
-        facts=facts,
-        rule={
-            "name": rule.get("name", ""),
-            "votes_needed": max(rule.get("votes", 0), change.environment.votes_needed if change.environment else 1),
-            "groups": rule.get("groups", []),
-            "cool_off_minutes": rule.get("cool_off_minutes", 0),
-            "expires_days": rule.get("expires_days"),
-        },
         created_by=author,
+        **leads_to,
     )
-    made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": author}
-    if isinstance(head, ContentHead):
-        numbers = Content.objects.filter(kind=head.kind).aggregate(last=Max("number"))
-        revision.base_content = head.content
-        revision.content = store(Content(kind=head.kind, number=(numbers["last"] or 0) + 1, **made))
-    else:
-        numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
-        revision.base_version = head.version if head else None
-        revision.version = store(PolicyVersion(workflow=change.workflow, number=(numbers["last"] or 0) + 1, **made))
+    revision.rule = _rule(change, revision)
     revision.payload_digest = payload_digest(change, revision)
     store(revision)
     Contributor.objects.get_or_create(change=change, user=author)
@@ -214,16 +208,8 @@ def mark_stale(applied: Change, activator: User) -> None:
         .order_by("pk")
     )
     for other in others:
-        before, other.state = other.state, State.STALE
-        other.save(update_fields=["state"])
-        audit.record(
-            action="changes.go_stale",
-            actor=activator,
-            object=other,
-            summary=f"Change {other.number} went stale: change {applied.number} became live before it",
-            before={"state": before},
-            after={"state": other.state},
-        )
+        summary = f"Change {other.number} went stale: change {applied.number} became live before it"
+        put(other, State.STALE, action="changes.go_stale", actor=activator, summary=summary)
 
 
 def facts_of(change: Change, revision: Revision) -> dict[str, Any]:
@@ -247,17 +233,28 @@ def head_facts(head: Head | None) -> dict[str, Any]:
     return {"version": now.number, "digest": now.digest, "mode": live_mode(head) or ""}
 
 
-def _matched_by(change: Change, document: Mapping[str, Any], head: Head | None, mode: str) -> dict[str, Any]:
-    """Return what approval rules go by: of a policy its place, its workflow's risk and data, and what it touches."""
-    if change.workflow is None or change.environment is None:
-        return {"kind": str(change.kind), "environment": None, "risk": None, "data_class": None, "parts": []}
-    now = live(head)
+def put(change: Change, state: State, *, action: str, actor: Actor, summary: str, reason: str = "") -> None:
+    """Put a locked change into another state, which is all that the act does."""
+    before, change.state = change.state, state
+    change.save(update_fields=["state"])
+    audit.record(
+        action=action,
+        actor=actor,
+        object=change,
+        summary=summary,
+        before={"state": before},
+        after={"state": change.state},
+        reason=reason,
+    )
+
+
+def _rule(change: Change, revision: Revision) -> dict[str, Any]:
+    """What is asked of a revision now, as it is kept with it."""
+    rule = rule_for(change, base=revision.base_version_id, version=revision.version_id, mode=revision.mode)
     return {
-        "kind": str(change.kind),
-        "environment": change.environment.name,
-        "risk": str(change.workflow.risk),
-        "data_class": str(change.workflow.data_class),
-        "parts": approval_rules.parts(
-            before=now.document if now else None, after=document, mode_before=live_mode(head), mode_after=mode
-        ),
+        "name": rule.get("name", ""),
+        "votes_needed": max(rule.get("votes", 0), change.environment.votes_needed if change.environment else 1),
+        "groups": rule.get("groups", []),
+        "cool_off_minutes": rule.get("cool_off_minutes", 0),
+        "expires_days": rule.get("expires_days"),
     }

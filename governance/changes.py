@@ -39,12 +39,13 @@ from governance.change_records import (
     mode_of,
     move_head,
     payload_digest,
+    put,
     refuse_retired,
     write_revision,
 )
 from governance.errors import InvalidInput, store
 from governance.models import Change, Environment, Mode, Ratification, Revision, User, Vote, Workflow, new_id
-from governance.votes import VOTABLE, Standing, had_hand, others_may_vote, requirement, standing
+from governance.votes import VOTABLE, Standing, had_hand, requirement, standing, why_later
 
 __all__ = [
     "ChangeError",
@@ -59,6 +60,7 @@ __all__ = [
     "activate",
     "expire_due",
     "payload_digest",
+    "proceed",
     "propose",
     "propose_approval_rules",
     "ratify",
@@ -157,9 +159,17 @@ def vote(*, change: Change, digest: str, choice: str, reason: str, by: User, the
     unknown choice.
     """
     voted = _vote(change=change, digest=digest, choice=choice, reason=reason, by=by)
-    if not then_activate or voted.state != State.APPROVED or not can(by, "changes.activate", voted):
-        return voted
-    return voted if standing(voted).why_later(timezone.now()) else activate(change=voted, by=by)
+    return proceed(change=voted, by=by) if then_activate else voted
+
+
+def proceed(*, change: Change, by: User) -> Change:
+    """Make a change live where it is approved, this person may, and it neither rests nor meets a freeze; else leave it.
+
+    Raises what `activate` raises.
+    """
+    if change.state != State.APPROVED or not can(by, "changes.activate", change):
+        return change
+    return change if why_later(change, timezone.now()) else activate(change=change, by=by)
 
 
 @transaction.atomic
@@ -256,18 +266,8 @@ def withdraw(*, change: Change, by: User, reason: str = "") -> Change:
         raise NotPermitted("Only those who wrote a change take it back; vote to reject it instead.")
     if change.state not in Change.OPEN:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()} already.")
-    before = change.state
-    change.state = State.WITHDRAWN
-    change.save(update_fields=["state"])
-    audit.record(
-        action="changes.withdraw",
-        actor=by,
-        object=change,
-        summary=f"Withdrew change {change.number}",
-        before={"state": before},
-        after={"state": change.state},
-        reason=reason,
-    )
+    summary = f"Withdrew change {change.number}"
+    put(change, State.WITHDRAWN, action="changes.withdraw", actor=by, summary=summary, reason=reason)
     return change
 
 
@@ -276,26 +276,16 @@ def expire_due(*, now: datetime) -> int:
 
     Each in a transaction of its own.
     """
-    return sum([_expire_one(each, now) for each in Change.objects.open().for_list()])
+    return sum([_expire_one(each, now) for each in list(Change.objects.expired(now))])
 
 
 @transaction.atomic
 def _expire_one(change: Change, now: datetime) -> bool:
-    if not requirement(change).expired(now):
-        return False
     change, _head = lock(change)
-    if change.state not in Change.OPEN or not requirement(change).expired(now):
+    if not Change.objects.expired(now).filter(pk=change.pk).exists():
         return False
-    before, change.state = change.state, State.EXPIRED
-    change.save(update_fields=["state"])
-    audit.record(
-        action="changes.expire",
-        actor=CLOCK,
-        object=change,
-        summary=f"Change {change.number} expired: its rule let it wait no longer",
-        before={"state": before},
-        after={"state": change.state},
-    )
+    summary = f"Change {change.number} expired: its rule let it wait no longer"
+    put(change, State.EXPIRED, action="changes.expire", actor=CLOCK, summary=summary)
     return True
 
 
@@ -381,7 +371,7 @@ def _refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None
 
 
 def _refuse_voters(change: Change, standing_now: Standing) -> None:
-    if others_may_vote(change):
+    if standing_now.voters:
         raise NotApproved(f"Change {change.number} cannot pass single-handed: somebody else may vote on it.")
     if standing_now.against:
         raise NotApproved(f"Change {change.number} has {standing_now.against} votes against it.")

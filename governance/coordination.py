@@ -2,7 +2,6 @@
 
 import json
 import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,6 +11,8 @@ from django.db.models import F, Q
 
 from governance.models import Change, Model, PolicyHead, User, Workflow
 from governance.models.changes import ChangeQuerySet
+from governance.models.registry import ModelQuerySet
+from governance.models.workflows import WorkflowQuerySet
 from governance.votes import VOTABLE
 
 # What stands for the environment of changes that have none.
@@ -79,14 +80,12 @@ def waiting(changes: ChangeQuerySet, *, most: int) -> list[Waiting]:
     return [Waiting(each, tuple(voters.get(each.pk, ())), _otherwise(each, voters)) for each in found]
 
 
-def ownerless(workflows: Sequence[Workflow], models: Sequence[Model]) -> list[Ownerless]:
-    """Return those whose owner, and deputy where there is one, may no longer sign in. Needs both selected along."""
-    found: list[Ownerless] = []
-    for workflow in workflows:
-        answering = [workflow.owner, *([workflow.deputy] if workflow.deputy else [])]
-        if not any(person.is_active for person in answering):
-            found.append(Ownerless(workflow, workflow.owner))
-    return [*found, *(Ownerless(model, model.owner) for model in models if not model.owner.is_active)]
+def ownerless(workflows: WorkflowQuerySet, models: ModelQuerySet) -> list[Ownerless]:
+    """Return those whose owner, and deputy where there is one, may no longer sign in; two queries."""
+    left = workflows.filter(owner__is_active=False).exclude(deputy__is_active=True).select_related("owner")
+    found = [Ownerless(workflow, workflow.owner) for workflow in left.order_by("name")]
+    of_models = models.filter(owner__is_active=False).select_related("owner").order_by("name")
+    return [*found, *(Ownerless(model, model.owner) for model in of_models)]
 
 
 def repeated(user: User) -> list[Repeated]:

@@ -9,13 +9,10 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
-from django.db.models import Q
 
 from governance import approval_rules
 from governance.accounts import can
-from governance.models import Change, Contributor, Grant, User, Vote
-from governance.models.accounts import GrantQuerySet
-from governance.permissions import roles_with
+from governance.models import Change, Contributor, User, Vote
 
 Choice = Vote.Choice
 # The states of a change in which people vote on it.
@@ -74,9 +71,13 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the votes on the current revision stand: approvals that count, how many it takes, and objections."""
+    """Where the votes on the current revision stand: approvals that count, how many it takes, and objections.
+
+    `voters` may vote on it now: whoever holds a role for it and had no hand in it. With none it can pass single-handed.
+    """
 
     votes: tuple[CastVote, ...]
+    voters: frozenset[UUID]
     counted: int
     against: int
     requirement: Requirement
@@ -119,12 +120,7 @@ class Standing:
 
     def why_later(self, now: datetime) -> str:
         """Say why it cannot become live at this moment, whatever its votes; empty if it can."""
-        rests = self.requirement.rests_until
-        if rests is not None and rests > now:
-            return f"it rests until {rests:%-d %B %Y %H:%M} UTC, so that everybody can look at it"
-        if self.freeze is not None:
-            return f"{self.freeze.name} lets nothing become live until {self.freeze.until:%-d %B %Y %H:%M} UTC"
-        return ""
+        return _why_later(self.requirement, self.freeze, now)
 
 
 def standing(change: Change) -> Standing:
@@ -132,7 +128,7 @@ def standing(change: Change) -> Standing:
     revision = change.revision
     votes = Vote.objects.filter(revision=revision).select_related("voter").order_by("voter_id", "-number")
     newest = list(votes.distinct("voter_id"))
-    may = set(_grants(change).filter(user__in=[each.voter_id for each in newest]).values_list("user_id", flat=True))
+    may = _voters(change)
     hands = set(Contributor.objects.filter(change=change).values_list("user_id", flat=True)) | {change.proposed_by_id}
 
     def why_not(cast: Vote) -> str:
@@ -152,6 +148,7 @@ def standing(change: Change) -> Standing:
     needed, freeze = _asked(change)
     return Standing(
         votes=cast,
+        voters=may,
         counted=len(approving),
         against=chosen.count(Choice.REQUEST_CHANGES) + chosen.count(Choice.REJECT),
         requirement=needed,
@@ -165,13 +162,36 @@ def requirement(change: Change) -> Requirement:
     return _asked(change)[0]
 
 
-def rule_for(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the rule that matches facts of a change, as its document has it; empty where none does; one query."""
+def why_later(change: Change, now: datetime) -> str:
+    """Say why a change cannot become live at this moment, whatever its votes; empty if it can. One query."""
+    return _why_later(*_asked(change), now)
+
+
+def rule_for(change: Change, *, base: UUID | None, version: UUID | None, mode: str) -> dict[str, Any]:
+    """Return the approval rule for what leads from a base to a version, empty where none matches; one query.
+
+    Both are keys of policy versions that are stored already, None for other content.
+    """
+    facts = [change.kind, change.workflow_id, change.environment_id, base, version, mode]
     with connection.cursor() as cursor:
-        cursor.execute("SELECT governance_rule_for(%s::jsonb)", [json.dumps(dict(facts))])
+        cursor.execute("SELECT governance_rule_for(governance_facts(%s, %s, %s, %s, %s, %s))", facts)
         (rule,) = cursor.fetchone() or ("{}",)
     found: dict[str, Any] = json.loads(rule)
     return found
+
+
+def _voters(change: Change) -> frozenset[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT user_id FROM governance_voters(%s)", [change.pk])
+        return frozenset(key for (key,) in cursor.fetchall())
+
+
+def _why_later(needed: Requirement, freeze: Freeze | None, now: datetime) -> str:
+    if needed.rests_until is not None and needed.rests_until > now:
+        return f"it rests until {needed.rests_until:%-d %B %Y %H:%M} UTC, so that everybody can look at it"
+    if freeze is not None:
+        return f"{freeze.name} lets nothing become live until {freeze.until:%-d %B %Y %H:%M} UTC"
+    return ""
 
 
 def _asked(change: Change) -> tuple[Requirement, Freeze | None]:
@@ -202,21 +222,6 @@ def _of_groups(needed: Requirement, approving: set[UUID]) -> tuple[OfGroup, ...]
         members = frozenset(group.members if group else ())
         found.append(OfGroup(group.title if group else name, members, len(approving & members), votes))
     return tuple(found)
-
-
-def _grants(change: Change) -> GrantQuerySet:
-    """The grants in force that let anybody vote on a change."""
-    here = Q(team=None) | Q(team=change.team_id) if change.team_id else Q(team=None)
-    place = change.environment_id
-    there = Q(environment=None) | Q(environment=place) if place else Q(environment=None)
-    return Grant.objects.in_force().filter(here, there, role__in=roles_with("changes.vote"))
-
-
-def others_may_vote(change: Change) -> bool:
-    """Whether anybody may vote on a change who had no hand in it; one query. Then it cannot pass single-handed."""
-    hands = Contributor.objects.filter(change=change).values("user")
-    grants = _grants(change).filter(user__is_active=True)
-    return grants.exclude(user__in=hands).exclude(user=change.proposed_by_id).exists()
 
 
 def why_not_vote(change: Change, user: User | AnonymousUser) -> str:

@@ -71,11 +71,6 @@ class Migration(migrations.Migration):
             model_name='revision',
             name='revision_mode_known',
         ),
-        migrations.AddField(
-            model_name='revision',
-            name='facts',
-            field=models.JSONField(blank=True, default=dict),
-        ),
         migrations.AlterField(
             model_name='change',
             name='environment',

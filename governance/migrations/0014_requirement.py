@@ -5,6 +5,38 @@ One place says which rule applies and what it asks for, so that no page promises
 
 from django.db import migrations
 
+# What rules go by, read from what is stored: of a change to a policy version its place, the workflow's classification as
+# it is, and the parts in which the version differs from its base. Nobody says these of his own change.
+FACTS = """
+CREATE FUNCTION governance_facts(
+    kind text, workflow uuid, environment uuid, base uuid, version uuid, mode text
+) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    WITH compared AS (
+        SELECT (SELECT document FROM governance_policyversion WHERE id = base) AS old,
+            (SELECT document FROM governance_policyversion WHERE id = version) AS new,
+            (SELECT revision.mode FROM governance_revision revision WHERE revision.version_id = base) AS old_mode
+    ), parts AS (
+        SELECT 'mode' AS part FROM compared WHERE old_mode IS DISTINCT FROM $6
+        UNION
+        SELECT part FROM compared, unnest(ARRAY['pin', 'guards', 'rules']) part
+        WHERE old -> part IS DISTINCT FROM new -> part
+        UNION
+        SELECT part FROM (SELECT jsonb_array_elements(old -> 'steps') AS step FROM compared) one
+        FULL JOIN (SELECT jsonb_array_elements(new -> 'steps') AS step FROM compared) other
+            ON one.step ->> 'name' = other.step ->> 'name'
+        CROSS JOIN unnest(ARRAY['ladder', 'start', 'gate', 'review', 'limits']) part
+        WHERE nullif(one.step -> part, 'null') IS DISTINCT FROM nullif(other.step -> part, 'null')
+    )
+    SELECT jsonb_build_object(
+        'kind', $1,
+        'environment', (SELECT name FROM governance_environment WHERE id = $3),
+        'risk', (SELECT risk FROM governance_workflow WHERE id = $2),
+        'data_class', (SELECT data_class FROM governance_workflow WHERE id = $2),
+        'parts', (SELECT coalesce(jsonb_agg(part ORDER BY part), '[]') FROM parts)
+    )
+$$;
+"""
+
 # The first rule that matches these facts, in the order of the document; an empty object where none does. In a rule an
 # empty list asks nothing. Approval rules themselves stand under no rule: one that nobody can follow could not be undone.
 RULE_FOR = """
@@ -59,17 +91,16 @@ REQUIREMENT = """
 CREATE FUNCTION governance_requirement(asked uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
     WITH stood AS (
         SELECT revision.rule AS rule,
-            governance_rule_for(
-                revision.facts || CASE WHEN workflow.id IS NULL THEN '{}'::jsonb ELSE
-                    jsonb_build_object('risk', workflow.risk, 'data_class', workflow.data_class) END
-            ) AS now,
+            governance_rule_for(governance_facts(
+                change.kind, change.workflow_id, change.environment_id,
+                revision.base_version_id, revision.version_id, revision.mode
+            )) AS now,
             CASE WHEN change.kind = 'approval_rules'
                 THEN greatest(1, least(2, (SELECT count(*) FROM governance_voters(asked))))
                 ELSE environment.votes_needed
             END AS least_votes
         FROM governance_change change
         JOIN governance_revision revision ON revision.id = change.revision_id
-        LEFT JOIN governance_workflow workflow ON workflow.id = change.workflow_id
         LEFT JOIN governance_environment environment ON environment.id = change.environment_id
         WHERE change.id = asked
     )
@@ -191,6 +222,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(FACTS, "DROP FUNCTION governance_facts(text, uuid, uuid, uuid, uuid, text)"),
         migrations.RunSQL(RULE_FOR, "DROP FUNCTION governance_rule_for(jsonb)"),
         migrations.RunSQL(VOTERS, "DROP FUNCTION governance_voters(uuid)"),
         migrations.RunSQL(REQUIREMENT, "DROP FUNCTION governance_requirement(uuid)"),

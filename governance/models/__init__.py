@@ -3,12 +3,13 @@
 from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.audit import AuditBody, AuditEvent
 from governance.models.brakes import Brake
-from governance.models.changes import Change, Contributor, Ratification, Revision, Vote
+from governance.models.changes import Change, Contributor, Revision, Vote
 from governance.models.contents import Content, ContentHead, ContentKind
 from governance.models.gateways import Gateway
 from governance.models.ids import new_id
 from governance.models.policies import Mode, PolicyHead, PolicyVersion
 from governance.models.probes import Probe
+from governance.models.ratifications import Ratification
 from governance.models.registry import (
     DataClass,
     Endpoint,

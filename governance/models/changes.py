@@ -1,5 +1,6 @@
 """Changes: what is proposed, its revisions, who had a hand in it, and the votes on exactly that content."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
+from django.db.models.expressions import RawSQL
 
 from governance.models import guards
 from governance.models.accounts import SHA256, User, in_scope
@@ -18,6 +20,8 @@ from governance.models.workflows import Workflow
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
+
+    from governance.models.ratifications import Ratification
 
 
 # From which state to which; what stands here on the right only has ended.
@@ -40,6 +44,17 @@ class ChangeQuerySet(models.QuerySet["Change"]):
     def open(self) -> Self:
         """Those that may still become live."""
         return self.filter(state__in=Change.OPEN)
+
+    def expired(self, now: datetime) -> Self:
+        """Those that wait for longer than their rule lets them; it may let them wait for ever, which is null."""
+        ends = RawSQL(
+            "(SELECT written.created_at"
+            " + make_interval(days => (governance_requirement(governance_change.id) ->> 'expires_days')::int)"
+            " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
+            [],
+            output_field=models.DateTimeField(),
+        )
+        return self.open().annotate(ends=ends).filter(ends__lte=now)
 
     def unratified(self) -> Self:
         """Those that became live single-handed and that nobody else has looked at since."""
@@ -143,7 +158,7 @@ class Change(Identified):
     if TYPE_CHECKING:
         revisions: RelatedManager["Revision"]
         contributors: RelatedManager["Contributor"]
-        ratification: "Ratification"
+        ratification: Ratification
 
     class Meta:
         indexes = [
@@ -255,8 +270,8 @@ class Revision(Identified):
     """One immutable form of a change: from which live version it starts, to which it leads, under which rule.
 
     `rule` is what the approval rules asked for as they stood: {"name", "votes_needed", "groups": [{"group", "votes"}],
-    "cool_off_minutes", "expires_days"}. `facts` is what they went by: {"kind", "environment", "risk", "data_class",
-    "parts"}. At activation the stricter of the rule then and now holds (governance_requirement in the database).
+    "cool_off_minutes", "expires_days"}. At activation the stricter of that and what they ask now holds
+    (governance_requirement in the database).
     """
 
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="revisions")
@@ -270,7 +285,6 @@ class Revision(Identified):
     mode = models.CharField(max_length=10, choices=Mode.choices, blank=True, default="")
     payload_digest = models.CharField("sha256 of what is voted on", max_length=64)
     rule = models.JSONField()
-    facts = models.JSONField(default=dict, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
 
     if TYPE_CHECKING:
@@ -459,42 +473,3 @@ class Vote(Identified):
 
     def __str__(self) -> str:
         return f"{self.voter}: {self.get_choice_display()}"
-
-
-class Ratification(Identified):
-    """Another person's word, later, that a change which became live single-handed may stay. Written once."""
-
-    change = models.OneToOneField(Change, on_delete=models.PROTECT, related_name="ratification")
-    digest = models.CharField("sha256 of what was ratified", max_length=64)
-    by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    reason = models.TextField(blank=True, default="")
-
-    class Meta:
-        triggers = [
-            *guards.append_only(),
-            guards.Guard(
-                name="by_another",
-                when=pgtrigger.Before,
-                operation=pgtrigger.Insert,
-                declare=[("change", "governance_change%ROWTYPE"), ("revision", "governance_revision%ROWTYPE")],
-                func="""
-                    SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
-                    SELECT * INTO revision FROM governance_revision WHERE id = change.revision_id;
-                    IF NOT change.single_handed OR NEW.digest <> revision.payload_digest THEN
-                        RAISE EXCEPTION 'change % is not one to ratify with this content', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    IF NEW.by_id = change.proposed_by_id OR EXISTS (
-                        SELECT FROM governance_contributor WHERE change_id = change.id AND user_id = NEW.by_id
-                    ) THEN
-                        RAISE EXCEPTION 'nobody ratifies change % who had a hand in it', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    RETURN NEW;
-                """,
-            ),
-            guards.audited(),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.by} ratified change {self.change.number}"

@@ -16,6 +16,19 @@ LAST = 1_001
 WHEN = ("environments", "risks", "data_classes", "parts")
 
 
+def _several(label: str, choices: Any = (), help_text: str = "") -> forms.MultipleChoiceField:
+    """Boxes of which any number may be ticked."""
+    return forms.MultipleChoiceField(
+        label=label, required=False, choices=choices, widget=forms.CheckboxSelectMultiple, help_text=help_text
+    )
+
+
+def _offer(form: forms.Form, name: str, choices: list[tuple[str, str]]) -> None:
+    field = form.fields[name]
+    if isinstance(field, forms.MultipleChoiceField):
+        field.choices = choices
+
+
 class AboutForm(forms.Form):
     """What voters read first."""
 
@@ -36,10 +49,10 @@ class RuleForm(forms.Form):
     place = forms.IntegerField(
         label="Place", required=False, min_value=1, max_value=1_000, help_text="1 is tried first; empty is last."
     )
-    environments = forms.MultipleChoiceField(label="In", required=False)
-    risks = forms.MultipleChoiceField(label="Where the risk is", required=False, choices=Risk.choices)
-    data_classes = forms.MultipleChoiceField(label="Where the data is", required=False, choices=DataClass.choices)
-    parts = forms.MultipleChoiceField(label="That touch", required=False, choices=list(PARTS.items()))
+    environments = _several("In", help_text="None chosen asks nothing.")
+    risks = _several("Where the risk is", Risk.choices)
+    data_classes = _several("Where the data is", DataClass.choices)
+    parts = _several("That touch", list(PARTS.items()))
     votes = forms.IntegerField(label="Votes needed", min_value=0, max_value=20, initial=1)
     groups = forms.CharField(
         label="Of them from groups",
@@ -57,13 +70,7 @@ class RuleForm(forms.Form):
     def __init__(self, *args: Any, environments: list[str], **kwargs: Any) -> None:
         """Offer the environments there are."""
         super().__init__(*args, **kwargs)
-        self.fields["environments"] = forms.MultipleChoiceField(
-            label="In", required=False, choices=[(name, name) for name in environments]
-        )
-        for name in WHEN:
-            field = self.fields[name]
-            field.widget = forms.CheckboxSelectMultiple(choices=getattr(field, "choices", []))
-            field.help_text = "None chosen asks nothing." if name == "environments" else ""
+        _offer(self, "environments", [(name, name) for name in environments])
 
     def clean_groups(self) -> list[dict[str, Any]]:
         """Read `legal, security 2`."""
@@ -93,18 +100,12 @@ class GroupForm(forms.Form):
 
     name = forms.SlugField(label="Short name", max_length=60, widget=forms.TextInput(attrs={"class": "mono"}))
     title = forms.CharField(label="Name", max_length=200)
-    members = forms.MultipleChoiceField(label="Members", required=False, help_text="Whoever holds a role that votes.")
+    members = _several("Members", help_text="Everybody who holds a role that votes.")
 
     def __init__(self, *args: Any, voters: list[tuple[str, str]], **kwargs: Any) -> None:
         """Offer the people who may vote."""
         super().__init__(*args, **kwargs)
-        self.fields["members"] = forms.MultipleChoiceField(
-            label="Members",
-            required=False,
-            choices=voters,
-            widget=forms.CheckboxSelectMultiple,
-            help_text="Everybody who holds a role that votes.",
-        )
+        _offer(self, "members", voters)
 
     def document(self) -> dict[str, Any]:
         """Return the group as the document has it."""
@@ -115,20 +116,14 @@ class FreezeForm(forms.Form):
     """A time in which no policy becomes live."""
 
     name = forms.CharField(label="Name", max_length=200, help_text="Such as Christmas trade.")
-    environments = forms.MultipleChoiceField(label="In", required=False)
+    environments = _several("In", help_text="None chosen is all of them.")
     start = forms.DateTimeField(label="From")
     end = forms.DateTimeField(label="Until")
 
     def __init__(self, *args: Any, environments: list[str], **kwargs: Any) -> None:
         """Offer the environments there are."""
         super().__init__(*args, **kwargs)
-        self.fields["environments"] = forms.MultipleChoiceField(
-            label="In",
-            required=False,
-            choices=[(name, name) for name in environments],
-            widget=forms.CheckboxSelectMultiple,
-            help_text="None chosen is all of them.",
-        )
+        _offer(self, "environments", [(name, name) for name in environments])
         for name in ("start", "end"):
             kind = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
             self.fields[name].widget = kind

@@ -100,9 +100,7 @@ def change_new(request: HttpRequest, slug: str) -> HttpResponse:
 
     def submit(document: dict[str, Any], **said: Any) -> Change:
         made = changes.propose(workflow=workflow, environment=environment, document=document, by=user, **said)
-        if made.state == Change.State.APPROVED and environment.votes_needed == 0:
-            changes.activate(change=made, by=user)
-        return made
+        return changes.proceed(change=made, by=user)
 
     asked = request.GET.get("mode")
     initial = {"mode": asked if asked in Mode.values else head.mode if head else Mode.OBSERVE}
@@ -349,7 +347,7 @@ def _may(request: HttpRequest, found: Change, standing: votes.Standing) -> dict[
     live = found.state == Change.State.APPLIED and PolicyHead.objects.filter(change=found).exists()
     return {
         "activate": found.state == Change.State.APPROVED and may_activate,
-        "activate_alone": waits and may_activate and not votes.others_may_vote(found),
+        "activate_alone": waits and may_activate and not standing.voters,
         "revise": in_use and found.state in Change.OPEN and may_propose,
         "withdraw": found.state in Change.OPEN and wrote and may_propose,
         "take_back": in_use and live and found.revision.base_version is not None and may_propose,

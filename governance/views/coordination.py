@@ -27,16 +27,14 @@ def coordination_page(request: HttpRequest) -> HttpResponse:
     accounts.require(user, "changes.view")
     visible = Change.objects.visible_to(user)
     paces = coordination.pace(visible, since=timezone.now() - timedelta(days=DAYS))
-    workflows = Workflow.objects.visible_to(user).in_use().select_related("owner", "deputy")
+    workflows, models = Workflow.objects.visible_to(user).in_use(), Model.objects.visible_to(user).in_use()
     recorded = set(Environment.objects.filter(recorded=True).values_list("name", flat=True))
     context = {
         "days": DAYS,
         "headline": _headline(paces[0]),
         "paces": [(each, _words(each.median), _words(each.p90), each.environment in recorded) for each in paces],
         "waiting": coordination.waiting(visible, most=SHOWN),
-        "ownerless": coordination.ownerless(
-            list(workflows), list(Model.objects.visible_to(user).in_use().select_related("owner"))
-        ),
+        "ownerless": coordination.ownerless(workflows, models),
         "repeated": coordination.repeated(user),
     }
     return render(request, "governance/coordination.html", context)

@@ -1,5 +1,6 @@
 """Approval rules in force: nothing becomes live without what they ask for, by a verb or round it."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +19,11 @@ from tests.cast import (
     make_cast,
     make_change,
     make_document,
+    make_environment,
     make_live,
     make_person,
     make_rules,
+    serve,
 )
 
 pytestmark = pytest.mark.django_db
@@ -62,8 +65,70 @@ def test_a_rule_holds_for_the_changes_it_names(when: dict[str, Any], matches: bo
     make_rules(cast, {"name": "This one", "when": when, "votes": 3}, {"name": "Every other", "votes": 2})
     change = make_change(cast, 0.8)
     needed = votes.requirement(change)
-    assert change.revision.facts["parts"] == ["gate"]
     assert (needed.rules, needed.votes) == ((("This one",), 3) if matches else (("Every other",), 2))
+
+
+@pytest.mark.parametrize(
+    ("moved", "mode", "parts"),
+    [
+        ({}, "observe", ["mode"]),
+        ({"pin": "refuse"}, "enforce", ["pin"]),
+        ({"guards": {"regions": ["eu"]}}, "enforce", ["guards"]),
+        ({"rules": [{"name": "R", "then": {"review": True}}]}, "enforce", ["rules"]),
+        ({"steps": "one more"}, "enforce", ["gate", "ladder", "limits", "review"]),
+        ({"steps": "limits"}, "observe", ["limits", "mode"]),
+    ],
+)
+def test_the_database_reads_from_the_documents_what_a_change_touches(
+    moved: dict[str, Any], mode: str, parts: list[str]
+) -> None:
+    cast = make_cast()
+    make_live(cast, 0.8)
+    document = make_document(0.8) | {name: value for name, value in moved.items() if name != "steps"}
+    if moved.get("steps") == "one more":
+        document["steps"] = [*document["steps"], document["steps"][0] | {"name": "language"}]
+    elif moved.get("steps") == "limits":
+        document["steps"][0]["limits"] = {"deadline_ms": 1_000}
+    change = changes.propose(
+        workflow=cast.workflow,
+        environment=cast.production,
+        document=document,
+        title="Other",
+        note="",
+        mode=mode,
+        by=cast.lead,
+    )
+    revision = change.revision
+    asked = [change.kind, change.workflow_id, change.environment_id]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT governance_facts(%s, %s, %s, %s, %s, %s)",
+            [*asked, revision.base_version_id, revision.version_id, revision.mode],
+        )
+        (facts,) = cursor.fetchone() or ("{}",)
+    assert json.loads(facts) == {
+        "kind": "policy",
+        "environment": "production",
+        "risk": "limited",
+        "data_class": "internal",
+        "parts": parts,
+    }
+
+
+def test_where_nobody_votes_a_change_goes_live_unless_its_rule_lets_it_rest_or_its_author_may_not() -> None:
+    cast = make_cast()
+    sandbox = make_environment("sandbox", votes_needed=0)
+    for model in cast.models:
+        serve(model, sandbox)
+    place: dict[str, Any] = {"workflow": cast.workflow, "environment": sandbox, "title": "Try", "note": ""}
+    one = changes.propose(document=make_document(0.9), by=cast.integrator, **place)
+    assert changes.proceed(change=one, by=cast.integrator).state == "approved"
+    assert not PolicyHead.objects.exists()
+    assert changes.proceed(change=one, by=cast.owner).state == "applied"
+    make_rules(cast, {"name": "An hour", "when": {"environments": ["sandbox"]}, "votes": 0, "cool_off_minutes": 60})
+    two = changes.propose(document=make_document(0.7), by=cast.owner, **place)
+    assert changes.proceed(change=two, by=cast.owner).state == "approved"
+    assert PolicyHead.objects.get().change == one
 
 
 def test_an_environment_asks_for_its_own_votes_at_least() -> None:

@@ -235,6 +235,10 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
         change = approve(make_change(cast), cast.owner)
         return lambda: changes.activate(change=change, by=cast.lead)
 
+    def proceed() -> Act:
+        change = approve(make_change(cast), cast.owner)
+        return lambda: changes.proceed(change=change, by=cast.lead)
+
     def withdraw() -> Act:
         change = make_change(cast)
         return lambda: changes.withdraw(change=change, by=cast.integrator)
@@ -249,6 +253,7 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
 
     rules: dict[str, Any] = {"document": {"rules": [{"name": "All"}]}, "title": "One rule", "note": ""}
     return {
+        "changes.proceed": proceed,
         "changes.propose_approval_rules": lambda: lambda: changes.propose_approval_rules(by=cast.lead, **rules),
         "changes.ratify": ratify,
         "changes.propose": lambda: lambda: make_change(cast),

@@ -25,13 +25,6 @@ def test_an_integrator_proposes_and_the_change_waits_for_votes() -> None:
         "cool_off_minutes": 0,
         "expires_days": None,
     }
-    assert revision.facts == {
-        "kind": "policy",
-        "environment": "production",
-        "risk": "limited",
-        "data_class": "internal",
-        "parts": ["mode", "pin", "guards", "rules", "ladder", "gate", "review", "limits"],
-    }
     assert revision.policy.number == 1
     assert revision.policy.digest == policies.digest(revision.policy.document)
     assert revision.payload_digest == changes.payload_digest(change, revision)

@@ -7,7 +7,7 @@ import time_machine
 from django.urls import reverse
 
 from governance import accounts, changes, coordination
-from governance.models import Change
+from governance.models import Change, Model, Workflow
 from tests.cast import Cast, approve, make_cast, make_change, make_document, make_live, make_rules, make_workflow
 from tests.pages import file, signed_in, text
 
@@ -76,7 +76,7 @@ def test_each_wait_names_who_holds_it_up() -> None:
 
 def test_what_lost_its_owner_is_named() -> None:
     cast = make_cast()
-    assert coordination.ownerless([cast.workflow], list(cast.models)) == []
+    assert coordination.ownerless(Workflow.objects.all(), Model.objects.all()) == []
     accounts.deactivate(person=cast.owner, reason="Left", by=cast.admin)
     page = text(signed_in(cast.lead).get(reverse("coordination")))
     assert "Customer feedback Owner may no longer sign in, and no deputy can" in page
