@@ -6,14 +6,15 @@ its own can still commit: (xid, id) then orders all that was written, and nothin
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Exists, Min, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from governance import audit, checkpoints, merkle
 from governance.models import AuditCheckpoint, AuditEpoch, AuditEvent, AuditLeaf, AuditNode, new_id
@@ -30,6 +31,8 @@ AT_ONCE = frozenset({"changes.activate"})
 
 # No transaction writes an entry and stays open for longer.
 LONGEST_ACT = timedelta(hours=1)
+# Before any entry.
+LONG_AGO = Value(datetime(2000, 1, 1, tzinfo=UTC))
 
 # xid and id of an event, its entry hash and its act.
 Row = tuple[int, UUID, str, str]
@@ -113,19 +116,18 @@ class Standing:
 
 
 def standing() -> Standing:
-    """Return how far the log is; four queries."""
+    """Return how far the log is; three queries."""
     return Standing(size(), waiting_since(), AuditCheckpoint.objects.order_by("-number").first())
 
 
 def waiting_since() -> datetime | None:
     """When the oldest event was written that is not sealed yet; None when all are."""
-    events = AuditEvent.objects.filter(~Exists(AuditLeaf.objects.filter(event_id=OuterRef("pk"))))
     last = AuditLeaf.objects.order_by("-index").values("event_id")[:1]
-    head = AuditEvent.objects.filter(pk__in=last).values_list("at", flat=True).first()
-    if head is not None:
-        # So that an index finds them, and not a walk over all that is sealed.
-        events = events.filter(at__gt=head - LONGEST_ACT)
-    since: datetime | None = events.aggregate(since=Min("at"))["since"]
+    head = Coalesce(Subquery(AuditEvent.objects.filter(pk__in=last).values("at")[:1]), LONG_AGO)
+    # So that an index finds them, and not a walk over all that is sealed.
+    events = AuditEvent.objects.filter(at__gt=head - LONGEST_ACT)
+    left = events.filter(~Exists(AuditLeaf.objects.filter(event_id=OuterRef("pk"))))
+    since: datetime | None = left.aggregate(since=Min("at"))["since"]
     return since
 
 

@@ -36,7 +36,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("people", "admin"): 9,
     ("teams", "admin"): 7,
     ("reviews", "reviewer"): 10,
-    ("audit", "auditor"): 12,
+    ("audit", "auditor"): 11,
     ("spend", "finance"): 9,
     ("spend_attempts", "finance"): 10,
     ("savings", "finance"): 9,
