@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import decide, gateway, ledger, pages, start
+from benchmarks import audit, decide, gateway, ledger, pages, start
 from benchmarks.measures import Void
 from config.up.install import InstallError
 from config.up.services import ServiceUnavailableError
@@ -14,6 +14,7 @@ COMMANDS = {
     "ledger": ledger.main,
     "start": start.main,
     "pages": pages.main,
+    "audit": audit.main,
 }
 
 FAILURES = (Void, InstallError, NotReadyError, ProcessDiedError, ServiceUnavailableError, TimeoutError)

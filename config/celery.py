@@ -40,10 +40,16 @@ EVERY: dict[str, float] = {
     "governance.tasks.verify_audit": 3600,
     "governance.tasks.forget_brakes": 3600,
     "governance.tasks.expire_changes": 60,
+    "governance.tasks.keep_appointments": 5,
+    "governance.tasks.end_emergencies": 5,
+    "governance.tasks.deliver_notifications": 2,
+    "governance.tasks.remind": 60,
+    "governance.tasks.forget_notifications": 3600,
     "ledger.tasks.fold": 2,
     "ledger.tasks.ensure_partitions": 3600,
     "routing.tasks.start_due_evaluations": 30,
     "routing.tasks.evaluate": 5,
+    "routing.tasks.simulate": 2,
 }
 app.conf.beat_schedule = {
     task: {"task": task, "schedule": seconds, "options": {"expires": seconds}} for task, seconds in EVERY.items()

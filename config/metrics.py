@@ -32,7 +32,7 @@ from prometheus_client.registry import Collector
 from config import api
 from config.peers import is_local
 from governance import seals
-from governance.models import Change, Review
+from governance.models import Change, Delivery, Review
 from ledger.models import UsageQueue
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -102,6 +102,7 @@ def _waiting() -> list[Metric]:
         reviews, overdue = Review.objects.how_many_wait(now)
         changes = Change.objects.in_review().count()
         unsealed = seals.waiting_since()
+        untold, given_up = Delivery.objects.backlog(now)
     return [
         _gauge("usage_queue_events", f"Events to be priced, counted up to {MOST_QUEUED}.", queued),
         _gauge(
@@ -110,6 +111,8 @@ def _waiting() -> list[Metric]:
         _gauge("reviews_open", "Reviews that have not ended.", reviews),
         _gauge("reviews_overdue", "Of these, those whose answer was wanted by now.", overdue),
         _gauge("changes_in_review", "Changes that wait for votes.", changes),
+        _gauge("notifications_oldest_seconds", "Since the oldest that was to be delivered by now.", _age(untold, now)),
+        _gauge("notifications_given_up", "Deliveries given up in the last day.", given_up),
         _gauge("audit_unsealed_oldest_seconds", "Since the oldest audit event not yet sealed.", _age(unsealed, now)),
     ]
 

@@ -15,6 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
+from config import reference
 from smallfirst.gateway import openapi
 
 _ERROR: Final = {
@@ -71,6 +72,8 @@ def completed(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Add what holds for every operation, and the addresses that are no part of REST framework's."""
     for operations in result["paths"].values():
         for operation in operations.values():
+            if "304" in operation["responses"]:
+                operation["responses"]["304"]["description"] = "Nothing is newer; without a body."
             operation["responses"] |= {
                 "401": _says("The credential is unknown or was revoked.", "Error"),
                 "default": _says("What is wrong, in OpenAI's error shape.", "Error"),
@@ -93,6 +96,12 @@ def completed(result: dict[str, Any], **_: object) -> dict[str, Any]:
                 "401": _says("Ask from the same machine, or send `SMALLFIRST_METRICS_TOKEN` as bearer.", "Error"),
             },
         ),
+    }
+    result["paths"]["/metrics"]["get"]["security"] = [{}, {"metrics": []}]
+    result["components"]["securitySchemes"]["metrics"] = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`SMALLFIRST_METRICS_TOKEN`. Programs on the same machine need none.",
     }
     result["components"]["schemas"]["Error"] = _ERROR
     return result
@@ -122,9 +131,19 @@ def control_plane() -> dict[str, Any]:
 
 
 @cache
+def _document(which: str) -> dict[str, Any]:
+    """A document, made once a process: ours takes seconds."""
+    return control_plane() if which == "control" else openapi.document(settings.GATEWAY_URL)
+
+
+@cache
 def _encoded(which: str) -> bytes:
-    document = control_plane() if which == "control" else openapi.document(settings.GATEWAY_URL)
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
+    return json.dumps(_document(which), indent=2, ensure_ascii=False).encode()
+
+
+@cache
+def _read(which: str) -> reference.Reference:
+    return reference.read(_document(which))
 
 
 @require_safe
@@ -138,4 +157,4 @@ def schema(_request: HttpRequest, which: str) -> HttpResponse:
 @require_safe
 def reader(request: HttpRequest, which: str) -> HttpResponse:
     """A document, to be read by people."""
-    return render(request, "api_docs.html", {"which": which})
+    return render(request, "api_docs.html", {"which": which, "reference": _read(which)})

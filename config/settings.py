@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 from datetime import timedelta
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -83,6 +82,22 @@ def env_provider_secrets(name: str) -> origins.ProviderSecrets:
     try:
         return origins.ProviderSecrets.read(env_text(name, ""))
     except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
+
+def env_choice(name: str, *choices: str) -> str:
+    """One of some words, the first where nothing is said."""
+    said = env_text(name, choices[0])
+    if said not in choices:
+        raise ImproperlyConfigured(f'{name} is "{said}"; write one of {", ".join(choices)}')
+    return said
+
+
+def env_origins(name: str) -> frozenset[str]:
+    """Origins (scheme, host and port) separated by commas."""
+    try:
+        return frozenset(origins.origin_of(each) for each in env_list(name, ""))
+    except origins.NoOrigin as error:
         raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
@@ -233,6 +248,27 @@ AUDIT_ANCHORS = {
     "webhook": env_url("SMALLFIRST_AUDIT_ANCHOR_WEBHOOK"),
 }
 
+# Notifications. Without a mail server no e-mail is sent, but the demo and what is served on this machine write files.
+EMAIL_HOST = env_text("SMALLFIRST_EMAIL_HOST", "")
+EMAIL_SECURITY = env_choice("SMALLFIRST_EMAIL_SECURITY", "starttls", "tls", "none")
+EMAIL_USE_TLS = EMAIL_SECURITY == "starttls"
+EMAIL_USE_SSL = EMAIL_SECURITY == "tls"
+EMAIL_PORT = env_number("SMALLFIRST_EMAIL_PORT", {"starttls": 587, "tls": 465, "none": 25}[EMAIL_SECURITY])
+EMAIL_HOST_USER = env_text("SMALLFIRST_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env_text("SMALLFIRST_EMAIL_PASSWORD", "")
+EMAIL_TIMEOUT = 5
+EMAIL_FILE_PATH = STATE / "mail"
+EMAIL_DOMAIN = urlsplit(PUBLIC_URL).hostname or "localhost"
+DEFAULT_FROM_EMAIL = env_text("SMALLFIRST_EMAIL_FROM", f"Smallfirst <smallfirst@{EMAIL_DOMAIN}>")
+EMAIL_TO_FILES = not EMAIL_HOST and (DEMO or urlsplit(PUBLIC_URL).scheme != "https")
+SENDS_EMAIL = bool(EMAIL_HOST) or EMAIL_TO_FILES
+EMAIL_BACKEND = f"django.core.mail.backends.{'filebased' if EMAIL_TO_FILES else 'smtp'}.EmailBackend"
+# Where webhooks may lead beside the public internet, and over http.
+WEBHOOK_ORIGINS = env_origins("SMALLFIRST_WEBHOOK_ORIGINS")
+# What waits is told once more after so long, and again after as long.
+REMIND_VOTERS_HOURS = env_number("SMALLFIRST_REMIND_VOTERS_HOURS", 24)
+REMIND_TAKERS_MINUTES = env_number("SMALLFIRST_REMIND_TAKERS_MINUTES", 60)
+
 # People
 AUTH_USER_MODEL = "governance.User"
 AUTH_PASSWORD_VALIDATORS = [
@@ -289,11 +325,9 @@ METRICS_TOKEN = env_token("SMALLFIRST_METRICS_TOKEN")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # Files
-READER = "static/drf_spectacular_sidecar/swagger-ui-dist"
 STATIC_URL = "static/"
 STATIC_ROOT = STATE / "static"
-# Of the API's reader only what its page needs.
-STATICFILES_DIRS = [ROOT / "static", ("reader", Path(str(files("drf_spectacular_sidecar") / READER)))]
+STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -321,6 +355,14 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": ["config.schema.completed"],
+    "TAGS": [
+        {"name": "bundle", "description": "The live policies, signed."},
+        {"name": "state", "description": "Keys and stops, signed."},
+        {"name": "usage", "description": "Attempts, and what they used."},
+        {"name": "decisions", "description": "What was decided, and from what."},
+        {"name": "reviews", "description": "What a person decides."},
+        {"name": "operation", "description": "For those who run the control plane."},
+    ],
 }
 
 # Times and money. Stored in UTC; a day of money begins at midnight in the reporting zone.

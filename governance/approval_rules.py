@@ -1,7 +1,7 @@
 """Approval rules: what a change needs before it becomes live, the groups that are asked, and when nothing becomes live.
 
 They are one document, governed as a policy is: changed by a change, in force by votes. Which rule applies and what it
-asks for is said by the database alone (migration 0014), to pages and to the triggers of heads alike.
+asks for is said by the database alone (migrations 0014 and 0024), to pages and to the triggers of heads alike.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,6 +60,7 @@ class ApprovalRule(Clause, frozen=True, kw_only=True):
     """What the changes it is for need: votes in all, votes of groups among them, minutes of rest, days until it ends.
 
     Rest and days count from the moment the newest revision was written. Without `expires_days` a change never expires.
+    `checks` must hold when it becomes live, and approvals count that saw the newest; a first version needs none.
     """
 
     name: Name
@@ -68,6 +69,7 @@ class ApprovalRule(Clause, frozen=True, kw_only=True):
     groups: Annotated[tuple[OfGroup, ...], Meta(max_length=20)] = ()
     cool_off_minutes: Annotated[int, Meta(ge=0, le=10_080)] = 0
     expires_days: Annotated[int, Meta(ge=1, le=365)] | None = None
+    checks: Annotated[tuple[Literal["simulation"], ...], Meta(max_length=1)] = ()
 
 
 class Group(Clause, frozen=True, kw_only=True):
@@ -168,6 +170,8 @@ def _asked(rule: ApprovalRule, titles: Mapping[str, str]) -> str:
         said.append(f"{'all' if each.votes == rule.votes else each.votes} of them from {title}")
     if rule.votes == 1 and len(rule.groups) == 1:
         said = [f"1 vote from {titles.get(rule.groups[0].group, rule.groups[0].group)}"]
+    if "simulation" in rule.checks:
+        said.append("by a simulation that holds")
     if rule.cool_off_minutes:
         said.append(f"after a rest of {plural(rule.cool_off_minutes, 'minute')}")
     if rule.expires_days:

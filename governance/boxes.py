@@ -1,4 +1,4 @@
-"""The box that only this installation opens: reviews' texts, and the tokens that the control plane itself uses."""
+"""The box that only this installation opens: reviews' texts, tokens that the control plane uses, webhooks' secrets."""
 
 from pathlib import Path
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import approval_rules, audit, canonical, policies
+from governance import approval_rules, audiences, audit, canonical, notifications, policies
 from governance.audit import Actor
 from governance.errors import GovernanceError, store
 from governance.models import (
@@ -17,6 +17,7 @@ from governance.models import (
     ContentHead,
     Contributor,
     Mode,
+    NotificationKind,
     PolicyHead,
     PolicyVersion,
     Revision,
@@ -37,6 +38,10 @@ class ChangeError(GovernanceError):
 
 class DigestMoved(ChangeError):
     """The content is no longer the one that was seen."""
+
+
+class SimulationMoved(ChangeError):
+    """Another simulation came in than the one that was seen."""
 
 
 class StaleBase(ChangeError):
@@ -101,6 +106,15 @@ def refuse_retired(change: Change) -> None:
     """Raise WorkflowRetired for a change of a retired workflow. Needs the change as it is locked."""
     if change.workflow is not None and change.workflow.retired_at is not None:
         raise WorkflowRetired(f"{change.workflow.name} is retired: nothing of it is decided or becomes live any more.")
+
+
+def refuse_stale(change: Change, head: Head | None) -> None:
+    """Raise StaleBase where another version is live than the change starts from. Needs the change as it is locked."""
+    now, base = live(head), change.revision.starts_from
+    moved = change.state in VOTABLE and (base.pk if base else None) != (now.pk if now else None)
+    if moved or change.state == State.STALE:
+        said = f"version {now.number} is" if now else "nothing is"
+        raise StaleBase(f"Since change {change.number} was written, {said} live in its place. Revise it first.")
 
 
 def live(head: Head | None) -> PolicyVersion | Content | None:
@@ -210,6 +224,10 @@ def mark_stale(applied: Change, activator: User) -> None:
     for other in others:
         summary = f"Change {other.number} went stale: change {applied.number} became live before it"
         put(other, State.STALE, action="changes.go_stale", actor=activator, summary=summary)
+        read = Change.objects.for_list().get(pk=other.pk)
+        notifications.tell_of_change(
+            kind=NotificationKind.STALE, change=read, to=audiences.authors(read), actor=activator
+        )
 
 
 def facts_of(change: Change, revision: Revision) -> dict[str, Any]:
@@ -257,4 +275,5 @@ def _rule(change: Change, revision: Revision) -> dict[str, Any]:
         "groups": rule.get("groups", []),
         "cool_off_minutes": rule.get("cool_off_minutes", 0),
         "expires_days": rule.get("expires_days"),
+        "checks": rule.get("checks", []),
     }

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import audit, canonical
+from governance import audiences, audit, canonical, checks, notifications
 from governance.accounts import ORGANISATION, NotPermitted, can, require
 from governance.audit import Service
 from governance.change_records import (
@@ -25,6 +25,7 @@ from governance.change_records import (
     NotOpen,
     OwnHand,
     ReasonMissing,
+    SimulationMoved,
     StaleBase,
     WorkflowRetired,
     checked,
@@ -41,10 +42,26 @@ from governance.change_records import (
     payload_digest,
     put,
     refuse_retired,
+    refuse_stale,
     write_revision,
 )
 from governance.errors import InvalidInput, store
-from governance.models import Change, Environment, Mode, Ratification, Revision, User, Vote, Workflow, new_id
+from governance.models import (
+    Change,
+    Check,
+    Delegation,
+    Emergency,
+    Environment,
+    Mode,
+    NotificationKind,
+    PolicyHead,
+    Ratification,
+    Revision,
+    User,
+    Vote,
+    Workflow,
+    new_id,
+)
 from governance.votes import VOTABLE, Standing, had_hand, requirement, standing, why_later
 
 __all__ = [
@@ -55,6 +72,7 @@ __all__ = [
     "NothingChanges",
     "OwnHand",
     "ReasonMissing",
+    "SimulationMoved",
     "StaleBase",
     "WorkflowRetired",
     "activate",
@@ -72,6 +90,7 @@ __all__ = [
 State = Change.State
 Choice = Vote.Choice
 Kind = Change.Kind
+News = NotificationKind
 CLOCK = Service("change expiry")
 
 
@@ -147,18 +166,33 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
         after=facts_of(change, revision),
         reason=note,
     )
+    _tell_voters(change, by)
     return change
 
 
-def vote(*, change: Change, digest: str, choice: str, reason: str, by: User, then_activate: bool = False) -> Change:
+def vote(
+    *,
+    change: Change,
+    digest: str,
+    choice: str,
+    reason: str,
+    by: User,
+    simulation: str = "",
+    delegation: Delegation | None = None,
+    then_activate: bool = False,
+) -> Change:
     """Vote on the content that has this digest, as the form that was seen carried it; the newest vote counts.
+
+    `simulation` is the digest of the simulation that was seen, empty where there was none. By a `delegation` it is the
+    vote of who gave that, instead of one's own: nobody's hand counts twice.
 
     Enough approvals and nobody against: approved. A rejection ends the change. With `then_activate` an approved change
     goes live right after, by a second verb of its own, unless it has to rest first or a freeze holds. Raises
-    NotPermitted, WorkflowRetired, OwnHand, DigestMoved, StaleBase, NotOpen, ReasonMissing, and ChangeError for an
-    unknown choice.
+    NotPermitted, WorkflowRetired, OwnHand, DigestMoved, SimulationMoved, StaleBase, NotOpen, ReasonMissing, and
+    ChangeError for an unknown choice.
     """
-    voted = _vote(change=change, digest=digest, choice=choice, reason=reason, by=by)
+    said: dict[str, Any] = {"choice": choice, "reason": reason, "delegation": delegation}
+    voted = _vote(change=change, digest=digest, simulation=simulation, by=by, **said)
     return proceed(change=voted, by=by) if then_activate else voted
 
 
@@ -173,11 +207,11 @@ def proceed(*, change: Change, by: User) -> Change:
 
 
 @transaction.atomic
-def activate(*, change: Change, by: User, single_handed: bool = False) -> Change:
+def activate(*, change: Change, by: User, single_handed: bool = False, appointed: bool = False) -> Change:
     """Make an approved change live; other open changes that start from the version before go stale.
 
     With `single_handed` no votes are needed, only while nobody but those who wrote it could vote at all: the change is
-    marked, and waits for somebody else to `ratify` it.
+    marked, and waits for somebody else to `ratify` it. `appointed`: by an appointment that `by` made, who is told too.
 
     Everything is checked once more: votes and voters as they are now, the stricter of the rule then and now, the base,
     the digest, the document against the register. PostgreSQL checks votes and base by itself again. Raises
@@ -187,7 +221,7 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
     require(by, "changes.activate", change)
     refuse_retired(change)
     revision = change.revision
-    _refuse_stale(change, head)
+    refuse_stale(change, head)
     if change.state not in VOTABLE:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}.")
     if revision.payload_digest != payload_digest(change, revision):
@@ -199,7 +233,7 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
     if single_handed:
         _refuse_voters(change, standing_now)
     elif not standing_now.enough:
-        raise NotApproved(f"Change {change.number} has {standing_now.said}.")
+        raise NotApproved(f"Change {change.number} has {standing_now.said}.{standing_now.lost}")
     checked(change, revision.leads_to.document)
     if change.state != State.APPROVED:
         change.state = State.APPROVED
@@ -222,6 +256,8 @@ def activate(*, change: Change, by: User, single_handed: bool = False) -> Change
             "single_handed": single_handed,
         },
     )
+    told = audiences.concerned(change) | ({by.pk} if appointed else frozenset())
+    notifications.tell_of_change(kind=News.LIVE, change=change, to=told, actor=None if appointed else by)
     mark_stale(change, by)
     return change
 
@@ -286,32 +322,46 @@ def _expire_one(change: Change, now: datetime) -> bool:
         return False
     summary = f"Change {change.number} expired: its rule let it wait no longer"
     put(change, State.EXPIRED, action="changes.expire", actor=CLOCK, summary=summary)
+    notifications.tell_of_change(kind=News.EXPIRED, change=change, to=audiences.authors(change))
     return True
 
 
 @transaction.atomic
-def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) -> Change:
+def _vote(
+    *,
+    change: Change,
+    digest: str,
+    simulation: str,
+    choice: str,
+    reason: str,
+    delegation: Delegation | None,
+    by: User,
+) -> Change:
     change, head = lock(change)
     require(by, "changes.vote", change)
     refuse_retired(change)
     if choice not in Choice.values:
         raise ChangeError(f"choice: vote one of {', '.join(Choice.values)}", field="choice")
-    _refuse_stale(change, head)
+    refuse_stale(change, head)
     if change.state not in VOTABLE:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; nobody votes on it any more.")
     if had_hand(change, by):
         raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
+    if delegation is not None and had_hand(change, delegation.by):
+        raise OwnHand(f"{delegation.by} had a hand in change {change.number}: nobody votes on it for him.")
     _refuse_expired(change)
     revision = change.revision
     if digest != revision.payload_digest:
         raise DigestMoved(f"Change {change.number} was edited since you opened it. Read revision {revision.number}.")
+    seen = _seen(change, simulation)
     if choice in (Choice.REJECT, Choice.REQUEST_CHANGES) and not reason.strip():
         raise ReasonMissing("Say why, so that the author knows what to change.", field="reason")
     mine = Vote.objects.filter(revision=revision, voter=by)
     if choice == Choice.WITHDRAW and not mine.exists():
         raise ChangeError("You have not voted on this revision; there is nothing to take back.", field="choice")
     number = (mine.aggregate(last=Max("number"))["last"] or 0) + 1
-    cast = store(Vote(revision=revision, digest=digest, voter=by, number=number, choice=choice, reason=reason))
+    said: dict[str, Any] = {"digest": digest, "simulation": seen, "choice": choice, "reason": reason}
+    cast = store(Vote(revision=revision, voter=by, number=number, delegation=delegation, **said))
     before = change.state
     if choice == Choice.REJECT:
         change.state = State.REJECTED
@@ -322,12 +372,20 @@ def _vote(*, change: Change, digest: str, choice: str, reason: str, by: User) ->
         action="changes.vote",
         actor=by,
         object=change,
-        summary=f"{cast.get_choice_display()}: change {change.number}, revision {revision.number}",
+        summary=f"{cast.get_choice_display()}: change {change.number}, revision {revision.number}"
+        + (f", for {delegation.by}" if delegation else ""),
         version=str(revision.number),
         before={"state": before},
-        after={"state": change.state, "choice": choice, "payload_digest": digest},
+        after={
+            "state": change.state,
+            "choice": choice,
+            "payload_digest": digest,
+            **({"simulation": simulation} if simulation else {}),
+            **({"vote_of": delegation.by_id} if delegation else {}),
+        },
         reason=reason,
     )
+    _tell_authors(change, cast, before)
     return change
 
 
@@ -355,7 +413,29 @@ def _open(change: Change, document: Mapping[str, Any], head: Head | None, *, mod
         after=facts_of(change, revision),
         reason=note,
     )
+    _tell_voters(change, by)
     return change
+
+
+def _tell_voters(change: Change, by: User) -> None:
+    """Tell who may vote that a change waits for it; of one that needs no vote, that it is approved."""
+    if change.state == State.IN_REVIEW:
+        asked = audiences.asked_to_vote(change)
+        notifications.tell_of_change(kind=News.VOTE_NEEDED, change=change, to=asked, actor=by)
+    else:
+        others = audiences.authors(change) - {by.pk}
+        notifications.tell_of_change(kind=News.APPROVED, change=change, to=others)
+
+
+def _tell_authors(change: Change, cast: Vote, before: str) -> None:
+    """Tell the authors of a change what a vote made of it, if it made something of it."""
+    if cast.choice == Choice.REQUEST_CHANGES:
+        kind = News.SENT_BACK
+    elif change.state != before and change.state in (State.APPROVED, State.REJECTED):
+        kind = News.APPROVED if change.state == State.APPROVED else News.REJECTED
+    else:
+        return
+    notifications.tell_of_change(kind=kind, change=change, to=audiences.authors(change), actor=cast.voter)
 
 
 def _first_state(revision: Revision) -> State:
@@ -365,7 +445,10 @@ def _first_state(revision: Revision) -> State:
 
 
 def _refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None:
+    """Refuse what is live already; what is so by an emergency needs votes to stay."""
     now = live(head)
+    if isinstance(head, PolicyHead) and Emergency.objects.holding().filter(change=head.change_id).exists():
+        return
     if now is not None and (canonical.digest(document), mode) == (now.digest, live_mode(head) or ""):
         raise NothingChanges(f"This is what version {now.number} says and does, which is live already.")
 
@@ -392,12 +475,15 @@ def _refuse_expired(change: Change) -> None:
         raise NotOpen(f"Change {change.number} has expired. Its author can write a new revision of it.")
 
 
-def _refuse_stale(change: Change, head: Head | None) -> None:
-    now, base = live(head), change.revision.starts_from
-    moved = change.state in VOTABLE and (base.pk if base else None) != (now.pk if now else None)
-    if moved or change.state == State.STALE:
-        said = f"version {now.number} is" if now else "nothing is"
-        raise StaleBase(f"Since change {change.number} was written, {said} live in its place. Revise it first.")
+def _seen(change: Change, simulation: str) -> Check | None:
+    """Return the newest simulation of a locked change's revision, which is the one that was seen."""
+    found = checks.newest(change.revision, Check.Kind.SIMULATION)
+    if (found.digest if found else "") != simulation:
+        raise SimulationMoved(
+            f"A simulation of change {change.number} came in that you have not seen. Read what it would have done, "
+            "then vote: what you wrote still stands here."
+        )
+    return found
 
 
 def _voters(standing_now: Standing) -> list[str]:

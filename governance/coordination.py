@@ -62,8 +62,9 @@ def pace(changes: ChangeQuerySet, *, since: datetime) -> list[Pace]:
     """Return how long the changes that became live since a moment took, together first, then by environment; one query.
 
     Together is named "" as its environment, approval rules by RULES.
+    Roll-backs and emergencies, which wait for nobody, are not counted.
     """
-    applied = changes.filter(state=Change.State.APPLIED, applied_at__gte=since).order_by("environment__position")
+    applied = changes.by_road("proposed").filter(applied_at__gte=since).order_by("environment__position")
     took: dict[str, list[float]] = {"": []}
     for environment, proposed, live in applied.values_list("environment__name", "created_at", "applied_at"):
         for place in ("", environment or RULES):

@@ -45,6 +45,11 @@ def money_digits(amount: Decimal) -> int:
     return min(max(2, 2 - size.adjusted()), -SMALLEST_SHOWN_EXPONENT)
 
 
+def money_digits_alike(amounts: Iterable[Decimal]) -> int:
+    """Decimals in which an amount and its bounds are all written: those that the largest of them needs."""
+    return money_digits(max((abs(amount) for amount in amounts), default=Decimal(0)))
+
+
 def money_words(amount: Decimal | int | None, *, digits: int | None = None) -> str:
     """Return an amount without its currency, e.g. ``4,812``, ``2.40``, ``0.0031`` or ``not priced`` for None.
 

@@ -160,6 +160,9 @@ def _check_address(host: str) -> None:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
+        # 169.254.43518 is an address too, which no resolver is asked for.
+        if host.replace(".", "").isdigit():
+            raise ForbiddenAddress from None
         return
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     if (mapped or address).is_link_local:

@@ -27,7 +27,7 @@ BATCH = 5_000
 # A checkpoint is signed this often where anything was added,
 EVERY = timedelta(minutes=1)
 # and at once where an event of these was: what became live is proved from then on.
-AT_ONCE = frozenset({"changes.activate"})
+AT_ONCE = frozenset({"changes.activate", "rollbacks.go_back", "emergencies.begin", "emergencies.end"})
 
 # No transaction writes an entry and stays open for longer.
 LONGEST_ACT = timedelta(hours=1)

@@ -7,7 +7,18 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from governance import anchors, brakes, changes, reviews, seals, verifications
+from governance import (
+    anchors,
+    appointments,
+    brakes,
+    changes,
+    deliveries,
+    emergencies,
+    reminders,
+    reviews,
+    seals,
+    verifications,
+)
 from governance.audit_lines import NoLogError
 
 
@@ -39,6 +50,36 @@ def forget_brakes() -> None:
 def expire_changes() -> None:
     """End the changes that waited longer than their rule lets them."""
     changes.expire_due(now=timezone.now())
+
+
+@shared_task
+def keep_appointments() -> None:
+    """Make the changes live whose moment has come."""
+    appointments.keep_due(now=timezone.now())
+
+
+@shared_task
+def end_emergencies() -> None:
+    """Take back what is live by an emergency whose time is over."""
+    emergencies.end_due(now=timezone.now())
+
+
+@shared_task
+def deliver_notifications() -> None:
+    """Tell people and webhooks what is due."""
+    deliveries.deliver_due(clock=timezone.now)
+
+
+@shared_task
+def remind() -> None:
+    """Tell once more what waits for longer than it should."""
+    reminders.remind_due(now=timezone.now())
+
+
+@shared_task
+def forget_notifications() -> None:
+    """Delete notifications that nobody looks back to any more."""
+    deliveries.forget(now=timezone.now())
 
 
 @shared_task

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from governance import anchors, audit, audit_lines, audit_verifier
+from governance import anchors, audiences, audit, audit_lines, audit_verifier, notifications
 from governance.models import AuditCheckpoint, AuditEvent
 from governance.models.audit import AuditEventQuerySet
 
@@ -62,6 +62,9 @@ def _record(check: audit_verifier.Check, faults: list[str]) -> None:
             "told": faults[:TOLD],
         },
     )
+    if faults:
+        told = audiences.holders("audit.view", team=None)
+        notifications.tell_of_faults(checkpoint=checkpoint.pk, to=told, faults=len(faults))
 
 
 def _file_of(place: str) -> Path:

@@ -1,7 +1,7 @@
 """Votes: where those on a change stand, who could still vote, and who may not because he had a hand in it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +9,12 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
+from django.utils import timezone
 
-from governance import approval_rules
+from governance import approval_rules, checks
 from governance.accounts import can
-from governance.models import Change, Contributor, User, Vote
+from governance.checks import CheckStanding
+from governance.models import Change, Check, Contributor, Delegation, User, Vote
 
 Choice = Vote.Choice
 # The states of a change in which people vote on it.
@@ -31,6 +33,11 @@ class CastVote:
         """Whether it counts."""
         return not self.why_not
 
+    @property
+    def of(self) -> UUID:
+        """Whose vote it is: by a delegation, that of who gave it."""
+        return self.vote.delegation.by_id if self.vote.delegation else self.vote.voter_id
+
 
 @dataclass(frozen=True)
 class OfGroup:
@@ -47,7 +54,7 @@ class Requirement:
     """What a change needs: the stricter of its rule as it stood when it was written and as it is now.
 
     `rules` names them; `groups` are votes needed by group; `rests_until` and `expires_at` are moments (UTC), None for
-    none.
+    none. `checks` must hold.
     """
 
     rules: tuple[str, ...]
@@ -55,6 +62,7 @@ class Requirement:
     groups: Mapping[str, int]
     rests_until: datetime | None
     expires_at: datetime | None
+    checks: tuple[str, ...] = ()
 
     def expired(self, now: datetime) -> bool:
         """Whether its time is over."""
@@ -74,6 +82,7 @@ class Standing:
     """Where the votes on the current revision stand: approvals that count, how many it takes, and objections.
 
     `voters` may vote on it now: whoever holds a role for it and had no hand in it. With none it can pass single-handed.
+    `simulation` is how its newest one stands, `revision` the number of the present one.
     """
 
     votes: tuple[CastVote, ...]
@@ -83,6 +92,8 @@ class Standing:
     requirement: Requirement
     groups: tuple[OfGroup, ...]
     freeze: Freeze | None
+    simulation: CheckStanding
+    revision: int
 
     @property
     def needed(self) -> int:
@@ -107,6 +118,12 @@ class Standing:
             f" and {self.against} against" if self.against else ""
         )
 
+    @property
+    def lost(self) -> str:
+        """Whose approval no longer counts and why, as sentences that follow; empty where every one does."""
+        gone = [each for each in self.votes if each.vote.choice == Choice.APPROVE and not each.counts]
+        return "".join(f" {each.vote.voter} approved it, but {each.why_not}: that counts no more." for each in gone)
+
     def would_do(self, user: User | AnonymousUser) -> bool:
         """Whether this person's approval would be the last one needed."""
         missing = [(each.title, each.needed - each.counted) for each in self.missing]
@@ -120,15 +137,17 @@ class Standing:
 
     def why_later(self, now: datetime) -> str:
         """Say why it cannot become live at this moment, whatever its votes; empty if it can."""
-        return _why_later(self.requirement, self.freeze, now)
+        return _why_later(self.requirement, self.freeze, self.simulation, self.revision, now)
 
 
 def standing(change: Change) -> Standing:
     """Count the votes on the current revision as they are now; six queries at most. Needs `revision`."""
     revision = change.revision
-    votes = Vote.objects.filter(revision=revision).select_related("voter").order_by("voter_id", "-number")
-    newest = list(votes.distinct("voter_id"))
-    may = _voters(change)
+    votes = Vote.objects.filter(revision=revision).select_related("voter", "delegation__by")
+    newest = list(votes.order_by("voter_id", "-number").distinct("voter_id"))
+    may, now = may_vote(change), timezone.now()
+    themselves = {each.voter_id for each in newest if each.choice != Choice.WITHDRAW}
+    needed, freeze, simulation = _asked(change)
     hands = set(Contributor.objects.filter(change=change).values_list("user_id", flat=True)) | {change.proposed_by_id}
 
     def why_not(cast: Vote) -> str:
@@ -140,12 +159,17 @@ def standing(change: Change) -> Standing:
             return "had a hand in it"
         if cast.voter_id not in may:
             return "may no longer vote here"
-        return "is for other content" if cast.digest != revision.payload_digest else ""
+        if cast.digest != revision.payload_digest:
+            return "is for other content"
+        if cast.choice == Choice.APPROVE and "simulation" in needed.checks and cast.simulation_id is None:
+            return "saw no simulation"
+        if cast.choice == Choice.APPROVE and "simulation" in needed.checks and cast.simulation_id != simulation.id:
+            return "saw an earlier simulation"
+        return _why_not_for(cast.delegation, may, themselves, now) if cast.delegation else ""
 
     cast = tuple(CastVote(each, why_not(each)) for each in sorted(newest, key=lambda each: each.created_at))
     chosen = [each.vote.choice for each in cast if each.counts]
-    approving = {each.vote.voter_id for each in cast if each.counts and each.vote.choice == Choice.APPROVE}
-    needed, freeze = _asked(change)
+    approving = {each.of for each in cast if each.counts and each.vote.choice == Choice.APPROVE}
     return Standing(
         votes=cast,
         voters=may,
@@ -154,6 +178,8 @@ def standing(change: Change) -> Standing:
         requirement=needed,
         groups=_of_groups(needed, approving),
         freeze=freeze,
+        simulation=simulation,
+        revision=revision.number,
     )
 
 
@@ -164,7 +190,7 @@ def requirement(change: Change) -> Requirement:
 
 def why_later(change: Change, now: datetime) -> str:
     """Say why a change cannot become live at this moment, whatever its votes; empty if it can. One query."""
-    return _why_later(*_asked(change), now)
+    return _why_later(*_asked(change), change.revision.number, now)
 
 
 def rule_for(change: Change, *, base: UUID | None, version: UUID | None, mode: str) -> dict[str, Any]:
@@ -180,13 +206,27 @@ def rule_for(change: Change, *, base: UUID | None, version: UUID | None, mode: s
     return found
 
 
-def _voters(change: Change) -> frozenset[UUID]:
+def _why_not_for(delegation: Delegation, may: Collection[UUID], themselves: Collection[UUID], now: datetime) -> str:
+    """Say why a vote by a delegation does not count."""
+    if delegation.revoked_at is not None or not delegation.starts_at <= now < delegation.ends_at:
+        return f"no longer stands in for {delegation.by}"
+    if delegation.by_id in themselves:
+        return f"is not needed: {delegation.by} voted"
+    return f"stands in for {delegation.by}, who may not vote here" if delegation.by_id not in may else ""
+
+
+def may_vote(change: Change) -> frozenset[UUID]:
+    """Return who may vote on a change now: active people with a role for it, who had no hand in it; one query."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT user_id FROM governance_voters(%s)", [change.pk])
         return frozenset(key for (key,) in cursor.fetchall())
 
 
-def _why_later(needed: Requirement, freeze: Freeze | None, now: datetime) -> str:
+def _why_later(
+    needed: Requirement, freeze: Freeze | None, simulation: CheckStanding, revision: int, now: datetime
+) -> str:
+    if "simulation" in needed.checks and simulation.state != "fresh":
+        return f"its rule asks for a simulation that holds. {simulation.why_not(revision).removesuffix('.')}"
     if needed.rests_until is not None and needed.rests_until > now:
         return f"it rests until {needed.rests_until:%-d %B %Y %H:%M} UTC, so that everybody can look at it"
     if freeze is not None:
@@ -194,10 +234,13 @@ def _why_later(needed: Requirement, freeze: Freeze | None, now: datetime) -> str
     return ""
 
 
-def _asked(change: Change) -> tuple[Requirement, Freeze | None]:
+def _asked(change: Change) -> tuple[Requirement, Freeze | None, CheckStanding]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT governance_requirement(%s), governance_freeze(%s)", [change.pk, change.pk])
-        found = cursor.fetchone() or ("{}", None)
+        cursor.execute(
+            "SELECT governance_requirement(%s), governance_freeze(%s), governance_check_standing(%s, %s)",
+            [change.pk, change.pk, change.pk, Check.Kind.SIMULATION],
+        )
+        found = cursor.fetchone() or ("{}", None, "{}")
     said: dict[str, Any] = json.loads(found[0])
     freeze: dict[str, Any] | None = json.loads(found[1]) if found[1] else None
     written, rest, days = change.revision.created_at, said["cool_off_minutes"], said["expires_days"]
@@ -207,8 +250,10 @@ def _asked(change: Change) -> tuple[Requirement, Freeze | None]:
         groups={each["group"]: each["votes"] for each in said["groups"]},
         rests_until=written + timedelta(minutes=rest) if rest else None,
         expires_at=written + timedelta(days=days) if days else None,
+        checks=tuple(said["checks"]),
     )
-    return needed, Freeze(freeze["name"], datetime.fromisoformat(freeze["end"]).astimezone(UTC)) if freeze else None
+    frozen = Freeze(freeze["name"], datetime.fromisoformat(freeze["end"]).astimezone(UTC)) if freeze else None
+    return needed, frozen, checks.read(found[2])
 
 
 def _of_groups(needed: Requirement, approving: set[UUID]) -> tuple[OfGroup, ...]:

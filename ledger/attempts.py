@@ -6,11 +6,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import OuterRef, Subquery, Sum, TextField
 from django.db.models.functions import Cast, JSONObject
 
 from ledger.models import Charge, UsageEvent
 from ledger.models.decisions import DecisionQuerySet
+
+AMOUNTS = """
+SELECT event.decision_id, event.attempt, charge.amount, charge.currency
+FROM ledger_usageevent event LEFT JOIN ledger_charge charge ON charge.id = event.id
+WHERE event.decision_id = ANY(%s)
+"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,19 @@ def of(decisions: Collection[UUID]) -> dict[UUID, list[Attempt]]:
     found: dict[UUID, list[Attempt]] = {}
     for event in events.order_by("decision_id", "attempt", "id"):
         found.setdefault(event.decision_id, []).append(_attempt(event, getattr(event, "charge", None)))
+    return found
+
+
+def amounts(decisions: Collection[UUID]) -> dict[UUID, dict[int, tuple[Decimal | None, str | None]]]:
+    """Return what the attempts of these decisions were charged, by number: amount and currency, None where not priced.
+
+    One query that reads nothing else; attempts not charged yet are None too, those that never arrived are not in it.
+    """
+    found: dict[UUID, dict[int, tuple[Decimal | None, str | None]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(AMOUNTS, [list(decisions)])
+        for decision, attempt, amount, currency in cursor:
+            found.setdefault(decision, {})[attempt] = (amount, currency)
     return found
 
 

@@ -21,6 +21,7 @@ from governance import audit
 from governance.accounts import require
 from governance.audit import Actor
 from governance.errors import InvalidInput, store
+from governance.figures import money_digits_alike
 from governance.models import ApiKey, Endpoint, Model, User, Workflow
 from ledger import prices
 from ledger.attempts import Attempt
@@ -29,11 +30,11 @@ from ledger.models.savings import LEAST_RATIO, MOST_RATIO
 
 MILLION = Decimal(1_000_000)
 
-# A day's baseline is the one that holds at its noon, its price the one of that moment: `spans` are the days in which a
-# workflow has one and the same of both, numbered, and its days in none of them bear its own number below zero. Its sums
-# are cut by the baseline and the currency; tokens are added up before they are priced. Days without a baseline, or with
-# one that has no price, come with nulls.
-COMPARED = """
+# What is compared with what, for both questions. A day's baseline is the one that holds at its noon, its price the
+# one of that moment: `spans` are the days in which a workflow has one and the same of both, numbered, and its days in
+# none of them bear its own number below zero. Its sums are cut by the baseline and the currency; tokens are added up
+# before they are priced. Days without a baseline, or with one that has no price, come with nulls.
+_COMPARED = """
 WITH asked AS MATERIALIZED (
     SELECT id, row_number() OVER () AS no FROM governance_workflow
     WHERE %(workflows)s::uuid[] IS NULL OR id = ANY(%(workflows)s::uuid[])
@@ -70,6 +71,8 @@ rates AS (
         ORDER BY kind = 'own' DESC
         LIMIT 1
     ) p
+    -- One of both rates says nothing of what a task would have taken.
+    WHERE p.input IS NOT NULL AND p.output IS NOT NULL
 ),
 priced AS (
     SELECT model_id, currency, input, output, min(day) AS first, max(day) AS last
@@ -136,6 +139,8 @@ compared AS (
     FROM sums LEFT JOIN spans ON spans.no = sums.no LEFT JOIN asked ON asked.no = -sums.no
     GROUP BY 1, 2, 3
 )
+"""
+COMPARED = f"""{_COMPARED}
 SELECT
     compared.workflow_id, compared.currency, tasks, spent, would, unpriced, recorded, evaluated, elsewhere,
     model.title, model.name, base.assumed, base.reason, base.tokens_least, base.tokens_most
@@ -143,7 +148,22 @@ FROM compared
 LEFT JOIN ledger_baseline base ON base.id = compared.baseline_id
 LEFT JOIN governance_model model ON model.id = base.model_id
 ORDER BY compared.workflow_id, compared.baseline_id, compared.currency
-"""
+"""  # noqa: S608
+# The days whose tasks stand in a saving. What was spent in two currencies at once stands in none.
+STRETCHES = f"""{_COMPARED}
+SELECT spans.workflow_id, greatest(spans.first, %(first)s::date), least(spans.last, %(last)s::date)
+FROM spans JOIN compared USING (workflow_id, baseline_id, currency)
+WHERE elsewhere = 0
+ORDER BY 1, 2
+"""  # noqa: S608
+
+
+class Stretch(NamedTuple):
+    """Days, both included, on which a workflow's tasks stand in a saving."""
+
+    workflow: UUID
+    first: date
+    last: date
 
 
 class Basis(NamedTuple):
@@ -213,6 +233,16 @@ class Saving:
         return self.saved < 0 <= self.alone.saved
 
     @property
+    def digits(self) -> int:
+        """Decimals in which the saving and its bounds are written."""
+        return money_digits_alike((self.saved, self.least, self.most))
+
+    @property
+    def would_digits(self) -> int:
+        """Decimals in which what the baseline would have taken and its bounds are written."""
+        return money_digits_alike((self.would, self.would_least, self.would_most))
+
+    @property
     def share(self) -> Decimal | None:
         """The saving as a share of what the baseline would have taken; None of nothing."""
         return self.saved / self.would if self.would else None
@@ -247,11 +277,7 @@ def by_workflow(workflows: Iterable[UUID] | None, first: date, last: date, *, zo
     One query; None is all workflows, and one without tasks is absent. Which of them a person may ask for is for the
     caller to say.
     """
-    asked: dict[str, Any] = {"first": first, "last": last, "zone": zone.key}
-    asked["workflows"] = None if workflows is None else list(workflows)
-    with connection.cursor() as cursor:
-        cursor.execute(COMPARED, asked)
-        found = cursor.fetchall()
+    found = _asked(COMPARED, workflows, first, last, zone)
     compared: dict[UUID, list[Compared]] = {}
     for workflow, currency, tasks, spent, would, unpriced, recorded, evaluated, elsewhere, *said in found:
         if would is None or elsewhere:
@@ -264,6 +290,14 @@ def by_workflow(workflows: Iterable[UUID] | None, first: date, last: date, *, zo
             )
         compared.setdefault(workflow, []).append(part)
     return {workflow: parts[0] if len(parts) == 1 else together(parts) for workflow, parts in compared.items()}
+
+
+def stretches(workflows: Iterable[UUID] | None, first: date, last: date, *, zone: ZoneInfo) -> list[Stretch]:
+    """Return the days of a period on which the tasks of workflows stand in the savings that `by_workflow` tells.
+
+    One query; None is all workflows.
+    """
+    return [Stretch(*found) for found in _asked(STRETCHES, workflows, first, last, zone)]
 
 
 def of_request(decision: Decision, attempts: Iterable[Attempt], *, zone: ZoneInfo) -> Saving | None:
@@ -374,6 +408,16 @@ def _price_of(model: Model, at: datetime) -> Price | None:
     first = places.order_by("-active", "position", "id")[:1]
     found = next(iter(prices.current(first, at).values()), None)
     return None if found is None or found.input is None or found.output is None else found
+
+
+def _asked(
+    query: str, workflows: Iterable[UUID] | None, first: date, last: date, zone: ZoneInfo
+) -> list[tuple[Any, ...]]:
+    asked: dict[str, Any] = {"first": first, "last": last, "zone": zone.key}
+    asked["workflows"] = None if workflows is None else list(workflows)
+    with connection.cursor() as cursor:
+        cursor.execute(query, asked)
+        return list(cursor.fetchall())
 
 
 def _sum(parts: list[Saving]) -> Saving:

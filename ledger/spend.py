@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import DateTimeField, Exists, Max, OuterRef, Q, QuerySet, Sum, TextChoices
+from django.db.models import BooleanField, DateTimeField, Exists, Max, OuterRef, Q, QuerySet, Sum, TextChoices
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Extract
 
 from governance.figures import TIERS
 from governance.models import ApiKey, Workflow
 from governance.readers import Reader
+from ledger import savings
 from ledger.models import Charge, Rollup, UsageEvent, UsageQueue
 from ledger.models.charges import RollupQuerySet
 from ledger.models.usage import UsageEventQuerySet
@@ -51,6 +52,9 @@ class Show(TextChoices):
     EVALUATED = "evaluated", "Of evaluations"
     RECORDED = "recorded", "Recorded elsewhere"
     LATE = "late", "Came late"
+    COMPARED = "compared", "Kept, in a saving"
+    COMPARED_RECORDED = "compared_recorded", "Kept, in a saving, recorded elsewhere"
+    UNCOMPARED = "uncompared", "Kept, in no saving"
 
 
 # The columns that name a row: what it is called, then what tells it from others of that name.
@@ -75,7 +79,16 @@ COUNTED_BY = {
     Show.EVALUATED: ("events", EVALUATED),
     Show.RECORDED: ("events", IMPORTED),
     Show.LATE: ("late", ~IMPORTED),
+    Show.COMPARED: ("kept", ~EVALUATED),
+    Show.COMPARED_RECORDED: ("kept", ~EVALUATED & IMPORTED),
+    Show.UNCOMPARED: ("kept", ~EVALUATED),
 }
+BY_SAVINGS = (Show.COMPARED, Show.COMPARED_RECORDED, Show.UNCOMPARED)
+# Whether a workflow has one of these stretches of days on a row's day.
+IN_STRETCH = """EXISTS (
+    SELECT FROM unnest(%s::uuid[], %s::date[], %s::date[]) AS stretch(workflow_id, first, last)
+    WHERE stretch.workflow_id = {table}.workflow_id AND {day} BETWEEN stretch.first AND stretch.last
+)"""
 
 
 @dataclass(frozen=True)
@@ -304,7 +317,7 @@ def attempts(reader: Reader, selection: Selection, show: Show, *, zone: ZoneInfo
     )
     column, which = COUNTED_BY[show]
     events = events.filter(which)
-    if show is Show.KEPT:
+    if show is Show.KEPT or show in BY_SAVINGS:
         events = events.filter(kept=True)
     elif show is Show.UNPRICED:
         events = events.filter(Exists(Charge.objects.filter(id=OuterRef("id"), state=Charge.State.UNPRICED)))
@@ -316,8 +329,35 @@ def attempts(reader: Reader, selection: Selection, show: Show, *, zone: ZoneInfo
             output_field=DateTimeField(),
         )
         events = events.filter(recorded_at__gt=ended + timedelta(hours=1))
-    counted = _rollups(reader, selection).filter(which).aggregate(count=Sum(column))["count"]
-    return events, counted or 0
+    rollups = _rollups(reader, selection).filter(which)
+    if show in BY_SAVINGS:
+        events, rollups = _by_savings(reader, selection, show, events, rollups, zone=zone)
+    return events, rollups.aggregate(count=Sum(column))["count"] or 0
+
+
+def _by_savings(
+    reader: Reader,
+    selection: Selection,
+    show: Show,
+    events: UsageEventQuerySet,
+    rollups: RollupQuerySet,
+    *,
+    zone: ZoneInfo,
+) -> tuple[UsageEventQuerySet, RollupQuerySet]:
+    """Keep the attempts, and the day sums, of tasks that stand in a saving of these days, or in none."""
+    workflow = reader.workflow(selection.workflow)
+    asked = reader.keys if workflow is None else [workflow.pk]
+    found = savings.stretches(asked, selection.first, selection.last, zone=zone)
+    said: list[Any] = [list(column) for column in zip(*found, strict=True)] or [[], [], []]
+    day = "(ledger_usageevent.booked_at AT TIME ZONE %s)::date"
+    of_event = RawSQL(  # noqa: S611 (written here)
+        IN_STRETCH.format(table="ledger_usageevent", day=day), [*said, zone.key], output_field=BooleanField()
+    )
+    of_sum = RawSQL(  # noqa: S611 (written here)
+        IN_STRETCH.format(table="ledger_rollup", day="ledger_rollup.day"), said, output_field=BooleanField()
+    )
+    stands = Q(compared=show is not Show.UNCOMPARED)
+    return events.alias(compared=of_event).filter(stands), rollups.alias(compared=of_sum).filter(stands)
 
 
 def with_charges(events: Iterable[UsageEvent], chunk: int = 2_000) -> Iterator[tuple[UsageEvent, Charge]]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.http import parse_etags
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -21,6 +21,11 @@ from routing.stamps import UnsettledError
 from smallfirst.seal import Envelope
 
 Document = TypeVar("Document", Bundle, StateFeed)
+
+
+SEEN = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the newest that the caller has."
+)
 
 
 class TryAgain(APIException):
@@ -68,8 +73,9 @@ class BundleView(FeedView):
 
     @extend_schema(
         operation_id="read_bundle",
-        summary="Fetch the policies in force",
-        description="A signed snapshot: its payload is a bundle. 304 where `If-None-Match` names the one in force.",
+        summary="Fetch the live policies",
+        description="A signed snapshot: its payload is a bundle.",
+        parameters=[SEEN],
         responses={200: Envelope, 304: None},
     )
     def get(self, request: Request) -> HttpResponse:
@@ -82,8 +88,9 @@ class StateView(FeedView):
 
     @extend_schema(
         operation_id="read_state",
-        summary="Fetch the keys and stops in force",
-        description="Signed: its payload is a state. 304 where `If-None-Match` names the one in force.",
+        summary="Fetch the keys and stops of now",
+        description="Signed: its payload is a state.",
+        parameters=[SEEN],
         responses={200: Envelope, 304: None},
     )
     def get(self, request: Request) -> HttpResponse:

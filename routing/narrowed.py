@@ -15,7 +15,7 @@ from governance import canonical
 from governance.models import ApiKey
 from routing import keys
 from routing.models import Bundle, Snapshot, StateFeed
-from smallfirst.documents import BundlePayload, StatePayload, Stops
+from smallfirst.documents import BundlePayload, StatePayload
 from smallfirst.engine.compiled import read_snapshot
 from smallfirst.seal import Purpose, sign_envelope
 
@@ -40,11 +40,8 @@ def bundle(issued: Bundle, key: ApiKey) -> bytes:
 def state(issued: StateFeed, key: ApiKey) -> bytes:
     """Return the envelope of a state that knows no other key and no other workflow."""
     payload = _payload(issued.envelope, StatePayload)
-    stops = Stops(
-        models=payload.stops.models,
-        endpoints=payload.stops.endpoints,
-        workflows=tuple(name for name in payload.stops.workflows if name == str(key.workflow_id)),
-    )
+    own_workflow = tuple(name for name in payload.stops.workflows if name == str(key.workflow_id))
+    stops = msgspec.structs.replace(payload.stops, workflows=own_workflow)
     own = tuple(each for each in payload.keys if each.id == str(key.pk))
     return _signed(msgspec.structs.replace(payload, keys=own, stops=stops), "state")
 

@@ -32,6 +32,9 @@ MOST_COUNTED = 10_000
 MOST_RANKED = 2_000
 HOUR = timedelta(hours=1)
 PERSON = TIERS[-1]
+# What a selection may name beside each outcome: those of which nobody was to answer.
+UNANSWERED = "unanswered"
+NO_ANSWER = (Decision.Outcome.FAILED, Decision.Outcome.REFUSED)
 # Milliseconds of all attempts of a decision.
 LATENCY = RawSQL(
     "(SELECT sum((one ->> 'latency_ms')::bigint) FROM jsonb_array_elements(ledger_decision.attempts) one)", []
@@ -58,6 +61,7 @@ class Reader(readers.Reader):
 class Selection:
     """What is looked at; empty is all.
 
+    `outcome` is one of Decision.Outcome or UNANSWERED, `recorded` leaves what was measured elsewhere and imported.
     `tier` is who answered and `model` the model that did, `key` a key's name or first letters; `several` leaves those
     with more than one attempt, `hour` those of the hour before it, `ahead` those dated after now by a gateway whose
     clock is ahead, which no other selection holds; the days are those of the reporting zone, both included.
@@ -72,6 +76,7 @@ class Selection:
     mode: str = ""
     key: str = ""
     run: str = ""
+    recorded: bool = False
     kind: Kind | None = None
     several: bool = False
     ahead: bool = False
@@ -181,10 +186,13 @@ def find(reader: Reader, selection: Selection, *, zone: ZoneInfo, now: datetime)
     if selection.several:
         tried = Func("attempts", function="jsonb_array_length", output_field=IntegerField())
         found = found.filter(GreaterThan(tried, 1))
+    if selection.recorded:
+        found = found.filter(environment__recorded=True)
+    if selection.outcome:
+        found = found.filter(outcome__in=NO_ANSWER if selection.outcome == UNANSWERED else [selection.outcome])
     same = {
         "step": selection.step,
         "environment__name": selection.environment,
-        "outcome": selection.outcome,
         "kept_model": selection.model,
         "mode": selection.mode,
         "run": selection.run,

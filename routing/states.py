@@ -1,15 +1,17 @@
 """The state feed: which keys are let in and what is stopped, signed apart from bundles and waiting for nothing."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from django.conf import settings
 from django.db import models, transaction
 
 from governance import canonical
-from governance.models import ApiKey, Endpoint, Environment, Model, Workflow
+from governance.models import ApiKey, Endpoint, Environment, Model, Stop, Workflow
 from routing import keys, stamps
 from routing.bundles import next_serial
 from routing.keys import Keys
@@ -22,7 +24,13 @@ LIFE = timedelta(hours=1)
 REISSUE_AFTER = timedelta(seconds=30)
 # As many as a stored decision holds. What was stopped longest ago left the bundles longest ago.
 MOST_STOPS = 1000
-TABLES: dict[type[models.Model], str] = {ApiKey: "", Workflow: "", Model: "", Endpoint: ""}
+TABLES: dict[type[models.Model], str] = {
+    ApiKey: "",
+    Workflow: "",
+    Model: "",
+    Endpoint: "",
+    Stop: "lifted_at IS NULL",
+}
 
 
 def current(environment: Environment, *, now: datetime) -> StateFeed:
@@ -82,6 +90,9 @@ def issue(environment: Environment, *, now: datetime) -> StateFeed:
 
 
 def _content(environment: Environment) -> tuple[tuple[StateKey, ...], Stops]:
+    stopped: list[tuple[UUID | None, UUID | None]] = [
+        (stop.workflow_id, stop.model_id) for stop in Stop.objects.holding().order_by("-id")
+    ]
     usable = ApiKey.objects.usable().filter(environment=environment).order_by("id")
     return (
         tuple(
@@ -94,15 +105,19 @@ def _content(environment: Environment) -> tuple[tuple[StateKey, ...], Stops]:
             for key in usable.only("id", "sha256", "workflow_id", "purpose")
         ),
         Stops(
-            models=_newest_ids(Model.objects.filter(state=Model.State.RETIRED)),
-            endpoints=_newest_ids(Endpoint.objects.filter(environment=environment, active=False)),
-            workflows=_newest_ids(Workflow.objects.exclude(retired_at=None)),
+            models=_ids([model for _, model in stopped], Model.objects.filter(state=Model.State.RETIRED)),
+            endpoints=_ids([], Endpoint.objects.filter(environment=environment, active=False)),
+            workflows=_ids([workflow for workflow, _ in stopped], Workflow.objects.exclude(retired_at=None)),
+            everything=(None, None) in stopped,
         ),
     )
 
 
-def _newest_ids(rows: Any) -> tuple[str, ...]:
-    return tuple(str(key) for key in rows.order_by("-id").values_list("id", flat=True)[:MOST_STOPS])
+def _ids(stopped: Sequence[UUID | None], ended: Any) -> tuple[str, ...]:
+    """What somebody stopped, then what ended for good, each once; of the latter the newest that fit."""
+    newest = ended.order_by("-id").values_list("id", flat=True)[:MOST_STOPS]
+    found = dict.fromkeys(str(each) for each in (*stopped, *newest) if each is not None)
+    return tuple(found)[:MOST_STOPS]
 
 
 def _holds(state: StateFeed, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from routing import evaluations, measuring
+from routing import evaluations, measuring, simulating
 
 
 @shared_task
@@ -17,3 +17,10 @@ def evaluate() -> None:
     """Work on one chunk of an evaluation, if one waits, and ring for the next."""
     if measuring.work():
         evaluate.delay()
+
+
+@shared_task
+def simulate() -> None:
+    """Work on one simulation, if one waits, and ring for the next."""
+    if simulating.work():
+        simulate.delay()

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from routing import api
-from routing.views import evaluations, follow, parts, requests, runs, sample_sets, trials, troubles
+from routing.views import evaluations, follow, parts, requests, runs, sample_sets, simulations, trials, troubles
 
 urlpatterns = [
     path("evaluations/", evaluations.evaluation_list, name="evaluations"),
@@ -21,6 +21,14 @@ urlpatterns = [
     path("evaluations/of/<slug:slug>/", parts.evaluation_part, name="evaluation_part"),
     path("evaluations/observed/<slug:slug>/", parts.observed_part, name="observed_part"),
     path("evaluations/of-change/<uuid:pk>/", parts.change_evaluated, name="change_evaluated"),
+    path("simulations/of-change/<uuid:pk>/", simulations.change_simulated, name="change_simulated"),
+    path("simulations/of-change/<uuid:pk>/begin/", simulations.change_simulate, name="change_simulate"),
+    path("simulations/", simulations.simulation_list, name="simulations"),
+    path("simulations/export.csv", simulations.simulations_csv, name="simulations_csv"),
+    path("simulations/new/<slug:slug>/", simulations.simulation_new, name="simulation_new"),
+    path("simulations/<uuid:pk>/", simulations.simulation, name="simulation"),
+    path("simulations/<uuid:pk>/progress/", simulations.simulation_progress, name="simulation_progress"),
+    path("simulations/<uuid:pk>/cancel/", simulations.simulation_cancel, name="simulation_cancel"),
     path("evaluations/<uuid:pk>/", evaluations.evaluation, name="evaluation"),
     path("evaluations/<uuid:pk>/progress/", evaluations.evaluation_progress, name="evaluation_progress"),
     path("evaluations/<uuid:pk>/live/", evaluations.evaluation_live, name="evaluation_live"),

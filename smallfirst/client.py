@@ -24,7 +24,7 @@ from uuid import UUID
 
 import msgspec
 
-from smallfirst import seal
+from smallfirst import seal, structs
 from smallfirst.cases import REVIEWABLE_BYTES, ReviewRequest, case_of, opened, review_fault, shown
 from smallfirst.connection import Connection, Line, clear_of_forks
 from smallfirst.deciding import (
@@ -476,5 +476,7 @@ def _close_all() -> None:
         client.close()
 
 
+# An application may make and use its clients in several threads.
+structs.prepare()
 atexit.register(_close_all)
 clear_of_forks(lambda: [client._connection for client in list(_open)])

@@ -56,11 +56,12 @@ class StateKey(msgspec.Struct, frozen=True):
 
 
 class Stops(msgspec.Struct, frozen=True):
-    """What may not be used now, by id."""
+    """What may not be used now, by id; `everything` stands for all workflows."""
 
     models: tuple[Id, ...] = ()
     endpoints: tuple[Id, ...] = ()
     workflows: tuple[Id, ...] = ()
+    everything: bool = False
 
 
 class StatePayload(Document, frozen=True, kw_only=True):

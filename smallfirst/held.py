@@ -122,7 +122,7 @@ class Documents:
         return State(
             stopped_models=self._stops.models,
             stopped_endpoints=self._stops.endpoints,
-            stopped_workflow=workflow in self._stops.workflows,
+            stopped_workflow=self._stops.everything or workflow in self._stops.workflows,
             at=int(at.timestamp() * 1000),
         )
 
@@ -197,10 +197,10 @@ class Documents:
             return Stops()
         stops, snapshot = self.state.value.payload.stops, self.bundle.value.snapshot
         models = {model.id for model in snapshot.models.values()}
-        return Stops(
+        return msgspec.structs.replace(
+            stops,
             models=tuple(name for name in stops.models if name in models),
             endpoints=tuple(name for name in stops.endpoints if name in snapshot.endpoints),
-            workflows=stops.workflows,
         )
 
     def _read_bundle(self, raw: bytes) -> Bundle:

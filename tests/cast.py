@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from governance import accounts, audit, changes, registry, workflows
+from governance import accounts, audit, changes, checks, registry, workflows
 from governance.audit import Service
 from governance.models import (
     ApiKey,
@@ -217,9 +217,13 @@ def make_change(cast: Cast, keep_from: float = 0.8, by: User | None = None) -> C
 
 
 def approve(change: Change, by: User) -> Change:
-    """Vote for what the change says now."""
+    """Vote for what the change says now, with its simulation as it stands."""
     change = Change.objects.for_list().get(pk=change.pk)
-    return changes.vote(change=change, digest=change.revision.payload_digest, choice="approve", reason="", by=by)
+    seen: dict[str, Any] = {
+        "digest": change.revision.payload_digest,
+        "simulation": checks.standing(change, "simulation").seen,
+    }
+    return changes.vote(change=change, choice="approve", reason="", by=by, **seen)
 
 
 def make_live(cast: Cast, keep_from: float = 0.8) -> PolicyHead:

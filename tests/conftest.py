@@ -29,7 +29,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from config import state as places
-from config.up import services
+from config.up import services, standing
 from config.up.processes import web
 from config.up.supervisor import Supervisor
 from routing import keys
@@ -108,14 +108,31 @@ def valkey(session_services: Supervisor) -> str:
 def django_db_setup(
     django_test_environment: None, postgres: services.Postgres, django_db_blocker: DjangoDbBlocker
 ) -> None:
-    """Replaces pytest-django's: a template migrated by the migrator, and a copy for the tests in transactions."""
+    """Replaces pytest-django's: a template migrated by the migrator, and a copy for the tests in transactions.
+
+    Migrating takes longer than most tests: who sets TEST_TEMPLATES to a directory has the result kept there,
+    one for each state of the migrations.
+    """
     app = {name: connection.settings_dict[name] for name in ("NAME", "USER")}
-    with django_db_blocker.unblock():
-        connection.settings_dict.update(NAME=TEMPLATE, USER=places.MIGRATOR_ROLE)
-        call_command("migrate", verbosity=0, interactive=False)
-        connection.close()
-        connection.settings_dict.update(app)
+    kept = os.environ.get("TEST_TEMPLATES")
+    dump = Path(kept) / f"{standing.code(demo=False)}.sql" if kept else None
+    if dump and dump.exists():
+        _run_binary(postgres, "psql", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file", str(dump))
+    else:
+        with django_db_blocker.unblock():
+            connection.settings_dict.update(NAME=TEMPLATE, USER=places.MIGRATOR_ROLE)
+            call_command("migrate", verbosity=0, interactive=False)
+            connection.close()
+            connection.settings_dict.update(app)
+        if dump:
+            dump.with_suffix(f".{os.getpid()}").write_bytes(_run_binary(postgres, "pg_dump", "--clean", "--if-exists"))
+            dump.with_suffix(f".{os.getpid()}").replace(dump)
     _copy_template(postgres, app["NAME"])
+
+
+def _run_binary(cluster: services.Postgres, name: str, *words: str) -> bytes:
+    url = places.database_url(cluster.state, "postgres", TEMPLATE)
+    return subprocess.run([cluster.binaries / name, *words, url], check=True, capture_output=True).stdout
 
 
 def _copy_template(cluster: services.Postgres, name: str) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from config import state as places
 from config.environment import NotASwitchError, flag
-from config.up import processes, services
+from config.up import processes, services, standing
 from config.up.lock import AlreadyRunningError, StateLock
 from config.up.processes import Installation, Ports
 from config.up.supervisor import NotReadyError, Process, ProcessDiedError, StoppedError, StopSignals, Supervisor
@@ -167,31 +167,14 @@ def start(installation: Installation, supervisor: Supervisor) -> None:
         valkey = services.Valkey(installation.state)
         first.append(valkey.process(control))
     models = demo_models(installation)
-    static = processes.step(control, "collecting static files", "collectstatic", "--no-input", "--verbosity", "0")
     say("starting " + ", ".join(process.title for process in [*first, *models]))
-    supervisor.start(*first, *models, static)
+    supervisor.start(*first, *models)
     supervisor.wait_ready(*[process.name for process in first])
-    if postgres:
-        postgres.bootstrap()
-
-    say("migrating the database")
-    supervisor.run(processes.step(control, "the migration", "migrate", "--no-input", "--skip-checks"))
-    supervisor.wait_ready(static.name)
-    supervisor.forget(static.name)
-    # Its start takes as long as the two steps below, and it needs none of their rows to be ready.
+    bring_up_to_date(installation, supervisor, postgres)
+    # Its start takes longer than the first rows, and it needs none of them to be ready.
     web = processes.web(control, ports.web)
     supervisor.start(web)
-    first_rows = ["bootstrap", "--skip-checks"]
-    if postgres and not installation.demo:
-        first_rows.append("--first-person")
-    supervisor.run(processes.step(control, "the first rows", *first_rows))
-    if installation.demo:
-        say("loading the demo")
-        urls = {
-            "SMALLFIRST_DEMO_CLASSIFIERS_URL": f"http://127.0.0.1:{ports.classifiers}/v1",
-            "SMALLFIRST_DEMO_SMOLLM2_URL": f"http://127.0.0.1:{ports.smollm2}/v1",
-        }
-        supervisor.run(processes.step(control | urls, "loading the demo", "demo_seed", "--skip-checks"))
+    make_first_rows(installation, supervisor, first_person=postgres is not None)
 
     tasks = [processes.worker(control), processes.beat(control)]
     gateways = [processes.gateway(installation.data_plane(), ports.gateway)]
@@ -206,6 +189,40 @@ def start(installation: Installation, supervisor: Supervisor) -> None:
     # The first start reads the models' texts and trains them.
     supervisor.wait_ready(*[process.name for process in [*serving, *models]], timeout=300)
     say("ready")
+
+
+def bring_up_to_date(installation: Installation, supervisor: Supervisor, postgres: services.Postgres | None) -> None:
+    """Migrate the database and collect static files, where an earlier start of this code did not leave both so."""
+    state, demo, control = installation.state, installation.demo, installation.control()
+    if postgres:
+        postgres.bootstrap()
+        with postgres.connect(places.DATABASE) as database:
+            if standing.stands(state, database, demo=demo):
+                return
+    say("migrating the database")
+    static = processes.step(control, "collecting static files", "collectstatic", "--no-input", "--verbosity", "0")
+    supervisor.start(static)
+    supervisor.run(processes.step(control, "the migration", "migrate", "--no-input", "--skip-checks"))
+    supervisor.wait_ready(static.name)
+    supervisor.forget(static.name)
+    if postgres:
+        with postgres.connect(places.DATABASE) as database:
+            standing.remember(state, database, demo=demo)
+
+
+def make_first_rows(installation: Installation, supervisor: Supervisor, *, first_person: bool) -> None:
+    """Keys, environments, gateways; with the demo its organisation, else on an own database somebody to sign in as."""
+    control, ports = installation.control(), installation.ports
+    if not installation.demo:
+        words = ["bootstrap", "--skip-checks", *(["--first-person"] if first_person else [])]
+        supervisor.run(processes.step(control, "the first rows", *words))
+        return
+    say("loading the demo")
+    urls = {
+        "SMALLFIRST_DEMO_CLASSIFIERS_URL": f"http://127.0.0.1:{ports.classifiers}/v1",
+        "SMALLFIRST_DEMO_SMOLLM2_URL": f"http://127.0.0.1:{ports.smollm2}/v1",
+    }
+    supervisor.run(processes.step(control | urls, "loading the demo", "demo_seed", "--skip-checks"))
 
 
 def beside(installation: Installation) -> list[Process]:

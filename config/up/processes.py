@@ -22,6 +22,7 @@ CONTROL_ONLY = (
     "BROKER_URL",
     "SMALLFIRST_KEYS",
     "SMALLFIRST_METRICS_TOKEN",
+    "SMALLFIRST_EMAIL_PASSWORD",
 )
 
 
@@ -74,6 +75,8 @@ class Installation:
         """What every process gets."""
         return clean_environment() | {
             "PYTHONUNBUFFERED": "1",
+            # A crash in native code leaves in the log where it happened.
+            "PYTHONFAULTHANDLER": "1",
             "SMALLFIRST_STATE": str(self.state),
             "SMALLFIRST_PUBLIC_URL": self.pages_url,
             "SMALLFIRST_GATEWAY_URL": self.gateway_url,
@@ -153,6 +156,8 @@ def web(environment: Mapping[str, str], port: int) -> Process:
     """
     command = [
         *("-m", "granian", "--interface", "wsgi", "--no-ws", "--workers", "1", "--blocking-threads", "8"),
+        # A crash of what serves is not the end of all else; one right after another is.
+        "--respawn-failed-workers",
         *("--host", "127.0.0.1", "--port", str(port), "config.wsgi:application"),
     ]
     # It answers to its own name alone.

@@ -106,7 +106,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["xid", "id"], name="auditevent_xid"),
+            models.Index(fields=["xid", "object_id"], name="auditevent_written"),
             models.Index(fields=["-at", "-id"], name="auditevent_at"),
             models.Index(fields=["object_type", "object_id", "-at"], name="auditevent_object"),
             models.Index(fields=["actor_id", "-at"], name="auditevent_actor"),

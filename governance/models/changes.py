@@ -10,28 +10,21 @@ from django.db import models
 from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
 from django.db.models.expressions import RawSQL
 
-from governance.models import guards
+from governance.models import change_rules, guards
 from governance.models.accounts import SHA256, User, in_scope
+from governance.models.checks import SAW_THE_NEWEST
 from governance.models.contents import Content
 from governance.models.ids import Identified
-from governance.models.policies import Mode, PolicyVersion
+from governance.models.policies import Mode, ModelsOfLadders, PolicyVersion
 from governance.models.registry import Environment
 from governance.models.workflows import Workflow
 
 if TYPE_CHECKING:
     from django.db.models.fields.related_descriptors import RelatedManager
 
+    from governance.models.emergencies import Emergency
     from governance.models.ratifications import Ratification
-
-
-# From which state to which; what stands here on the right only has ended.
-TRANSITIONS = {
-    "in_review": ("approved", "rejected", "withdrawn", "stale", "expired"),
-    "approved": ("in_review", "applied", "rejected", "withdrawn", "stale", "expired"),
-    "stale": ("in_review", "approved", "withdrawn", "expired"),
-}
-_OPEN = ", ".join(f"'{state}'" for state in TRANSITIONS)
-_ALLOWED = " ".join(f"WHEN '{state}' THEN ARRAY{[state, *after]}" for state, after in TRANSITIONS.items())
+    from governance.models.rollbacks import Rollback
 
 
 class ChangeQuerySet(models.QuerySet["Change"]):
@@ -45,6 +38,11 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         """Those that may still become live."""
         return self.filter(state__in=Change.OPEN)
 
+    def rungs(self) -> "models.QuerySet[Change, tuple[str, UUID]]":
+        """Each name of a model on a ladder that is proposed, with the key of the environment, once."""
+        named = self.order_by().annotate(named=ModelsOfLadders("revision__version__document"))
+        return named.values_list("named", "environment").distinct()
+
     def expired(self, now: datetime) -> Self:
         """Those that wait for longer than their rule lets them; it may let them wait for ever, which is null."""
         ends = RawSQL(
@@ -55,6 +53,17 @@ class ChangeQuerySet(models.QuerySet["Change"]):
             output_field=models.DateTimeField(),
         )
         return self.open().annotate(ends=ends).filter(ends__lte=now)
+
+    def by_road(self, road: str) -> Self:
+        """Those that became live as proposed, single-handed among them, by roll-back or emergency; KeyError else."""
+        emergency = Q(emergency__isnull=False) | Q(reverts__isnull=False)
+        roads = {
+            "proposed": Q(rollback=None) & ~emergency,
+            "emergency": emergency,
+            "single_handed": Q(single_handed=True),
+            "rollback": Q(rollback__isnull=False),
+        }
+        return self.filter(roads[road], state=Change.State.APPLIED)
 
     def unratified(self) -> Self:
         """Those that became live single-handed and that nobody else has looked at since."""
@@ -70,6 +79,15 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
         scoped = in_scope(self.unratified(), user, "changes.vote", "workflow__team", environment="environment")
         return scoped.filter(~models.Exists(hand), workflow__retired_at=None)
+
+    def rolled_back_for(self, user: User) -> Self:
+        """Roll-backs by others that are live, of workflows that this person answers for or from what he proposed."""
+        left = Change.objects.filter(
+            state="applied", proposed_by=user, revision__version=models.OuterRef("revision__base_version")
+        )
+        concerned = Q(workflow__owner=user) | Q(workflow__deputy=user) | models.Exists(left)
+        live = self.filter(head__isnull=False, rollback__isnull=False, workflow__retired_at=None)
+        return live.filter(concerned).exclude(rollback__by=user)
 
     def in_review(self) -> Self:
         """Those that wait for votes; none of a retired workflow, where no vote changes anything."""
@@ -94,7 +112,8 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         """With all that a list of changes shows, in one query; newest first."""
         versions = ("version", "base_version", "content", "base_content")
         return self.select_related(
-            "workflow__team", "environment", "proposed_by", *(f"revision__{each}" for each in versions)
+            *("workflow__team", "environment", "proposed_by", "rollback", "emergency", "reverts"),
+            *(f"revision__{each}" for each in versions),
         ).order_by("-number")
 
     def for_page(self) -> Self:
@@ -107,7 +126,11 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         )
         return (
             self.for_list()
-            .select_related("applied_by", "ratification__by", "revision__base_version__revision")
+            .select_related(
+                *("applied_by", "ratification__by", "revision__base_version__revision"),
+                *("rollback__by", "rollback__to__revision__version"),
+                *("emergency__by", "emergency__hindsight__by", "emergency__back", "reverts__change"),
+            )
             .prefetch_related(Prefetch("revisions", queryset=revisions), "contributors__user")
         )
 
@@ -159,6 +182,9 @@ class Change(Identified):
         revisions: RelatedManager["Revision"]
         contributors: RelatedManager["Contributor"]
         ratification: Ratification
+        rollback: Rollback
+        emergency: Emergency
+        reverts: Emergency
 
     class Meta:
         indexes = [
@@ -205,22 +231,7 @@ class Change(Identified):
                 name="state_moves",
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert | pgtrigger.Update,
-                func=f"""
-                    IF TG_OP = 'INSERT' THEN
-                        IF NEW.state NOT IN ('in_review', 'approved') THEN
-                            RAISE EXCEPTION 'a change begins in review'
-                                USING ERRCODE = 'check_violation';
-                        END IF;
-                    ELSIF NEW.state <> ALL (CASE OLD.state {_ALLOWED} ELSE ARRAY[OLD.state] END)
-                    THEN
-                        RAISE EXCEPTION 'change % cannot go from % to %', OLD.number, OLD.state, NEW.state
-                            USING ERRCODE = 'check_violation';
-                    ELSIF OLD.state NOT IN ({_OPEN}) AND NEW IS DISTINCT FROM OLD THEN
-                        RAISE EXCEPTION 'change % has ended', OLD.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    RETURN NEW;
-                """,
+                func=change_rules.STATE_MOVES,
             ),
             guards.Guard(
                 name="applied_is_live",
@@ -228,24 +239,14 @@ class Change(Identified):
                 operation=pgtrigger.Update,
                 timing=pgtrigger.Deferred,
                 declare=[("leads_to", "uuid")],
-                func="""
-                    IF NEW.state = 'applied' AND OLD.state <> 'applied' THEN
-                        SELECT coalesce(version_id, content_id) INTO leads_to
-                            FROM governance_revision WHERE id = NEW.revision_id;
-                        IF NOT EXISTS (SELECT FROM governance_policyhead WHERE change_id = NEW.id)
-                            AND NOT EXISTS (SELECT FROM governance_contenthead WHERE change_id = NEW.id)
-                            AND NOT EXISTS (
-                                SELECT FROM governance_change later
-                                JOIN governance_revision r ON r.id = later.revision_id
-                                WHERE later.state = 'applied' AND leads_to IN (r.base_version_id, r.base_content_id)
-                            )
-                        THEN
-                            RAISE EXCEPTION 'change % is marked applied, but nothing moved', NEW.number
-                                USING ERRCODE = 'check_violation';
-                        END IF;
-                    END IF;
-                    RETURN NULL;
-                """,
+                func=change_rules.APPLIED_IS_LIVE,
+            ),
+            # An appointment is for one content of an open change: it ends in the same statement as that.
+            guards.Guard(
+                name="ends_appointments",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                func=guards.ENDS_APPOINTMENTS,
             ),
             guards.audited(),
         ]
@@ -270,7 +271,7 @@ class Revision(Identified):
     """One immutable form of a change: from which live version it starts, to which it leads, under which rule.
 
     `rule` is what the approval rules asked for as they stood: {"name", "votes_needed", "groups": [{"group", "votes"}],
-    "cool_off_minutes", "expires_days"}. At activation the stricter of that and what they ask now holds
+    "cool_off_minutes", "expires_days", "checks"}. At activation the stricter of that and what they ask now holds
     (governance_requirement in the database).
     """
 
@@ -326,31 +327,9 @@ class Revision(Identified):
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert,
                 declare=[("change", "governance_change%ROWTYPE")],
-                func="""
-                    SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
-                    IF change.state NOT IN ('in_review', 'approved', 'stale') THEN
-                        RAISE EXCEPTION 'change % has ended', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    IF EXISTS (
-                        SELECT FROM governance_policyversion
-                        WHERE id IN (NEW.version_id, NEW.base_version_id)
-                            AND workflow_id IS DISTINCT FROM change.workflow_id
-                    ) THEN
-                        RAISE EXCEPTION 'change % leads to a policy of another workflow', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    IF EXISTS (
-                        SELECT FROM governance_content
-                        WHERE id IN (NEW.content_id, NEW.base_content_id) AND kind <> change.kind
-                    ) THEN
-                        RAISE EXCEPTION 'change % leads to content of another kind', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    RETURN NEW;
-                """,
+                func=change_rules.BELONGS_TOGETHER,
             ),
-            guards.audited(),
+            guards.audited(within={"change": "NEW.change_id::text"}),
         ]
 
     def __str__(self) -> str:
@@ -391,14 +370,18 @@ class Contributor(Identified):
                 violation_error_message="This person is named as a contributor already.",
             )
         ]
-        triggers = [*guards.append_only(), guards.audited()]
+        triggers = [*guards.append_only(), guards.audited(within={"change": "NEW.change_id::text"})]
 
     def __str__(self) -> str:
         return f"{self.user} on change {self.change.number}"
 
 
 class Vote(Identified):
-    """What a person said to one revision, bound to the digest of what he saw. His newest one counts."""
+    """What a person said to one revision, bound to the digest of what he saw. His newest one counts.
+
+    `simulation` is the newest one of that revision as he voted, None where there was none. By a `delegation` it is the
+    vote of who gave that.
+    """
 
     class Choice(models.TextChoices):
         """What he said; withdraw takes the vote before it back."""
@@ -413,6 +396,12 @@ class Vote(Identified):
     digest = models.CharField("sha256 of what the voter saw", max_length=64)
     voter = models.ForeignKey(User, on_delete=models.PROTECT, related_name="votes")
     number = models.PositiveSmallIntegerField("which of this person's votes on this revision")
+    simulation = models.ForeignKey(
+        "governance.Check", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    delegation = models.ForeignKey(
+        "governance.Delegation", on_delete=models.PROTECT, null=True, blank=True, related_name="votes"
+    )
     choice = models.CharField(max_length=20, choices=Choice.choices)
     reason = models.TextField(blank=True, default="")
 
@@ -441,34 +430,18 @@ class Vote(Identified):
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert,
                 declare=[("revision", "governance_revision%ROWTYPE"), ("change", "governance_change%ROWTYPE")],
-                func="""
-                    SELECT * INTO revision FROM governance_revision WHERE id = NEW.revision_id;
-                    SELECT * INTO change FROM governance_change WHERE id = revision.change_id FOR UPDATE;
-                    IF change.revision_id <> revision.id OR NEW.digest <> revision.payload_digest THEN
-                        RAISE EXCEPTION 'change % has another content by now', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    IF change.state NOT IN ('in_review', 'approved') THEN
-                        RAISE EXCEPTION 'change % is not in review', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    IF NEW.voter_id = change.proposed_by_id
-                        OR EXISTS (
-                            SELECT FROM governance_contributor
-                            WHERE change_id = change.id AND user_id = NEW.voter_id
-                        )
-                        OR EXISTS (
-                            SELECT FROM governance_revision
-                            WHERE change_id = change.id AND created_by_id = NEW.voter_id
-                        )
-                    THEN
-                        RAISE EXCEPTION 'nobody votes on change % who had a hand in it', change.number
-                            USING ERRCODE = 'check_violation';
-                    END IF;
-                    RETURN NEW;
-                """,
+                func=change_rules.VOTER_IS_ANOTHER,
             ),
-            guards.audited(),
+            SAW_THE_NEWEST,
+            guards.Guard(
+                name="by_delegation",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert,
+                func=change_rules.BY_DELEGATION,
+            ),
+            guards.audited(
+                within={"change": "SELECT change_id::text FROM governance_revision WHERE id = NEW.revision_id"}
+            ),
         ]
 
     def __str__(self) -> str:

@@ -53,7 +53,12 @@ class Content(Identified):
                 violation_error_message="A digest is 64 hexadecimal digits.",
             ),
         ]
-        triggers = [*guards.append_only(), guards.audited()]
+        triggers = [
+            *guards.append_only(),
+            guards.audited(
+                within={"change": "SELECT change_id::text FROM governance_revision WHERE content_id = NEW.id"}
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}, version {self.number}"
@@ -117,7 +122,7 @@ class ContentHead(Identified):
                     RETURN NEW;
                 """,
             ),
-            guards.audited(),
+            guards.audited(within={"change": "NEW.change_id::text"}),
         ]
 
     def __str__(self) -> str:

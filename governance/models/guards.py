@@ -1,6 +1,6 @@
 """Rules that PostgreSQL itself keeps, for the shell and raw SQL as much as for the verbs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pgtrigger
 from django.db import models
@@ -8,6 +8,26 @@ from pgtrigger import compiler
 
 # A refusal looks to Django and its forms like that of a check constraint.
 REFUSED = " USING ERRCODE = 'check_violation';"
+
+# Ends the appointment of a change that has another content now, or has ended. Whitespace counts: migrations keep it.
+ENDS_APPOINTMENTS = """
+                    UPDATE governance_appointment SET ended_at = clock_timestamp(),
+                        state = CASE
+                            WHEN NEW.revision_id <> OLD.revision_id THEN 'cancelled'
+                            WHEN NEW.state = 'applied' THEN 'kept'
+                            WHEN NEW.state = 'stale' THEN 'suspended'
+                            ELSE 'cancelled'
+                        END,
+                        why = CASE WHEN NEW.state = 'stale' AND NEW.revision_id = OLD.revision_id
+                            THEN 'Another change became live in its place first. Revise it, and ask for votes anew.'
+                            ELSE ''
+                        END
+                    WHERE change_id = NEW.id AND state = 'waiting' AND (
+                        NEW.revision_id <> OLD.revision_id
+                        OR NEW.state IN ('applied', 'stale', 'rejected', 'withdrawn', 'expired')
+                    );
+                    RETURN NULL;
+                """
 
 
 class GuardSql(compiler.UpsertTriggerSql):
@@ -101,21 +121,33 @@ def kept(*, fixed: Iterable[str] = ()) -> list[Guard]:
     return guards
 
 
-def audited(*columns: str) -> Guard:
-    """A write that commits only together with an audit event of the same transaction.
+def audited(*columns: str, within: Mapping[str, str] | None = None) -> Guard:
+    """A write that commits only together with an audit event of the same transaction about that very row.
 
-    With columns, updates that leave all of them alone are free (a sign-in stamps the time of the last one).
+    With columns, updates that leave all of them alone are free (a sign-in stamps the time of the last one). `within`
+    names the other nouns whose event tells of the row as well, because one verb writes several rows: each with the id,
+    or the query for the ids, of those rows as text, where NEW is the row written, also for one that was deleted.
     """
     watched = " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in columns)
     skip = f"IF TG_OP = 'UPDATE' AND NOT ({watched}) THEN RETURN NULL; END IF;" if columns else ""
+    own = {"split_part(TG_TABLE_NAME, '_', 2)": "NEW.id::text"}
+    named = own | {f"'{noun}'": ids for noun, ids in (within or {}).items()}
+    # By transaction and object, which one index finds; the noun joined to nothing keeps the planner from another, where
+    # an object that is often written would have all of its past read.
+    silent = " AND ".join(
+        "NOT EXISTS (SELECT FROM governance_auditevent WHERE xid = pg_current_xact_id()"
+        f" AND object_id IN ({ids}) AND object_type || '' = {noun})"
+        for noun, ids in named.items()
+    )
     return Guard(
         name="audited",
         when=pgtrigger.After,
         operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
         timing=pgtrigger.Deferred,
         func=skip
-        + """
-            IF NOT EXISTS (SELECT FROM governance_auditevent WHERE xid = pg_current_xact_id()) THEN
+        + f"""
+            IF TG_OP = 'DELETE' THEN NEW := OLD; END IF;
+            IF {silent} THEN
                 RAISE EXCEPTION '% was written without an audit event in the same transaction', TG_TABLE_NAME
                     USING ERRCODE = 'check_violation';
             END IF;

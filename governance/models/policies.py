@@ -63,7 +63,12 @@ class PolicyVersion(Identified):
                 violation_error_message="A digest is 64 hexadecimal digits.",
             ),
         ]
-        triggers = [*guards.append_only(), guards.audited()]
+        triggers = [
+            *guards.append_only(),
+            guards.audited(
+                within={"change": "SELECT change_id::text FROM governance_revision WHERE version_id = NEW.id"}
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.workflow.name}, version {self.number}"
@@ -75,9 +80,11 @@ class PolicyVersion(Identified):
 
 
 # What a head may be moved by: an applied change of the same place, whose newest revision starts from the old version
-# and has what its rule asks for (governance_refuse_unapproved, migration 0013): the votes it needs, on exactly its
-# content, from active people who may vote there and had no hand in it. Written in SQL because a permission check in
-# Python is passed by anyone with a shell.
+# and has what its rule asks for (governance_refuse_unapproved, migration 0024): the votes it needs, on exactly its
+# content, from active people who may vote there and had no hand in it. Or, of a roll-back, what its votes once let
+# through (governance_refuse_rollback, migration 0018). Or, for hours, an emergency, and the way back from it
+# (governance_refuse_emergency, migration 0020). Written in SQL because a permission check in Python is passed by
+# anyone with a shell.
 _HEAD_MOVES_BY_VOTES = """
     IF TG_OP = 'UPDATE' THEN
         IF (NEW.id, NEW.workflow_id, NEW.environment_id) IS DISTINCT FROM (OLD.id, OLD.workflow_id, OLD.environment_id)
@@ -107,12 +114,18 @@ _HEAD_MOVES_BY_VOTES = """
         RAISE EXCEPTION 'change % starts from another version than the live one', change.number
             USING ERRCODE = 'check_violation';
     END IF;
-    PERFORM governance_refuse_unapproved(change.id);
+    IF EXISTS (SELECT FROM governance_rollback WHERE change_id = change.id) THEN
+        PERFORM governance_refuse_rollback(change.id);
+    ELSIF EXISTS (SELECT FROM governance_emergency WHERE change.id IN (change_id, back_id)) THEN
+        PERFORM governance_refuse_emergency(change.id);
+    ELSE
+        PERFORM governance_refuse_unapproved(change.id);
+    END IF;
     RETURN NEW;
 """
 
 
-class _ModelsOfLadders(Func):
+class ModelsOfLadders(Func):
     """The models on a document's ladders, a row each."""
 
     template = "jsonb_path_query(%(expressions)s, '$.steps[*].ladder[*].model')"
@@ -137,8 +150,13 @@ class PolicyHeadQuerySet(models.QuerySet["PolicyHead"]):
     def models_named(self, user: User | AnonymousUser) -> "models.QuerySet[PolicyHead, tuple[str, UUID, bool]]":
         """Each name of a model on one of the ladders, with the workflow's key and whether the user may see it, once."""
         visible = Exists(Workflow.objects.visible_to(user).filter(pk=OuterRef("workflow")))
-        named = self.annotate(named=_ModelsOfLadders("version__document"), seen=visible)
+        named = self.annotate(named=ModelsOfLadders("version__document"), seen=visible)
         return named.values_list("named", "workflow", "seen").distinct()
+
+    def rungs(self) -> "models.QuerySet[PolicyHead, tuple[str, UUID]]":
+        """Each name of a model on one of the ladders, with the key of the environment, once."""
+        named = self.order_by().annotate(named=ModelsOfLadders("version__document"))
+        return named.values_list("named", "environment").distinct()
 
     def live_in(self, environment: Environment) -> Self:
         """What is live in an environment, with workflow and version, in the order of slugs; one query."""
@@ -188,7 +206,18 @@ class PolicyHead(Identified):
                 ],
                 func=_HEAD_MOVES_BY_VOTES,
             ),
-            guards.audited(),
+            # Whatever becomes live instead, by whatever road, ends an emergency.
+            guards.Guard(
+                name="ends_emergencies",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                func="""
+                    UPDATE governance_emergency SET ended_at = clock_timestamp(), outcome = 'replaced'
+                    WHERE change_id = OLD.change_id AND OLD.change_id <> NEW.change_id AND outcome = '';
+                    RETURN NULL;
+                """,
+            ),
+            guards.audited(within={"change": "NEW.change_id::text"}),
         ]
 
     def __str__(self) -> str:

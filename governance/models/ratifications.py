@@ -41,7 +41,7 @@ class Ratification(Identified):
                     RETURN NEW;
                 """,
             ),
-            guards.audited(),
+            guards.audited(within={"change": "NEW.change_id::text"}),
         ]
 
     def __str__(self) -> str:

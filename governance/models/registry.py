@@ -341,7 +341,7 @@ class ModelVersion(Identified):
                     *("parameters", "training_data", "created_at"),
                 ]
             ),
-            guards.audited(),
+            guards.audited(within={"model": "NEW.model_id::text"}),
         ]
 
     def __str__(self) -> str:

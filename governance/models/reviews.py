@@ -26,13 +26,21 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         return in_scope(self, user, "reviews.view", "workflow__team")
 
     def told_to(self, gateway: Gateway) -> Self:
-        """Those of its environment; to what stands for an API key, only the key's own."""
-        own = {"key": gateway.key_id} if gateway.key_id else {}
-        return self.filter(environment=gateway.environment_id, **own)
+        """Those of its environment; to what stands for an API key its own, and its workflow's of keys revoked since."""
+        here = self.filter(environment=gateway.environment_id)
+        if gateway.key is None:
+            return here
+        of_workflow = Q(workflow=gateway.key.workflow_id)
+        return here.filter(Q(key=gateway.key) | (of_workflow & Q(key__revoked_at__isnull=False)))
 
     def waiting(self) -> Self:
         """Those that have not ended, the most urgent first."""
         return self.filter(status__in=Review.WAITING).order_by("respond_by", "id")
+
+    def ended_today_by(self, user: User | AnonymousUser) -> Self:
+        """Those that the user decided since midnight of his own time zone, the newest first."""
+        midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        return self.filter(ended_by_id=user.pk, ended_at__gte=midnight).order_by("-ended_at", "id")
 
     def in_reach_of(self, user: User | AnonymousUser) -> Self:
         """Those of a role that the user holds in the team and environment of the case, whoever has it now."""

@@ -360,11 +360,11 @@ def field(bound: BoundField) -> dict[str, object]:
 
 @register.simple_tag(takes_context=True)
 def nav_item(
-    context: Context, name: str, label: str, icon: str, waiting: int | None = None, noun: str = ""
+    context: Context, name: str, label: str, icon: str, waiting: int | None = None, noun: str = "", also: str = ""
 ) -> SafeString:
     """An entry of the side navigation, only for those who may open its page; home is for everybody signed in.
 
-    `noun` is whose `.view` act opens the page, where that is not its own name.
+    `noun` is whose `.view` act opens the page, where that is not its own name; `also` a page that belongs to it.
     """
     request = context.get("request")
     person = getattr(request, "user", None)
@@ -372,7 +372,8 @@ def nav_item(
     if not at_home and (noun or name) not in (context.get("may_see") or ()):
         return SafeString("")
     href, path = reverse(name), context["request"].path
-    here = "page" if path == href else "true" if href != "/" and path.startswith(href) else ""
+    under = tuple(each for each in (href, also and reverse(also)) if each not in ("", "/"))
+    here = "page" if path == href else "true" if path.startswith(under) else ""
     return _render(
         "_parts/nav_item.html", {"href": href, "label": label, "icon": icon, "waiting": waiting, "here": here}
     )

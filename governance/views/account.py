@@ -15,10 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, audit, brakes
+from governance import accounts
 from governance import people as persons
 from governance.errors import InvalidInput
-from governance.models import Grant, User
+from governance.models import Delegation, Grant, User
+from governance.views.confirmed import check_password
 from governance.views.forms import FormPage, ask, refuse, sent
 from governance.views.people import rights
 from governance.views.people_acts import zones
@@ -68,20 +69,8 @@ class PasswordForm(NewPasswordForm):
         self.person = person
 
     def clean_current(self) -> None:
-        """It must be right, and is no way round the brake on signing in: a screen left open must not be enough."""
-        tried: dict[str, Any] = {
-            "account": self.person.email,
-            "address": audit.address(),
-            "now": timezone.now(),
-        }
-        try:
-            brakes.admit(**tried)
-        except brakes.Braked as braked:
-            raise forms.ValidationError(str(braked)) from braked
-        if not self.person.check_password(self.cleaned_data["current"]):
-            brakes.failed(**tried)
-            raise forms.ValidationError("This is not the present password.")
-        brakes.succeeded(**tried)
+        """It must be right."""
+        check_password(self.person, self.cleaned_data["current"])
 
 
 @require_GET
@@ -89,7 +78,13 @@ def account(request: HttpRequest) -> HttpResponse:
     """Who one is here, and what one may do."""
     user = accounts.signed_in(request.user)
     held = Grant.objects.in_force().filter(user=user).with_people().order_by("team__name", "role")
-    return render(request, "governance/account.html", {"grants": held, "rights": rights(list(held))})
+    context = {
+        "grants": held,
+        "rights": rights(list(held)),
+        "delegations": Delegation.objects.involving(user).ahead(timezone.now()),
+        "may_delegate": accounts.can(user, "changes.vote"),
+    }
+    return render(request, "governance/account.html", context)
 
 
 @require_http_methods(["GET", "POST"])

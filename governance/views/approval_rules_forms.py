@@ -60,6 +60,7 @@ class RuleForm(forms.Form):
         max_length=400,
         help_text="Short names, with a number where it is not one: legal, security 2.",
     )
+    checks = _several("After", [("simulation", "a simulation that holds, which those who approve have seen")])
     cool_off_minutes = forms.IntegerField(
         label="Minutes of rest before it can become live", required=False, min_value=0, max_value=10_080
     )
@@ -90,6 +91,7 @@ class RuleForm(forms.Form):
             "when": {name: said[name] for name in WHEN},
             "votes": said["votes"],
             "groups": said["groups"],
+            "checks": said["checks"],
             "cool_off_minutes": said["cool_off_minutes"] or 0,
         }
         return rule | ({"expires_days": said["expires_days"]} if said["expires_days"] else {})
@@ -211,6 +213,7 @@ def _rule_rows(rules: ApprovalRules) -> list[dict[str, Any]]:
             "groups": ", ".join(
                 each.group if each.votes == 1 else f"{each.group} {each.votes}" for each in rule.groups
             ),
+            "checks": list(rule.checks),
             "cool_off_minutes": rule.cool_off_minutes or None,
             "expires_days": rule.expires_days,
         }

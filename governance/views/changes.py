@@ -1,6 +1,7 @@
 """Changes: propose one, read what it does, vote, activate, withdraw."""
 
 import functools
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,15 +13,31 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, changes, coordination, policies, votes
+from governance import accounts, changes, coordination, delegations, policies, votes
 from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
-from governance.models import Change, Endpoint, Environment, Mode, PolicyHead, PolicyVersion, Tier, Workflow
+from governance.models import (
+    Appointment,
+    Change,
+    Delegation,
+    Emergency,
+    Endpoint,
+    Environment,
+    Mode,
+    PolicyHead,
+    PolicyVersion,
+    Tier,
+    User,
+    Workflow,
+)
 from governance.models.changes import ChangeQuerySet
 from governance.views import drawing
+from governance.views.appointments import AppointmentForm
+from governance.views.comments import CommentForm
 from governance.views.forms import refuse, sent
 from governance.views.listing import in_order, page_of
 from governance.views.policy_forms import DocumentForm, LadderForm, PolicyForm
+from governance.waiting import acts_on
 
 # What a verb says no with; NotPermitted is not among them, it is a page of its own.
 REFUSALS = (changes.ChangeError, InvalidDocument, InvalidInput)
@@ -37,6 +54,11 @@ COLUMNS = (
     *("number", "title", "workflow__slug", "environment__name", "state", "single_handed", "proposed_by__name"),
     *("created_at", "applied_by__name", "applied_at", "revision__payload_digest"),
 )
+# By which road a change became live.
+ROADS = (
+    *(("proposed", "As proposed"), ("single_handed", "Single-handed")),
+    *(("rollback", "By a roll-back"), ("emergency", "By an emergency")),
+)
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 
 
@@ -48,15 +70,35 @@ class ChangeFilter(forms.Form):
     )
     workflow = forms.CharField(label="Workflow", required=False, max_length=60)
     environment = forms.CharField(label="Environment", required=False, max_length=60)
+    road = forms.ChoiceField(label="Became live", required=False, choices=[("", "Any way"), *ROADS])
     days = forms.IntegerField(label="Live within days", required=False, min_value=1, max_value=3_650)
 
 
 class VoteForm(forms.Form):
-    """A vote; the digest says which content the voter saw."""
+    """A vote; the digests say which content the voter saw, and which simulation."""
 
     digest = forms.CharField(max_length=64)
+    simulation = forms.CharField(max_length=64, required=False)
     choice = forms.ChoiceField(choices=[("approve", ""), ("request_changes", ""), ("reject", ""), ("abstain", "")])
     reason = forms.CharField(label="Reason", required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
+
+    def __init__(self, data: Any = None, *, held: Sequence[Delegation] = ()) -> None:
+        """Offer for whom this person may vote besides himself."""
+        super().__init__(data)
+        self.held = {each.pk: each for each in held}
+        others = [(each.pk, f"For {each.by}, who is away") for each in held]
+        self.fields["delegation"] = forms.TypedChoiceField(
+            label="Whose vote",
+            required=False,
+            coerce=UUID,
+            empty_value=None,
+            choices=[("", "Your own"), *others],
+            error_messages={"invalid_choice": "You may no longer vote for that person here."},
+        )
+
+    def clean_delegation(self) -> Delegation | None:
+        """The delegation that was chosen."""
+        return self.held.get(self.cleaned_data["delegation"])
 
 
 @require_GET
@@ -68,7 +110,8 @@ def change_list(request: HttpRequest) -> HttpResponse:
     waiting = Change.objects.awaiting(request.user).count()
     headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
     sent_back = set(Change.objects.filter(pk__in=[each.pk for each in page]).sent_back().values_list("pk", flat=True))
-    rows = [(each, *_state(each, sent_back=each.pk in sent_back)) for each in page]
+    appointed = {each.change_id: each for each in Appointment.objects.telling().filter(change__in=list(page))}
+    rows = [(each, *_state(each, appointed.get(each.pk), sent_back=each.pk in sent_back)) for each in page]
     context = {"page": page, "rows": rows, "filter_form": form, "headline": headline}
     return render(request, "governance/changes.html", context)
 
@@ -84,7 +127,9 @@ def changes_csv(request: HttpRequest) -> StreamingHttpResponse:
 def change(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One change: what differs, who voted, what this person may do now."""
     found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
-    return _page(request, found, VoteForm())
+    user = accounts.signed_in(request.user)
+    held = delegations.usable(found, user) if found.state in votes.VOTABLE else []
+    return _page(request, found, VoteForm(held=held))
 
 
 @require_http_methods(["GET", "POST"])
@@ -148,7 +193,7 @@ def change_vote(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.vote", found)
-    form = VoteForm(request.POST)
+    form = VoteForm(request.POST, held=delegations.usable(found, user))
     if not form.is_valid():
         return _page(request, found, form, status=422)
     try:
@@ -207,6 +252,8 @@ def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
             found = found.filter(environment=None)
         elif form.cleaned_data["environment"]:
             found = found.filter(environment__name=form.cleaned_data["environment"])
+        if form.cleaned_data["road"]:
+            found = found.by_road(form.cleaned_data["road"])
         if form.cleaned_data["days"]:
             found = found.filter(applied_at__gte=timezone.now() - timedelta(days=form.cleaned_data["days"]))
     return in_order(found, request, SORTED_BY)
@@ -224,10 +271,20 @@ def _act(request: HttpRequest, pk: UUID, act: str, verb: Any, said: str) -> Http
     return redirect("change", pk=pk)
 
 
-def _state(change: Change, *, sent_back: bool) -> tuple[str, str]:
-    """How a change stands, for its mark and in words; one in review that somebody wants changed says so."""
+def _state(change: Change, appointment: Appointment | None, *, sent_back: bool) -> tuple[str, str]:
+    """How a change stands, for its mark and in words; one in review that somebody wants changed says so.
+
+    One that is to become live by itself is scheduled, or suspended where it did not.
+    """
     if sent_back and change.state == Change.State.IN_REVIEW:
         return "bad", "Changes asked for"
+    if appointment is not None and appointment.state == Appointment.State.SUSPENDED:
+        return "bad", "Suspended"
+    if appointment is not None and change.state == Change.State.APPROVED:
+        return "warn", "Scheduled"
+    emergency: Emergency | None = getattr(change, "emergency", None)
+    if emergency is not None and not emergency.outcome:
+        return "bad", "Emergency"
     return LEVELS.get(change.state, "quiet"), change.get_state_display()
 
 
@@ -313,43 +370,77 @@ def _models(workflow: Workflow, environment: Environment) -> list[tuple[str, str
 
 
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:
-    revision = found.revision
-    standing = votes.standing(found)
+    user, revision = accounts.signed_in(request.user), found.revision
+    acts, standing = acts_on(user, found), votes.standing(found)
     why_no_vote = votes.why_not_vote(found, request.user)
-    level, state = _state(found, sent_back=bool(standing.against))
+    appointment = None
+    # In review without a vote it was never approved as it is, so nobody can have made one.
+    if found.state in Change.OPEN and (standing.votes or found.state != Change.State.IN_REVIEW):
+        appointment = Appointment.objects.telling().filter(change=found).first()
+    level, state = _state(found, appointment, sent_back=bool(standing.against))
+    replaced, said = _replaced(found), list(found.comments.for_page())
     context = {
         "change": found,
         "level": level,
         "state": state,
         "revision": revision,
         "revisions": list(found.revisions.all())[::-1],
-        "lines": drawing.changed(revision),
+        "lines": drawing.changed(revision, before=replaced.change.revision.base_version if replaced else None),
+        "replaced": replaced,
+        "comments": said,
+        "unresolved": sum(each.resolved_at is None for each in said),
+        "comment_form": CommentForm(change=found),
+        "emergency": getattr(found, "emergency", None),
+        "now": timezone.now(),
         "standing": standing,
         "later": standing.why_later(timezone.now()) if found.state in votes.VOTABLE else "",
         "why_no_vote": why_no_vote,
         "would_activate": standing.would_do(request.user),
         "vote_form": form,
-        "may": _may(request, found, standing) | {"vote": not why_no_vote},
-        "sees_evaluations": bool(found.workflow) and accounts.can(request.user, "evaluations.view", found),
-        "may_audit": accounts.can(request.user, "audit.view", found),
+        "appointment": appointment,
+        "appointment_form": AppointmentForm(digest=revision.payload_digest),
+        "may": _may(user, acts, found, standing) | {"vote": not why_no_vote},
+        "sees_evaluations": bool(found.workflow) and "evaluations.view" in acts,
+        "may_audit": "audit.view" in acts,
     }
     return render(request, "governance/change.html", context, status=status)
 
 
-def _may(request: HttpRequest, found: Change, standing: votes.Standing) -> dict[str, bool]:
-    """What this person may do now, besides voting."""
-    user = accounts.signed_in(request.user)
+def _replaced(found: Change) -> Emergency | None:
+    """The emergency from whose version a change starts, to let it stay or to put another in its place."""
+    base = found.revision.base_version_id
+    if base is None or getattr(found, "reverts", None) is not None:
+        return None
+    emergencies = Emergency.objects.select_related("change__revision__base_version__revision")
+    return emergencies.filter(change__revision__version=base).first()
+
+
+def _may(user: User, acts: Collection[str], found: Change, standing: votes.Standing) -> dict[str, bool]:
+    """What this person, whose roles carry these acts here, may do now besides voting."""
     in_use = found.workflow is None or found.workflow.retired_at is None
-    may_activate = in_use and accounts.can(user, "changes.activate", found)
-    may_propose = accounts.can(user, "changes.propose", found)
+    may_activate, may_propose = in_use and "changes.activate" in acts, "changes.propose" in acts
     waits = found.state == Change.State.IN_REVIEW and not standing.against
     wrote = user.pk in {found.proposed_by_id, *(each.user_id for each in found.contributors.all())}
     live = found.state == Change.State.APPLIED and PolicyHead.objects.filter(change=found).exists()
+    leaves = in_use and live and found.revision.base_version is not None
+    votable = in_use and found.state in votes.VOTABLE and found.kind == Change.Kind.POLICY
+    emergency: Emergency | None = getattr(found, "emergency", None)
+    # Whoever could make it live by his vote, or as it is, needs no emergency.
+    held = bool(standing.why_later(timezone.now())) or not (standing.enough or standing.would_do(user))
+    unseen = emergency is not None and getattr(emergency, "hindsight", None) is None
     return {
         "activate": found.state == Change.State.APPROVED and may_activate,
         "activate_alone": waits and may_activate and not standing.voters,
+        "propose": in_use and may_propose,
+        "comment": "comments.add" in acts,
+        "open": found.state in Change.OPEN,
+        "wrote": wrote,
         "revise": in_use and found.state in Change.OPEN and may_propose,
         "withdraw": found.state in Change.OPEN and wrote and may_propose,
-        "take_back": in_use and live and found.revision.base_version is not None and may_propose,
-        "ratify": found.single_handed and Change.objects.to_ratify_by(request.user).filter(pk=found.pk).exists(),
+        "take_back": leaves and may_propose,
+        "roll_back": leaves and "rollbacks.go_back" in acts,
+        "break_glass": votable and held and not wrote and "emergencies.begin" in acts,
+        "end_emergency": emergency is not None and not emergency.outcome and "emergencies.end" in acts,
+        "look_back": unseen and Emergency.objects.to_look_back_by(user).filter(change=found).exists(),
+        "ratify": found.single_handed and Change.objects.to_ratify_by(user).filter(pk=found.pk).exists(),
     }

@@ -11,7 +11,7 @@ from governance import accounts, coordination
 from governance.coordination import Pace
 from governance.export import csv_response
 from governance.figures import duration_words
-from governance.models import Change, Environment, Model, Workflow
+from governance.models import Change, Emergency, Environment, Model, Workflow
 
 DAYS = 90
 MINUTE = timedelta(minutes=1)
@@ -34,6 +34,7 @@ def coordination_page(request: HttpRequest) -> HttpResponse:
         "headline": _headline(paces[0]),
         "paces": [(each, _words(each.median), _words(each.p90), each.environment in recorded) for each in paces],
         "waiting": coordination.waiting(visible, most=SHOWN),
+        "emergencies": Emergency.objects.open_to(user)[:SHOWN],
         "ownerless": coordination.ownerless(workflows, models),
         "repeated": coordination.repeated(user),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from governance import approval_rules, policies
 from governance.figures import Rung
-from governance.models import Mode, Model, Revision, Workflow
+from governance.models import Mode, Model, PolicyVersion, Revision, Workflow
 from smallfirst.engine import describe
 from smallfirst.engine.policy import Policy, Step
 
@@ -97,13 +97,18 @@ def chapters(policy: Policy) -> list[tuple[str, list[Line]]]:
     return list(found.items())
 
 
-def changed(revision: Revision) -> list[Line]:
-    """What a revision changes, in sentences. Needs what it leads to and starts from, and `base_version.revision`."""
-    base = revision.starts_from
+def changed(revision: Revision, *, before: PolicyVersion | None = None) -> list[Line]:
+    """What a revision changes, in sentences. Needs what it leads to and starts from, and `base_version.revision`.
+
+    `before` stands for what it starts from, where only an emergency had made that live.
+    """
     if revision.content is not None:
-        return _rules_difference(base.document if base else {}, revision.content.document)
-    before = policies.read(base.document) if base else None
-    return [*mode_difference(revision), *difference(before, policies.read(revision.policy.document))]
+        return _rules_difference(
+            revision.base_content.document if revision.base_content else {}, revision.content.document
+        )
+    base = before or revision.base_version
+    policy = policies.read(base.document) if base else None
+    return [*mode_difference(revision, base), *difference(policy, policies.read(revision.policy.document))]
 
 
 def _rules_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
@@ -115,9 +120,8 @@ def _rules_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> li
     return changes + [Line(text, None, "") for key, text in old.items() if key not in new]
 
 
-def mode_difference(revision: Revision) -> list[Line]:
-    """What changes in how far the policy decides; nothing where that stays. Needs `base_version.revision`."""
-    base = revision.base_version
+def mode_difference(revision: Revision, base: PolicyVersion | None) -> list[Line]:
+    """What changes from a version in how far the policy decides; nothing where that stays. Needs `base.revision`."""
     before = MODES[Mode(base.revision.mode)] if base else None
     after = MODES[Mode(revision.mode)]
     return [] if before == after else [Line(before, after, "")]

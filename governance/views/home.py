@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min
@@ -13,12 +13,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from governance import accounts
-from governance.models import AuditEvent, Change, Grant, PolicyHead, Review, User, Workflow
+from governance.models import Appointment, AuditEvent, Change, Emergency, Grant, PolicyHead, Review, User, Workflow
 from governance.views.workflows import rows
 from governance.waiting import acts_of
 
 NUMBERS = ("Nothing", "One thing", "Two things", "Three things", "Four things", "Five things", "Six things")
 SHOWN = 9
+ROLL_BACKS_TOLD = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,12 @@ def home(request: HttpRequest) -> HttpResponse:
     user = accounts.signed_in(request.user)
     acts = acts_of(user)
     cases = _cases(user) if "reviews.take" in acts else []
-    tasks = [*_reviews(cases), *(_votes(user) if "changes.vote" in acts else [])]
+    tasks = [
+        *_reviews(cases),
+        *_suspended(user),
+        *_rolled_back(user),
+        *(_votes(user) if "changes.vote" in acts else []),
+    ]
     sets_up = "registry.edit" in acts
     number = NUMBERS[len(tasks)] if len(tasks) < len(NUMBERS) else len(tasks)
     roles = {grant.get_role_display().lower() for grant in Grant.objects.in_force().filter(user=user)}
@@ -67,7 +73,7 @@ def _desk(user: User, acts: Collection[str], cases: list[dict[str, Any]]) -> dic
         shown["queue"] = {
             "waiting": sum(group["n"] for group in cases),
             "next_due": cases[0]["first"] if cases else None,
-            "done": Review.objects.filter(ended_by=user, ended_at__gte=_midnight()).count(),
+            "done": Review.objects.ended_today_by(user).count(),
         }
     if "audit.view" in acts and "changes.vote" not in acts:
         shown["entries"] = AuditEvent.objects.visible_to(user).newest_first()[:8]
@@ -106,8 +112,50 @@ def _reviews(cases: list[dict[str, Any]]) -> list[Task]:
     ]
 
 
+def _suspended(user: User) -> list[Task]:
+    """Changes that were to become live by themselves and did not, to who proposed them and who appointed it."""
+    return [
+        Task(
+            title=f"{each.change.workflow.name if each.change.workflow else 'Approval rules'}: {each.change.title}",
+            text=f"suspended, it did not become live by itself for {each.change.place}: {each.why}",
+            url=reverse("change", args=[each.change.pk]),
+            act="Open",
+        )
+        for each in Appointment.objects.suspended_for(user)[:8]
+    ]
+
+
+def _rolled_back(user: User) -> list[Task]:
+    """Roll-backs of the last week, to who answers for the workflow and to who proposed what was taken out."""
+    lately = Change.objects.rolled_back_for(user).filter(applied_at__gte=timezone.now() - ROLL_BACKS_TOLD)
+    found = lately.for_list().select_related("rollback__by")
+    return [
+        Task(
+            title=f"{each.workflow.name if each.workflow else ''}: {each.title}",
+            text=f"{each.rollback.by} did that at once for {each.place}: {each.rollback.reason}",
+            url=reverse("change", args=[each.pk]),
+            act="Open",
+        )
+        for each in found[:8]
+    ]
+
+
 def _votes(user: User) -> list[Task]:
-    return [*_changes(user), *_ratifications(user)]
+    return [*_hindsights(user), *_changes(user), *_ratifications(user)]
+
+
+def _hindsights(user: User) -> list[Task]:
+    waiting = Emergency.objects.to_look_back_by(user).select_related("change__workflow", "change__environment", "by")
+    return [
+        Task(
+            title=f"{each.change.workflow.name if each.change.workflow else ''}: {each.change.title}",
+            text=f"{each.by} broke the glass for {each.change.place}; somebody who had no hand in it looks back at it",
+            url=reverse("change", args=[each.change_id]),
+            act="Look back",
+            due=each.due,
+        )
+        for each in waiting.order_by("created_at")[:8]
+    ]
 
 
 def _changes(user: User) -> list[Task]:
@@ -134,7 +182,3 @@ def _ratifications(user: User) -> list[Task]:
         )
         for change in single
     ]
-
-
-def _midnight() -> datetime:
-    return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)

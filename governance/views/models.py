@@ -110,6 +110,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     shown = list(heads.order_by("workflow__name", "environment__position"))
     context = {
         "model": found,
+        "stop": found.stops.holding().select_related("stopped_by").first(),
         "versions": versions,
         "current": versions[0] if versions and versions[0].is_current else None,
         "served": [each for each in served if each.endpoint.active],
@@ -129,6 +130,7 @@ def _rights(request: HttpRequest, found: Model) -> Mapping[str, Any]:
     places = Environment.objects.serving().allowing(request.user, "registry.edit", found.team_id)
     return {
         "may_edit": accounts.can(request.user, "registry.edit", found),
+        "may_stop": in_use and accounts.can(request.user, "stops.begin", found),
         "may_serve": in_use and places.exists(),
         "sees_prices": accounts.can(request.user, "spend.view"),
         "may_audit": accounts.can(request.user, "audit.view", found),

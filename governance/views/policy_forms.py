@@ -125,17 +125,12 @@ class LadderForm(PolicyForm):
         return self.cleaned_data.get(name) if name in self.data else before
 
 
-class DocumentForm(PolicyForm):
-    """The whole document as JSON."""
+class DocumentText(forms.Form):
+    """A whole policy document as JSON."""
 
     text = forms.CharField(
         label="Policy document", max_length=200_000, widget=forms.Textarea(attrs={"rows": 30, "class": "mono"})
     )
-
-    def __init__(self, data: Any = None, *, document: dict[str, Any] | None, initial: Mapping[str, Any]) -> None:
-        """Start from a document, or from an empty text."""
-        text = json.dumps(document, indent=2, ensure_ascii=False) if document else ""
-        super().__init__(data, initial={**initial, "text": text})
 
     def clean_text(self) -> str:
         """Refuse what is not one JSON object, saying where it goes wrong."""
@@ -156,6 +151,19 @@ class DocumentForm(PolicyForm):
         """Return the object that was typed."""
         made: dict[str, Any] = json.loads(self.cleaned_data["text"])
         return made
+
+
+class DocumentForm(DocumentText, PolicyForm):
+    """What changes, with the whole document."""
+
+    def __init__(self, data: Any = None, *, document: dict[str, Any] | None, initial: Mapping[str, Any]) -> None:
+        """Start from a document, or from an empty text."""
+        super().__init__(data, initial={**initial, "text": document_text(document)})
+
+
+def document_text(document: dict[str, Any] | None) -> str:
+    """Return a document as it is edited, an empty text for none."""
+    return json.dumps(document, indent=2, ensure_ascii=False) if document else ""
 
 
 def _threshold(label: str, value: float | None, help_text: str) -> forms.FloatField:

@@ -39,7 +39,7 @@ class ReviewFilter(forms.Form):
     status = forms.ChoiceField(
         label="State",
         required=False,
-        choices=[("", "Waiting"), ("ended", "Ended"), ("all", "All")],
+        choices=[("", "Waiting"), ("ended", "Ended"), ("mine", "Decided by me today"), ("all", "All")],
     )
     workflow = forms.CharField(label="Workflow", required=False, max_length=60)
 
@@ -59,7 +59,7 @@ def review_list(request: HttpRequest) -> HttpResponse:
         "headline": f"{waiting} {'case waits' if waiting == 1 else 'cases wait'} for a person"
         if waiting
         else "No case waits for a person",
-        "lede": f"{_done_today(request)} decided by you today" if may_take else "Reviewers decide them.",
+        "done_today": Review.objects.ended_today_by(request.user).count() if may_take else None,
     }
     return render(request, "governance/reviews.html", context)
 
@@ -147,6 +147,8 @@ def _listed(request: HttpRequest, form: ReviewFilter) -> ReviewQuerySet:
         found = found.filter(workflow__slug=said["workflow"])
     if said["status"] == "ended":
         found = found.filter(status__in=Review.ENDED).order_by("-ended_at", "id")
+    elif said["status"] == "mine":
+        found = found.ended_today_by(request.user)
     elif said["status"] == "all":
         found = found.order_by("-opened_at", "id")
     else:
@@ -172,11 +174,6 @@ def token_of(request: HttpRequest) -> UUID | None:
         return None
 
 
-def _done_today(request: HttpRequest) -> int:
-    start = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    return Review.objects.filter(ended_by_id=request.user.pk, ended_at__gte=start).count()
-
-
 def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = None) -> HttpResponse:
     may_take = accounts.can(request.user, "reviews.take", found)
     ended = found.status == Review.Status.ANSWERED
@@ -198,7 +195,7 @@ def _page(request: HttpRequest, found: Review, form: case.AnswerForm | None = No
         "options": case.options(found.answer),
         "may_take": may_take and found.status in Review.WAITING and not mine,
         "expiry_words": case.expiry_words(found.on_expiry),
-        "done_today": _done_today(request),
+        "done_today": Review.objects.ended_today_by(request.user).count(),
         "answer": case.answer_words(said) if ended and may_take and not unreadable else None,
         "unreadable": unreadable,
         "may_audit": accounts.can(request.user, "audit.view", found),

@@ -34,7 +34,7 @@ def workflow_edit(request: HttpRequest, slug: str) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "workflows.edit", found)
     form = WorkflowForm(sent(request), initial=entry(found))
-    context = _context(found, f"What is written of {found.name}", "Save")
+    context = _context(found, f"What is written of {found.name}", "Save") | {"crumb": "Edit"}
     return _form(request, form, context, lambda said: workflows.edit(workflow=found, by=user, **said))
 
 
@@ -44,7 +44,7 @@ def step_add(request: HttpRequest, slug: str) -> HttpResponse:
     found = get_object_or_404(Workflow.objects.visible_to(request.user).select_related("team"), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "workflows.edit", found)
-    context = _context(found, f"Add a step to {found.name}", "Add it")
+    context = _context(found, f"Add a step to {found.name}", "Add it") | {"crumb": "Add a step"}
 
     def add(said: dict[str, Any]) -> Workflow:
         return workflows.add_step(workflow=found, by=user, **said).workflow
@@ -59,7 +59,8 @@ def workflow_retire(request: HttpRequest, slug: str) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "workflows.edit", found)
     context = _context(found, f"Take {found.name} out of use?", "Take it out of use, for good") | {
-        "danger": "Its keys stop working within seconds and its policies leave the gateways. Its record stays."
+        "crumb": "Take it out of use",
+        "danger": "Its keys stop working within seconds and its policies leave the gateways. Its record stays.",
     }
     form = ReasonForm(sent(request))
     return _form(request, form, context, lambda said: workflows.retire(workflow=found, by=user, **said))

@@ -18,9 +18,15 @@ class WorkflowForm(forms.Form):
 
     name = forms.CharField(label="Name", max_length=120)
     purpose = forms.CharField(label="What it is for", max_length=2000, widget=SHORT)
-    owner = forms.ModelChoiceField(label="Owner", queryset=User.objects.none(), help_text="Answers for its policy.")
+    owner = forms.ModelChoiceField(
+        label="Owner", queryset=User.objects.none(), empty_label="Choose…", help_text="Answers for its policy."
+    )
     deputy = forms.ModelChoiceField(
-        label="Deputy", required=False, queryset=User.objects.none(), help_text="In the owner's place while he is away."
+        label="Deputy",
+        required=False,
+        queryset=User.objects.none(),
+        empty_label="Nobody",
+        help_text="In the owner's place while he is away.",
     )
     people_affected = forms.CharField(label="Whom its answers concern", required=False, max_length=2000, widget=SHORT)
     rationale = forms.CharField(label="Why this risk and data class", required=False, max_length=2000, widget=SHORT)
@@ -53,7 +59,7 @@ class NewWorkflowForm(WorkflowForm):
         max_length=60,
         help_text="Lower case letters, digits, hyphens; part of its address for good.",
     )
-    team = forms.ModelChoiceField(label="Team", queryset=Team.objects.none())
+    team = forms.ModelChoiceField(label="Team", queryset=Team.objects.none(), empty_label="Choose…")
     risk = forms.ChoiceField(
         label="Risk", choices=[CHOOSE, *Risk.choices], help_text="A request may raise it, never lower it."
     )

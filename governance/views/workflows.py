@@ -1,8 +1,11 @@
 """Workflows: the list, and the page of one."""
 
+import functools
 from dataclasses import dataclass
+from uuid import UUID
 
 from django import forms
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -80,16 +83,24 @@ def workflows_csv(request: HttpRequest) -> StreamingHttpResponse:
 @require_GET
 def workflow(request: HttpRequest, slug: str) -> HttpResponse:
     """One workflow: its class, ladder, policy and changes."""
-    found = get_object_or_404(Workflow.objects.visible_to(request.user).with_heads(), slug=slug)
+    heads_with_change = PolicyHead.objects.select_related(
+        "version", "environment", "change__rollback", "change__revision"
+    )
+    shown = Workflow.objects.visible_to(request.user).select_related("owner", "deputy", "team")
+    found = get_object_or_404(shown.prefetch_related(Prefetch("heads", queryset=heads_with_change)), slug=slug)
     head = main_head(found)
     document = policies.read(head.version.document) if head else None
+    heads = list(found.heads.all())
     context = {
         "workflow": found,
-        "heads": found.heads.all(),
+        "heads": heads,
+        "may_roll_back": _may_roll_back(request, found, heads),
         "head": head,
         "steps": drawing.steps(found, document) if document else [],
         "sentences": drawing.lines(document) if document else [],
         "changes": Change.objects.visible_to(request.user).filter(workflow=found).for_list()[:6],
+        "stop": found.stops.holding().select_related("stopped_by").first(),
+        "may_stop": found.retired_at is None and accounts.can(request.user, "stops.begin", found),
         "may_propose": found.retired_at is None and accounts.can(request.user, "changes.propose", found),
         "may_edit": accounts.can(request.user, "workflows.edit", found),
         "sees_spend": accounts.can(request.user, "spend.view", found),
@@ -100,6 +111,13 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         else None,
     }
     return render(request, "governance/workflow.html", context)
+
+
+def _may_roll_back(request: HttpRequest, workflow: Workflow, heads: list[PolicyHead]) -> set[UUID]:
+    """The environments in which something was live before, and this person may go back to it."""
+    before = [each for each in heads if workflow.retired_at is None and each.change.revision.base_version_id]
+    may = functools.partial(accounts.can, request.user, "rollbacks.go_back", workflow)
+    return {each.environment_id for each in before if may(environment=each.environment)}
 
 
 def _listed(request: HttpRequest, form: WorkflowFilter) -> WorkflowQuerySet:

@@ -143,7 +143,12 @@ class Price(Identified):
                     *("currency", *BUCKETS, "valid_from", "source"),
                 ]
             ),
-            guards.audited(),
+            guards.audited(
+                within={
+                    "price": "SELECT id::text FROM ledger_price other WHERE other.endpoint_id = NEW.endpoint_id"
+                    " OR (other.provider, other.model) = (NEW.provider, NEW.model)"
+                }
+            ),
         ]
 
     def __str__(self) -> str:

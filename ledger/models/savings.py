@@ -65,7 +65,9 @@ class Baseline(Identified):
                     *("valid_from", "created_by_id", "created_at"),
                 ]
             ),
-            guards.audited(),
+            guards.audited(
+                within={"baseline": "SELECT id::text FROM ledger_baseline WHERE workflow_id = NEW.workflow_id"}
+            ),
         ]
 
     def __str__(self) -> str:

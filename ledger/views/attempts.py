@@ -26,6 +26,9 @@ NAMED = {
     Show.EVALUATED: ("attempt of evaluations", "attempts of evaluations"),
     Show.RECORDED: ("attempt recorded elsewhere", "attempts recorded elsewhere"),
     Show.LATE: ("attempt that came late", "attempts that came late"),
+    Show.COMPARED: ("task in a saving", "tasks in savings"),
+    Show.COMPARED_RECORDED: ("recorded task in a saving", "recorded tasks in savings"),
+    Show.UNCOMPARED: ("task in no saving", "tasks in no saving"),
 }
 COLUMNS = (
     *("id", "decision_id", "attempt", "occurred_at", "booked_at", "recorded_at", "clock", "workflow", "step", "run"),

@@ -34,19 +34,32 @@ class Answered:
 
 @require_safe
 def month_facts(request: HttpRequest) -> HttpResponse:
-    """The month so far: spent, saved within which bounds, decided by people, not priced."""
+    """The month so far: spent, not priced, and the places of what the two below tell, each as soon as it is known."""
     reader, today = chosen.reader_of(request), chosen.today()
-    selection = Selection(today.replace(day=1), today)
+    selection = _month(today)
     _, total = spend.rows(reader, selection, None)
-    keys, zone = reader.keys, chosen.reporting_zone()
-    context = {
-        "total": total,
-        "compared": savings.together(savings.by_workflow(keys, selection.first, selection.last, zone=zone).values()),
-        "came": outcomes.together(keys, selection.first, selection.last, zone=zone),
-        "period": chosen.period_words(selection, today),
-        "query": address(selection),
-    }
+    context = {"total": total, "period": chosen.period_words(selection, today), "query": address(selection)}
     return render(request, "ledger/_month_facts.html", context)
+
+
+@require_safe
+def month_saved(request: HttpRequest) -> HttpResponse:
+    """The month so far: saved within which bounds."""
+    selection = _month(chosen.today())
+    keys, zone = chosen.reader_of(request).keys, chosen.reporting_zone()
+    compared = savings.together(savings.by_workflow(keys, selection.first, selection.last, zone=zone).values())
+    return render(request, "ledger/_month_saved.html", {"compared": compared, "query": address(selection)})
+
+
+@require_safe
+def month_requests(request: HttpRequest) -> HttpResponse:
+    """The month so far: requests, and what people decided of them."""
+    today = chosen.today()
+    selection = _month(today)
+    keys, zone = chosen.reader_of(request).keys, chosen.reporting_zone()
+    came = outcomes.together(keys, selection.first, selection.last, zone=zone)
+    context = {"came": came, "period": chosen.period_words(selection, today), "query": address(selection)}
+    return render(request, "ledger/_month_requests.html", context)
 
 
 @require_safe
@@ -90,6 +103,10 @@ def workflow_figures(request: HttpRequest, slug: str) -> HttpResponse:
         "query": address(selection),
     }
     return render(request, "ledger/_workflow_figures.html", context)
+
+
+def _month(today: date) -> Selection:
+    return Selection(today.replace(day=1), today)
 
 
 def _days() -> tuple[date, date]:

@@ -183,9 +183,10 @@ def headline(whole: Compared, period: str) -> str:
         return f"No saving can be said for {period}: no workflow with tasks has a baseline with a price"
     said = []
     for each in whole.savings:
-        least, most = figures.money_words(abs(each.least)), figures.money_words(abs(each.most))
+        least, amount, most = (
+            figures.money_words(abs(one), digits=each.digits) for one in (each.least, each.saved, each.most)
+        )
         words = "less" if each.saved >= 0 else "more"
-        amount = figures.money_words(abs(each.saved))
         said.append(f"{each.currency}{figures.NBSP}{amount} {words} than the baselines, {least} to {most}")
         if (each.least < 0) != (each.most < 0):
             said[-1] = f"between {each.currency}{figures.NBSP}{least} more and {most} less than the baselines"

@@ -9,6 +9,7 @@ from routing.models.evaluations import (
 )
 from routing.models.feeds import Bundle, Snapshot, StateFeed
 from routing.models.samples import Sample, SampleSet
+from routing.models.simulations import Simulation
 
 __all__ = [
     "Bundle",
@@ -19,6 +20,7 @@ __all__ = [
     "EvaluationScore",
     "Sample",
     "SampleSet",
+    "Simulation",
     "Snapshot",
     "StateFeed",
 ]

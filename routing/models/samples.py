@@ -174,7 +174,7 @@ class Sample(models.Model):
                     RETURN NEW;
                 """,
             ),
-            guards.audited(),
+            guards.audited(within={"sampleset": "NEW.sample_set_id::text"}),
         ]
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ from ledger.models import Decision
 from ledger.views import selection as chosen
 from routing import requests as found
 from routing import stories
-from routing.requests import MOST_COUNTED, MOST_RANKED, Kind, Page, Place, Reader, Row, Selection
+from routing.requests import MOST_COUNTED, MOST_RANKED, UNANSWERED, Kind, Page, Place, Reader, Row, Selection
 
 SORTS = {"": ("when", True), "-when": ("when", True), "when": ("when", False)} | {
     f"{minus}{by}": (by, bool(minus)) for by in ("cost", "time") for minus in ("", "-")
@@ -40,6 +40,7 @@ WENT = {
     Outcome.FAILED: ("got no answer", "got no answer"),
     Outcome.REFUSED: ("was not allowed", "were not allowed"),
 }
+OUTCOMES = [("", "All outcomes"), *Outcome.choices, (UNANSWERED, "No answer: failed or not allowed")]
 COLUMNS = (
     *("id", "occurred_at", "workflow", "step", "run", "environment", "recorded", "key", "purpose", "mode", "triage"),
     *("policy_version", "outcome", "review", "answered_by", "tier", "confidence", "attempts", "latency_ms"),
@@ -50,10 +51,10 @@ COLUMNS = (
 class RequestFilter(forms.Form):
     """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
 
-    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "attempts", "hour", "clock")
+    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "recorded", "attempts", "hour", "clock")
 
     workflow = forms.CharField(label="Workflow", required=False)
-    outcome = forms.ChoiceField(label="Outcome", required=False, choices=[("", "All outcomes"), *Outcome.choices])
+    outcome = forms.ChoiceField(label="Outcome", required=False, choices=OUTCOMES)
     tier = forms.ChoiceField(
         label="Answered by",
         required=False,
@@ -68,6 +69,9 @@ class RequestFilter(forms.Form):
     key = forms.CharField(label="Key", required=False, max_length=120, help_text="its name or its first letters")
     run = forms.CharField(label="Run", required=False, max_length=200)
     kind = forms.ChoiceField(label="Made for", required=False, choices=[("", "Anything"), *Kind.choices])
+    recorded = forms.ChoiceField(
+        label="Served", required=False, choices=[("", "Here or elsewhere"), ("only", "Elsewhere, and recorded")]
+    )
     attempts = forms.ChoiceField(
         label="Attempts", required=False, choices=[("", "Any number"), ("several", "More than one")]
     )
@@ -121,9 +125,16 @@ class RequestFilter(forms.Form):
         said = dict(self.cleaned_data)
         workflow = self.reader.workflow(said.pop("workflow"))
         kind, several, ahead = said.pop("kind"), said.pop("attempts") == "several", said.pop("clock") == "ahead"
+        recorded = said.pop("recorded") == "only"
         days = {"first": said.pop("since"), "last": said.pop("until")}
         return Selection(
-            workflow=workflow, kind=Kind(kind) if kind else None, several=several, ahead=ahead, **days, **said
+            workflow=workflow,
+            kind=Kind(kind) if kind else None,
+            several=several,
+            ahead=ahead,
+            recorded=recorded,
+            **days,
+            **said,
         )
 
 
@@ -239,6 +250,10 @@ def headline(listing: Listing, selection: Selection) -> str:
         said += f" in run {selection.run}"
     if selection.ahead:
         said += " dated after now"
+    if selection.recorded:
+        said += ", recorded elsewhere"
+    if selection.outcome == UNANSWERED:
+        return f"{said} that stayed without an answer"
     if selection.outcome:
         return f"{said} that {went(Outcome(selection.outcome), count)}"
     if listing.more or not count:

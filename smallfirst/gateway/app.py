@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
+from smallfirst.documents import StateKey
 from smallfirst.engine.decision import Plan
 from smallfirst.engine.facts import Facts, Signals
 from smallfirst.engine.plan import plan
@@ -19,7 +20,7 @@ from smallfirst.gateway.feed import Feed
 from smallfirst.gateway.health import health
 from smallfirst.gateway.logs import log, log_failure
 from smallfirst.gateway.metrics import Metrics
-from smallfirst.gateway.reviews import Reviews
+from smallfirst.gateway.reviews import Case, Reviews
 from smallfirst.gateway.settings import Settings
 from smallfirst.gateway.upload import Uploader
 from smallfirst.gateway.upstream import Upstream
@@ -166,15 +167,23 @@ class Gateway:
         return admit(exchange, self._feed, when_expired=self._settings.when_expired)
 
     async def _tell_review(self, exchange: Exchange, admitted: Admitted, name: str) -> None:
-        """How a review of this key's workflow stands."""
+        """How a review stands, to the key that asked; once that is revoked, to every key of its workflow."""
         case = await self._reviews.find(name.lower())
-        if case is None or case.opened.workflow != admitted.key.workflow:
-            raise invalid("This key's workflow has no such review.", "review", status=404)
+        if case is None or not self._may_read(case, admitted.key):
+            raise invalid("There is no such review for this key.", "review", status=404)
         if case.ended:
             chat.deliver(case, self._spool)
         exchange.headers |= {"decision": case.opened.decision, "review": case.opened.id}
         body = answers.standing(case, public_url=self._settings.public_url)
         await exchange.reply(200, encode(body), retry_after=None if case.ended else 1)
+
+    def _may_read(self, case: Case, key: StateKey) -> bool:
+        if case.opened.key == key.id:
+            return True
+        # An application that changed its key still gets what it asked for with the one before.
+        state = self._feed.state.value
+        in_use = state is not None and any(each.id == case.opened.key for each in state.keys.values())
+        return case.opened.workflow == key.workflow and not in_use
 
 
 async def _keep_running(name: str, run: Callable[[], Awaitable[None]]) -> None:

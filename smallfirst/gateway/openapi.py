@@ -178,6 +178,10 @@ def _schemas() -> dict[str, Schema]:
     for name in CONSUMED[1:]:
         del embeddings[name]  # refused there
     embeddings["input"] = _INPUT
+    found["ChatBody"]["examples"] = [
+        {"model": "auto", "messages": [{"role": "user", "content": "Where is my parcel?"}]}
+    ]
+    found["EmbeddingsBody"]["examples"] = [{"model": "auto", "input": "Where is my parcel?"}]
     return found | _ANSWERS
 
 

@@ -7,13 +7,13 @@ import dataclasses
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from governance import gateways
+from governance import gateways, notifications, stops, webhooks
 from ledger import rollups
-from routing import evaluations
+from routing import evaluations, simulations
 from tests import cast as casting
 from tests.ledger.reports import BERLIN, Site, make_site
 from tests.pages import signed_in
@@ -26,9 +26,13 @@ LIMIT = 12
 # Which list, opened by whom: how many queries it takes, those of the frame and of signing in among them.
 QUERIES: dict[tuple[str, str], int] = {
     ("workflows", "lead"): 12,
-    ("changes", "lead"): 9,
-    ("coordination", "lead"): 11,
+    ("changes", "lead"): 10,
+    ("stops", "lead"): 10,
+    ("coordination", "lead"): 12,
     ("keys", "integrator"): 8,
+    ("webhooks", "lead"): 9,
+    ("deliveries", "lead"): 9,
+    ("account_notifications", "lead"): 6,
     ("models", "lead"): 11,
     ("providers", "lead"): 9,
     ("environments", "lead"): 8,
@@ -40,16 +44,20 @@ QUERIES: dict[tuple[str, str], int] = {
     ("spend", "finance"): 9,
     ("spend_attempts", "finance"): 10,
     ("savings", "finance"): 9,
-    ("month_facts", "finance"): 6,
+    ("setup", "lead"): 10,
+    ("month_facts", "finance"): 4,
+    ("month_saved", "finance"): 4,
+    ("month_requests", "finance"): 4,
     ("answered", "finance"): 6,
     ("evaluations", "lead"): 11,
+    ("simulations", "lead"): 9,
     ("evaluation_sets", "lead"): 9,
     ("requests", "lead"): 12,
     ("runs", "lead"): 11,
     ("troubles", "integrator"): 9,
-    ("home", "lead"): 8,
-    ("home", "auditor"): 7,
-    ("home", "reviewer"): 8,
+    ("home", "lead"): 11,
+    ("home", "auditor"): 9,
+    ("home", "reviewer"): 10,
 }
 
 
@@ -59,12 +67,24 @@ def add(site: Site, number: int) -> None:
     cast = dataclasses.replace(site.cast, workflow=workflow)
     evaluation = measured(lab_of(cast), [row("Fine")], alike([{"label": "positive", "confidence": 0.9}]))
     bring_home()
-    casting.make_change(cast, 0.6)
+    change = casting.make_change(cast, 0.6)
+    simulations.begin(change=change, by=cast.integrator, now=timezone.now())
     provider = site.endpoint().provider
     model = casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
     casting.serve(model, casting.make_environment(f"place-{number}"), casting.make_provider(f"account-{number}"))
     gateways.register(name=f"Shop {number}", environment=cast.production, by=casting.BOOTSTRAP)
     casting.make_person(f"Person {number}", "reviewer", casting.make_team(f"Team {number}"))
+    stops.begin(workflow=workflow, reason="It harms.", by=site.cast.owner)
+    with override_settings(WEBHOOK_ORIGINS={"http://127.0.0.1:9"}):
+        webhooks.add(
+            name=f"Chat {number}",
+            form="slack",
+            url="http://127.0.0.1:9/take",
+            kinds=["audit.faults"],
+            owner=site.cast.lead,
+            by=site.cast.admin,
+        )
+    notifications.tell_of_faults(checkpoint=number, to=[site.cast.lead.pk], faults=1)
     key, _token = casting.make_key(cast)
     evaluations.schedule(
         sample_set=evaluation.sample_set,

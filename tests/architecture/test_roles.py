@@ -5,17 +5,19 @@ A new address without a row here fails the first test.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.db import transaction
+from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from governance import changes, gateways
+from governance import changes, comments, delegations, gateways, notifications, stops, webhooks
 from governance import people as persons
 from governance.models import AuditEvent, Endpoint, Grant, Role
-from routing import evaluations
+from routing import evaluations, simulations
 from tests import cast as casting
 from tests.ledger.reports import site_of
 from tests.routing.asked import Shop
@@ -53,7 +55,9 @@ REGISTER_OF_ALL = ("provider_new", *PROVIDER_FORMS, "environment_new")
 GATEWAY_FORMS = ("gateway_new", "gateway_revoke")
 PERSON_FORMS = ("person_edit", "person_deactivate", "person_reactivate", "grant_new")
 ACCOUNT_FORMS = (*PERSON_FORMS, "grant_revoke", "team_edit")
-OWN_FORMS = ("account_edit", "account_password")
+WEBHOOK_PAGES = ("webhook", "deliveries", "deliveries_csv")
+WEBHOOK_FORMS = ("webhook_new", "webhook_edit", "webhook_close", "webhook_secret")
+OWN_FORMS = ("account_edit", "account_password", "account_notifications")
 OPEN = dict.fromkeys(ROLES, OK)
 ORGANISATION_WIDE = dict.fromkeys(("finance", "auditor", "admin"), NO)
 GATEWAYS = dict.fromkeys(ROLES, 401)
@@ -79,6 +83,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("workflows_csv", "get"): everyone(OK),
     ("workflow", "get"): only(*READERS),
     ("policy", "get"): only(*READERS),
+    ("rollback_new", "get"): only(*VOTERS),
+    ("rollback_new", "post"): only(*VOTERS, gives=INVALID),
     ("change_new", "get"): only(*PROPOSERS),
     ("change_new", "post"): only(*PROPOSERS, gives=INVALID),
     ("changes", "get"): everyone(OK),
@@ -88,6 +94,17 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_revise", "post"): only(*PROPOSERS, gives=INVALID),
     ("change_vote", "post"): only(*VOTERS, gives=INVALID),
     ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
+    ("change_appoint", "post"): only(*VOTERS, gives=GONE_ON),
+    ("change_cancel", "post"): only(*VOTERS, gives=GONE_ON),
+    ("change_emergency", "get"): only(*VOTERS),
+    ("change_emergency", "post"): only(*VOTERS, gives=INVALID),
+    # No emergency made this change live: tests/governance/test_emergencies_pages.py has one that does.
+    ("change_emergency_end", "get"): only(*VOTERS, gives=ABSENT),
+    ("change_emergency_end", "post"): only(*VOTERS, gives=ABSENT),
+    ("change_look_back", "post"): only(*VOTERS, gives=GONE_ON),
+    ("change_comment", "post"): only(*PROPOSERS, gives=GONE_ON),
+    # The integrator's own change: he and who wrote the comment settle it.
+    ("comment_resolve", "post"): only("owner", "integrator", gives=GONE_ON),
     ("change_withdraw", "post"): only("integrator", gives=GONE_ON),
     ("change_ratify", "post"): only(*VOTERS, gives=GONE_ON),
     ("coordination", "get"): everyone(OK),
@@ -107,6 +124,25 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("step_add", "post"): only(*VOTERS, gives=INVALID),
     ("workflow_retire", "get"): only(*VOTERS),
     ("workflow_retire", "post"): only(*VOTERS, gives=INVALID),
+    **{(name, "get"): everyone(OK) for name in ("stops", "stops_csv")},
+    ("workflow_stop", "get"): only(*VOTERS),
+    ("workflow_stop", "post"): only(*VOTERS, gives=INVALID),
+    # What is the organisation's or of all teams is not an owner's of one team to stop.
+    ("model_stop", "get"): only(*VOTERS, stranger=NO),
+    ("model_stop", "post"): only(*VOTERS, gives=INVALID, stranger=NO),
+    ("stop_new", "get"): only("lead", stranger=NO),
+    ("stop_new", "post"): only("lead", gives=INVALID, stranger=NO),
+    ("stop_lift", "get"): only(*VOTERS, stranger=NO),
+    ("stop_lift", "post"): only(*VOTERS, gives=INVALID, stranger=NO),
+    # Webhooks are the organisation's: the lead of one team sees that there are some.
+    **{(name, "get"): only("lead", "auditor", "admin", stranger=OK) for name in ("webhooks", "webhooks_csv")},
+    **{(name, "get"): only("lead", "auditor", "admin", stranger=NO) for name in WEBHOOK_PAGES},
+    **{(name, "get"): only("lead", "admin", stranger=NO) for name in WEBHOOK_FORMS},
+    **{(name, "post"): only("lead", "admin", gives=INVALID, stranger=NO) for name in WEBHOOK_FORMS[:-1]},
+    # Its answer alone shows the secret.
+    ("webhook_secret", "post"): only("lead", "admin", stranger=NO),
+    ("webhook_test", "post"): only("lead", "admin", gives=GONE_ON, stranger=NO),
+    ("delivery_again", "post"): only("lead", "admin", gives=GONE_ON, stranger=NO),
     ("models", "get"): everyone(OK),
     ("models_csv", "get"): everyone(OK),
     ("model", "get"): everyone(OK),
@@ -142,6 +178,10 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("account", "get"): everyone(OK),
     **{(name, "get"): everyone(OK) for name in OWN_FORMS},
     **{(name, "post"): everyone(INVALID) for name in OWN_FORMS},
+    ("delegation_new", "get"): only(*VOTERS, stranger=OK),
+    ("delegation_new", "post"): only(*VOTERS, gives=INVALID, stranger=INVALID),
+    # The owner's to the lead: for others there is none.
+    ("delegation_revoke", "post"): only(*VOTERS, gives=GONE_ON, else_=ABSENT),
     ("account_sessions", "post"): everyone(GONE_ON),
     # Whoever has the link.
     ("welcome", "get"): OPEN,
@@ -181,6 +221,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
     ("setup", "get"): only("lead", stranger=OK),
     ("month_facts", "get"): only(*SPENDERS, stranger=OK),
+    ("month_saved", "get"): only(*SPENDERS, stranger=OK),
+    ("month_requests", "get"): only(*SPENDERS, stranger=OK),
     ("answered", "get"): only(*SPENDERS, stranger=OK),
     ("workflow_figures", "get"): only(*SPENDERS, else_=NO),
     ("savings", "get"): only(*SPENDERS, stranger=OK),
@@ -198,6 +240,15 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("evaluation_part", "get"): only(*MEASURERS, else_=NO),
     ("observed_part", "get"): only(*MEASURERS, else_=NO),
     ("change_evaluated", "get"): only(*MEASURERS, else_=NO),
+    ("change_simulated", "get"): only(*SPENDERS, else_=NO),
+    ("simulations", "get"): only(*SPENDERS, stranger=OK),
+    ("simulations_csv", "get"): only(*SPENDERS, stranger=OK),
+    ("simulation", "get"): only(*SPENDERS, else_=ABSENT),
+    ("simulation_progress", "get"): only(*SPENDERS, else_=ABSENT),
+    ("simulation_new", "get"): only(*PROPOSERS),
+    ("simulation_new", "post"): only(*PROPOSERS, gives=INVALID),
+    ("change_simulate", "post"): only(*PROPOSERS, gives=GONE_ON),
+    ("simulation_cancel", "post"): only(*PROPOSERS, gives=GONE_ON, else_=ABSENT, finance=NO, auditor=NO),
     ("evaluation", "get"): only(*MEASURERS, else_=ABSENT),
     ("evaluation_progress", "get"): only(*MEASURERS, else_=ABSENT),
     ("evaluation_live", "get"): only(*MEASURERS, else_=ABSENT),
@@ -268,11 +319,29 @@ def make_stage() -> Stage:
         sample_set=sample_set, environment=cast.production, cron="0 6 * * 1", by=cast.owner, now=timezone.now()
     )
     change = casting.make_change(cast, 0.6)
+    simulated = simulations.begin(change=change, by=cast.integrator, now=timezone.now())
+    digest = change.revision.payload_digest
+    comment = comments.add(change=change, digest=digest, path="", text="Why?", by=cast.owner)
     rules = changes.propose_approval_rules(document=RULES, title="Two votes", note="", by=cast.lead)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
     site = site_of(cast)
     review = casting.make_review(site.key)
     asked = Shop(site).ask(0.3, 0.5, 0.4, run="mail-1")
+    until = timezone.now() + timedelta(days=2)
+    away: dict[str, Any] = {"starts_at": timezone.now(), "ends_at": until, "reason": "Away"}
+    delegation = delegations.delegate(to=cast.lead, by=cast.owner, **away)
+    stop = stops.begin(model=cast.models[1], reason="It harms.", by=cast.owner)
+    with override_settings(WEBHOOK_ORIGINS={"http://127.0.0.1:9"}):
+        webhook, _secret = webhooks.add(
+            name="Chat",
+            form="signed",
+            url="http://127.0.0.1:9/take",
+            kinds=["audit.faults"],
+            owner=cast.lead,
+            by=cast.admin,
+        )
+    with transaction.atomic():
+        told = notifications.tell_of_faults(checkpoint=1, to=[], faults=1)
     gateway, _credential = gateways.register(name="Shop floor", environment=cast.production, by=casting.BOOTSTRAP)
     invited = casting.make_person("Invited")
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
@@ -281,10 +350,12 @@ def make_stage() -> Stage:
         "workflow": [slug],
         "policy": [slug, 1],
         "change_new": [slug],
+        "rollback_new": [slug, cast.production.name],
         **{
             name: [slug]
             for name in (
-                *("workflow_edit", "step_add", "workflow_retire", "workflow_figures", "baseline_new"),
+                *("workflow_edit", "step_add", "workflow_retire", "workflow_stop", "workflow_figures"),
+                "baseline_new",
                 *("evaluation_part", "observed_part"),
             )
         },
@@ -299,9 +370,14 @@ def make_stage() -> Stage:
             for name, _ in MATRIX
             if name == "review" or (name.startswith("review_") and name != "review_next")
         },
-        **{name: ["lexicon"] for name in ("model", "model_prices", *MODEL_FORMS)},
+        **{name: ["lexicon"] for name in ("model", "model_prices", "model_stop", *MODEL_FORMS)},
         **{name: [endpoint.pk] for name in ("endpoint_try", "endpoint_move", "endpoint_close", "price_new")},
+        "stop_lift": [stop.pk],
+        "delegation_revoke": [delegation.pk],
+        "comment_resolve": [comment.pk],
         "key_revoke": [site.key.pk],
+        **{name: [webhook.pk] for name in ("webhook", "webhook_test", *WEBHOOK_FORMS[1:])},
+        "delivery_again": [told.deliveries.get().pk],
         "demo_as": ["lead"],
         **{name: ["local"] for name in ("provider", *PROVIDER_FORMS)},
         "environment_address": [cast.production.name],
@@ -318,6 +394,8 @@ def make_stage() -> Stage:
         **{f"evaluation_set{name}": [sample_set.pk] for name in ("", "_evaluate", "_schedule", "_erase", "_texts")},
         "evaluation_sample_reveal": [sample_set.samples.get(position=1).pk],
         "evaluation_schedule_end": [schedule.pk],
+        **{f"simulation{name}": [simulated.pk] for name in ("", "_progress", "_cancel")},
+        "simulation_new": [slug],
         **{name: [asked.pk] for name in ("request", "request_ladder")},
         "run": [slug, asked.run],
         "audit_entry": [AuditEvent.objects.about(change)[0].pk],

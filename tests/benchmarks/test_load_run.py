@@ -16,7 +16,7 @@ from benchmarks import load, machine
 from benchmarks.gateway import answers, counts
 from benchmarks.servers import CHUNK_SECONDS, CHUNKS, completion, events
 from benchmarks.world import document, question, sign
-from tests.loops import play
+from smallfirst.loops import play
 
 ROOT = Path(__file__).parents[2]
 

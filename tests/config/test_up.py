@@ -1,5 +1,6 @@
 """`up` as a user meets it: the real processes, from the start to each way of ending, on one state directory."""
 
+import contextlib
 import http.client
 import os
 import re
@@ -91,6 +92,16 @@ def status(port: int, path: str) -> int:
     return connection.getresponse().status
 
 
+def serves_again(port: int, path: str, seconds: float = 15) -> int | None:
+    """The status of a GET once it gets one, within that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return status(port, path)
+        time.sleep(0.1)
+    return None
+
+
 def wait_until_nothing(up: Up, seconds: float = 6) -> dict[int, str]:
     """What is left after that time at most."""
     deadline = time.monotonic() + seconds
@@ -138,6 +149,14 @@ def test_serves_until_ctrl_c(up: Up, ports: tuple[int, int], state: Path) -> Non
     assert development
     assert status(int(development[1]), "/healthz") == 200
 
+    # A crash of what serves the pages ends nothing else: another takes its place.
+    main = up.pid_of("-m granian")
+    (serving,) = (pid for pid, command in up.processes().items() if "-m granian" in command and pid != main)
+    os.kill(serving, signal.SIGSEGV)
+    while is_alive(serving):
+        time.sleep(0.05)
+    assert serves_again(ports[0], "/healthz") == 200
+
     code, said = Up(state).ended()
     assert code == 1
     assert f"process {up.process.pid}, http://127.0.0.1:{ports[0]}." in said
@@ -181,6 +200,7 @@ def test_kill_of_the_supervisor_leaves_nothing(up: Up, state: Path, ports: tuple
     again = Up(state, "--port", str(ports[0]), "--gateway-port", str(ports[1]))
     try:
         again.until_ready()
+        assert "migrating" not in again.said
         # What earlier runs made is still there.
         assert (state / "log" / "bootstrap.log").read_text().startswith("nothing was missing")
         again.process.kill()

@@ -21,8 +21,8 @@ from demo.classifiers import fitted
 from demo.classifiers.models import Classifiers
 from demo.classifiers.server import MOST_WAITING
 from demo.sentence import DEMO_LABEL, DEMO_SENTENCE
+from smallfirst.loops import play
 from tests.demo.servers import KEY, ROOT, Server
-from tests.loops import play
 
 pytestmark = pytest.mark.processes
 CHAT = "/v1/chat/completions"

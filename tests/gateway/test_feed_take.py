@@ -13,8 +13,8 @@ import pytest
 from smallfirst import seal
 from smallfirst.gateway.control import Answer, ControlPlane, Unreachable
 from smallfirst.gateway.feed import Feed
+from smallfirst.loops import play
 from tests.gateway.world import Control, Process, World, ask, new_id, wait
-from tests.loops import play
 
 
 class Offer(ControlPlane):
@@ -264,8 +264,18 @@ def test_a_revoked_key_and_a_stopped_model_are_out_within_a_second(
     world.state_serial = 3
     control.publish(world)
     wait(lambda: gateway.post(token, ask({})).status_code == 503, "the workflow was not stopped", seconds=3)
-    world.keys = [key for key in world.keys if key["id"] != world.key("open")]
+    world.stops["workflows"] = []
     world.state_serial = 4
+    control.publish(world)
+    wait(lambda: gateway.post(token, ask({})).status_code == 200, "the stop was not lifted", seconds=3)
+    world.stops["everything"] = True
+    world.state_serial = 5
+    control.publish(world)
+    wait(lambda: gateway.post(token, ask({})).status_code == 503, "not everything was stopped", seconds=3)
+    refused = gateway.post(token, ask({})).json()["error"]
+    assert (refused["code"], refused["clause"]) == ("no_model_available", "stopped")
+    world.keys = [key for key in world.keys if key["id"] != world.key("open")]
+    world.state_serial = 6
     control.publish(world)
     wait(lambda: gateway.post(token, ask({})).status_code == 401, "the key was not revoked", seconds=3)
 

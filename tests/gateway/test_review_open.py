@@ -274,3 +274,21 @@ def test_a_refused_review_can_be_opened_again(gateway: Process, control: Control
     control.refuse.clear()
     assert review_of(gateway.post(token, request))["id"] == review["id"]
     wait(lambda: review["id"] in control.standings, "the review did not come")
+
+
+def test_a_review_is_told_to_its_key_and_once_that_is_revoked_to_those_of_its_workflow(
+    gateway: Process, control: Control, world: World
+) -> None:
+    first, second = world.tokens["reviewed"], world.add_key("reviewed")
+    world.state_serial += 1
+    control.publish(world)
+    wait(lambda: gateway.get(second, "/v1/models").status_code == 200, "the key did not come")
+    path = f"/v1/reviews/{review_of(gateway.post(first, ask(UNSURE)))['id']}"
+    assert gateway.get(first, path).status_code == 200
+    assert gateway.get(second, path).status_code == 404
+    world.keys = [key for key in world.keys if key["id"] != world.key("reviewed")]
+    world.state_serial += 1
+    control.publish(world)
+    wait(lambda: gateway.get(first, path).status_code == 401, "the key is not revoked")
+    assert gateway.get(second, path).json()["status"] == "open"
+    assert gateway.get(world.tokens["gated"], path).status_code == 404

@@ -92,7 +92,7 @@ class World:
         self.workflows: list[dict[str, Any]] = []
         self.keys: list[dict[str, Any]] = []
         self.tokens: dict[str, str] = {}
-        self.stops: dict[str, list[str]] = {"models": [], "endpoints": [], "workflows": []}
+        self.stops: dict[str, Any] = {"models": [], "endpoints": [], "workflows": []}
         self.bundle_serial = self.state_serial = 1
         self.requires: list[str] = []
         self.expires_in = timedelta(hours=1)

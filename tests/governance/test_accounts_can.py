@@ -10,6 +10,7 @@ from governance import accounts
 from governance.audit import Service
 from governance.models import ApiKey, AuditEvent, Change, Grant, Model, Role, Workflow
 from governance.permissions import PERMISSIONS, VIEWS, roles_with
+from governance.waiting import acts_on
 from tests.cast import BOOTSTRAP, make_cast, make_change, make_environment, make_key, make_person, make_team
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +137,15 @@ def test_the_audit_of_a_team_is_read_in_the_team_and_of_the_organisation_by_all_
 def roles_acts() -> set[str]:
     """Every act there is."""
     return set().union(*PERMISSIONS.values())
+
+
+def test_acts_on_says_in_one_query_what_can_says_of_each() -> None:
+    cast = make_cast()
+    staging = make_environment("staging")
+    for place in (staging, cast.production):
+        local = make_person("Local")
+        accounts.grant(user=local, role=Role.OWNER, team=cast.team, environment=place, by=BOOTSTRAP)
+        change = make_change(cast, 0.6)
+        every = set().union(*PERMISSIONS.values())
+        for person in (local, *cast.people.values()):
+            assert acts_on(person, change) == {act for act in every if accounts.can(person, act, change)}

@@ -34,6 +34,7 @@ def test_every_default_is_written_out() -> None:
                 "groups": [],
                 "cool_off_minutes": 0,
                 "expires_days": None,
+                "checks": [],
             }
         ],
         "freezes": [],

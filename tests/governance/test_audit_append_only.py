@@ -1,17 +1,20 @@
 """The log is only ever added to, and nothing governed is written past it: grants, triggers, commits."""
 
+import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.apps import apps
+from django.db import IntegrityError, ProgrammingError, connection, models, transaction
 from django.utils import timezone
 from psycopg import errors
 
 from config.up.services import Postgres
 from governance import audit
-from governance.models import ApiKey, AuditEvent, Change, Model, Team, User, Workflow
+from governance.models import ApiKey, AuditEvent, Change, Model, ModelVersion, Team, User, Workflow
 from tests.cast import BOOTSTRAP, make_cast, make_change, make_key, make_person, make_team
 
 OF_THE_LOG = (
@@ -83,6 +86,80 @@ def test_no_governed_row_commits_without_an_entry(live_database: Any) -> None:
         writes["queryset update"]()
         audit.record(action="workflows.edit", actor=BOOTSTRAP, object=cast.workflow, summary="By hand")
     assert Workflow.objects.get().purpose == "Other"
+
+
+# Rows that one verb writes together: by their tables, the table that the entry is about.
+WITHIN = {
+    **dict.fromkeys(("revision", "contributor", "vote", "ratification", "policyversion", "policyhead"), "change"),
+    **dict.fromkeys(("content", "contenthead"), "change"),
+    "modelversion": "model",
+    "price": "price",
+    "baseline": "baseline",
+    "sample": "sampleset",
+    **dict.fromkeys(("appointment", "rollback", "emergency", "hindsight", "check", "comment"), "change"),
+    "preference": "user",
+}
+
+
+def governed() -> list[type[models.Model]]:
+    """Every table whose rows commit only with an entry."""
+    triggers = {model: getattr(model._meta, "triggers", ()) for model in apps.get_models()}
+    return [model for model, found in triggers.items() if any(each.name == "audited" for each in found)]
+
+
+@pytest.mark.django_db
+def test_every_governed_table_asks_for_an_entry_about_its_row() -> None:
+    asked = set()
+    with connection.cursor() as sql:
+        for model in governed():
+            table, noun = model._meta.db_table, str(model._meta.model_name)
+            sql.execute(
+                "SELECT prosrc FROM pg_proc WHERE proname LIKE 'pgtrigger_audited_%%' AND oid IN "
+                "(SELECT tgfoid FROM pg_trigger WHERE tgrelid = %s::regclass)",
+                [table],
+            )
+            ((source,),) = sql.fetchall()
+            assert "split_part(TG_TABLE_NAME, '_', 2)" in source, table
+            nouns = set(re.findall(r"object_type \|\| '' = '(\w+)'", source))
+            assert nouns == ({WITHIN[noun]} if noun in WITHIN else set()), table
+            asked.add(noun)
+    assert len(asked) > 25
+    assert set(WITHIN) <= asked
+
+
+def together(write: Callable[[], object], about: models.Model) -> None:
+    """A write and an entry about something, in one transaction."""
+    with transaction.atomic():
+        write()
+        audit.record(action="test.write", actor=BOOTSTRAP, object=about, summary="By hand")
+
+
+def test_a_row_does_not_commit_with_the_entry_of_another(live_database: Any) -> None:
+    cast = make_cast()
+    change = make_change(cast)
+    other, (key, _token) = make_team("Other"), make_key(cast)
+    writes: dict[models.Model, dict[str, Any]] = {
+        cast.workflow: {"purpose": "Other"},
+        cast.team: {"name": "Else"},
+        cast.stranger: {"email": "other@example.com"},
+        key: {"revoked_at": timezone.now()},
+        cast.models[0]: {"state": "retired"},
+        change: {"state": "withdrawn"},
+        cast.owner.grants.get(): {"valid_until": timezone.now()},
+        cast.models[0].versions.get(): {"is_current": False},
+    }
+    for row, values in writes.items():
+        rows = type(row)._base_manager.filter(pk=row.pk)
+        before = rows.values().get()
+        with pytest.raises(IntegrityError, match="without an audit event"):
+            together(partial(rows.update, **values), about=other)
+        assert rows.values().get() == before
+    # A version of a model is told of by the model's entry; a model not by that of its version.
+    model, version = cast.models[1], cast.models[1].versions.get()
+    together(lambda: ModelVersion.objects.filter(pk=version.pk).update(is_current=False), about=model)
+    with pytest.raises(IntegrityError, match="without an audit event"):
+        together(lambda: Model.objects.filter(pk=model.pk).update(title="Other"), about=version)
+    assert Model.objects.get(pk=model.pk).title == model.title
 
 
 def test_signing_in_is_no_governed_write(live_database: Any) -> None:

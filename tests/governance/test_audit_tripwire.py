@@ -30,6 +30,7 @@ from governance import (
     registry,
     reviews,
     seals,
+    stops,
     workflows,
 )
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
@@ -49,6 +50,9 @@ from tests.cast import (
     make_live,
     make_person,
 )
+from tests.governance.scenes import beside_the_votes
+from tests.governance.scenes_of_notifications import of_notifications
+from tests.routing import simulating
 from tests.routing.lab import NOW, Lab, lab_of, row
 
 pytestmark = pytest.mark.django_db
@@ -80,8 +84,16 @@ def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
 
 def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
     """How each verb is played: the preparation, which returns the act itself."""
-    governed = _accounts(cast) | _registry(cast) | _workflows(cast) | _changes(cast) | _reviews(cast) | _audit(cast)
-    return governed | _ledger(cast) | _routing(cast)
+    governed = (
+        _accounts(cast)
+        | _registry(cast)
+        | _workflows(cast)
+        | _changes(cast)
+        | beside_the_votes(cast)
+        | _reviews(cast)
+        | _audit(cast)
+    )
+    return governed | _ledger(cast) | _routing(cast) | simulating.scenes(cast) | of_notifications(cast)
 
 
 def _accounts(cast: Cast) -> dict[str, Callable[[], Act]]:
@@ -214,7 +226,14 @@ def _workflows(cast: Cast) -> dict[str, Callable[[], Act]]:
     }
     edited: dict[str, Any] = {"name": "Other", "purpose": "P", "owner": cast.lead, "deputy": None, "cost_centre": None}
     edited |= {"people_affected": "Customers", "rationale": "", "review_due": None}
+
+    def lift() -> Act:
+        stop = stops.begin(workflow=held, reason="harm", by=cast.owner)
+        return lambda: stops.lift(stop=stop, reason="mended", by=cast.owner)
+
     return {
+        "stops.begin": lambda: lambda: stops.begin(workflow=held, reason="harm", by=cast.owner),
+        "stops.lift": lift,
         "workflows.create": lambda: lambda: workflows.create(slug="other", name="New", by=cast.lead, **facts),
         "workflows.edit": lambda: lambda: workflows.edit(workflow=held, retention_days=1, by=cast.owner, **edited),
         "workflows.add_step": lambda: lambda: workflows.add_step(workflow=held, name="x", purpose="P", by=cast.owner),
@@ -457,7 +476,8 @@ def test_a_verb_leaves_its_entry(verb: str) -> None:
     for event in written:
         assert event.entry_hash == audit.entry_hash(event)
         assert event.summary
-        assert event.actor_name in {str(BOOTSTRAP), *(str(each) for each in cast.people.values()), "Second reviewer"}
+        people = {str(each) for each in cast.people.values()}
+        assert event.actor_name in {str(BOOTSTRAP), "simulations", "Second reviewer", *people}
 
 
 def test_the_scenes_are_of_verbs_that_exist() -> None:

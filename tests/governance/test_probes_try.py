@@ -336,7 +336,10 @@ def test_what_is_not_secure_gets_no_key(cast: Cast, self_signed: ssl.SSLContext,
     assert received == [b""]
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "metadata.example.com"])
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "metadata.example.com", "169.254.43518", "2852039166"],
+)
 def test_link_local_addresses_are_never_asked(cast: Cast, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     looked_up = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: [looked_up])

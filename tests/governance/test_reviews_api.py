@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from governance import gateways, reviews
+from governance import accounts, gateways, reviews
 from governance.models import Gateway, Review
 from smallfirst.records import Receipt, Standing
-from tests.cast import BOOTSTRAP, make_environment
+from tests.cast import BOOTSTRAP, make_environment, make_key, make_workflow
 from tests.governance.desk import Desk, found, make_desk, new_id, rows, wire
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,20 @@ def test_a_gateway_sees_its_own_environment_only(client: Client) -> None:
     _, other = gateways.register(name="Staging", environment=make_environment("staging"), by=BOOTSTRAP)
     assert client.get(f"{PATH}/{review.pk}", headers=bearer(other)).status_code == 404
     assert client.get(f"{PATH}/{review.pk}", headers=bearer(desk.credential)).status_code == 200
+
+
+def test_an_api_key_is_told_of_its_own_cases_and_of_those_of_a_key_before_it(client: Client) -> None:
+    desk = make_desk()
+    review = desk.open()
+    _, second = make_key(desk.cast, "Shop, next key")
+    assert client.get(f"{PATH}/{review.pk}", headers=bearer(second)).status_code == 404
+    accounts.revoke_key(key=desk.key, by=desk.cast.integrator, reason="replaced")
+    assert client.get(f"{PATH}/{review.pk}", headers=bearer(second)).status_code == 200
+    other = make_workflow(desk.cast.team, desk.cast.lead, "other")
+    _, strange = accounts.create_key(
+        workflow=other, environment=desk.cast.production, name="Strange", by=desk.cast.integrator
+    )
+    assert client.get(f"{PATH}/{review.pk}", headers=bearer(strange)).status_code == 404
 
 
 def test_an_unknown_case_is_not_found(client: Client) -> None:

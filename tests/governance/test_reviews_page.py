@@ -173,3 +173,14 @@ def test_the_list_says_who_has_a_case_and_what_came_of_one() -> None:
     said = text(signed_in(desk.reviewer).get(reverse("reviews"), {"status": "all"}).content.decode())
     assert f"with {desk.reviewer}" in said
     assert f"Answered {desk.reviewer}" in said
+
+
+def test_what_one_decided_today_is_listed_by_itself() -> None:
+    desk = make_desk()
+    desk.answered()
+    desk.claimed()
+    for person, count in ((desk.reviewer, 1), (desk.cast.lead, 0)):
+        listed = signed_in(person).get(reverse("reviews"), {"status": "mine"})
+        assert listed.context["page"].paginator.count == count
+    said = text(signed_in(desk.reviewer).get(reverse("reviews")).content.decode())
+    assert "1 decided by you today" in said

@@ -62,20 +62,32 @@ def report(site: Site, made: list[dict[str, Any]]) -> None:
     assert (receipt.accepted, receipt.refused) == (len(made), ())
 
 
-def test_the_month_is_the_sum_of_what_one_may_see(site: Site) -> None:
-    page = signed_in(site.cast.finance).get("/spend/month/")
-    assert (page.context["came"], page.context["total"].attempts) == (Outcomes(requests=4, small=3, person=1), 4)
-    assert page.context["total"].amounts == {"USD": Decimal("0.024")}
-    assert "3 answered by models" in text(page)
-    page = signed_in(site.cast.owner).get("/spend/month/")
-    assert (page.context["came"], page.context["total"].attempts) == (Outcomes(requests=3, small=2, person=1), 3)
+@pytest.mark.parametrize(
+    ("who", "came", "attempts"),
+    [
+        ("finance", Outcomes(requests=4, small=3, person=1), 4),
+        ("owner", Outcomes(requests=3, small=2, person=1), 3),
+        ("stranger", Outcomes(requests=1, small=1), 1),
+    ],
+)
+def test_the_month_is_the_sum_of_what_one_may_see(who: str, came: Outcomes, attempts: int, site: Site) -> None:
+    client = signed_in(getattr(site.cast, who))
+    page = client.get("/spend/month/")
+    assert page.context["total"].attempts == attempts
+    assert page.context["total"].amounts == {"USD": Decimal("0.006") * attempts}
+    for part in ("saved", "requests"):
+        assert f'hx-get="/spend/month/{part}/"' in page.content.decode()
+    page = client.get("/spend/month/requests/")
+    assert page.context["came"] == came
+    assert f"{came.kept} answered by models" in text(page)
 
 
 def test_a_month_without_a_request_says_so() -> None:
-    site = make_site()
-    page = signed_in(site.cast.finance).get("/spend/month/")
+    client = signed_in(make_site().cast.finance)
+    assert "saved" not in client.get("/spend/month/").content.decode()
+    page = client.get("/spend/month/requests/")
     assert page.context["came"] == Outcomes()
-    assert "No request was counted in November" in text(page)
+    assert "requests none was counted in November" in text(page)
 
 
 def test_the_workflows_with_most_requests_stand_there_with_their_own_cost(
@@ -121,7 +133,7 @@ def test_what_evaluations_took_stands_beside_what_was_saved(site: Site, installa
     savings.set_baseline(
         workflow=cast.workflow, model=cast.models[2], assumed=True, reason="Before", valid_from=since, by=cast.finance
     )
-    said = [f"/spend/{part}/" for part in ("month", "workflows/customer-feedback")]
+    said = [f"/spend/{part}/" for part in ("month/saved", "workflows/customer-feedback")]
     for part in said:
         assert "evaluations took" not in text(signed_in(cast.finance).get(part))
     measuring, _token = accounts.own_key(
@@ -135,4 +147,4 @@ def test_what_evaluations_took_stands_beside_what_was_saved(site: Site, installa
         shown = text(signed_in(cast.finance).get(part))
         assert "more than" in shown
         assert "the tasks alone cost USD 0.009 less; evaluations took USD 0.012" in shown
-    assert "0.012 of it on evaluations" in text(signed_in(cast.finance).get(said[0]))
+    assert "0.012 of it on evaluations" in text(signed_in(cast.finance).get("/spend/month/"))

@@ -12,8 +12,10 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from governance import audit
 from ledger import rollups
 from ledger.models import Charge, Price, Rollup, UsageEvent, UsageQueue
+from tests.cast import BOOTSTRAP
 from tests.conftest import LiveDatabase
 from tests.ledger.reports import BERLIN, Site, make_site
 from tests.ledger.test_usage_record import in_another_thread, run_killed
@@ -110,18 +112,19 @@ def test_a_rate_that_is_not_known_matters_only_for_tokens_that_were_used_and_fre
     assert Charge.objects.get(id=free["id"]).amount == 0
 
 
+def written(site: Site, place: int = 0, **facts: Any) -> Price:
+    """An own price, also one of the past, which the verb would not take, with its entry."""
+    price = Price.objects.create(kind="own", endpoint=site.endpoint(place), currency="USD", source="own", **facts)
+    audit.record(action="prices.set", actor=BOOTSTRAP, object=price, summary="Set by hand")
+    return price
+
+
 @pytest.mark.django_db
 def test_the_price_of_the_moment_counts_however_late_the_event_comes() -> None:
     site = make_site()
-    Price.objects.bulk_create(
-        [
-            Price(kind="own", endpoint=site.endpoint(), currency="USD", source="own", valid_from=start, valid_until=end,
-                  input=rate, output=Decimal(0), cache_read=None, cache_write=None)
-            for start, end, rate in (
-                (NOON - timedelta(days=9), NOON, Decimal(1)), (NOON, None, Decimal(3)),
-            )
-        ]
-    )  # fmt: skip
+    for start, end, rate in ((NOON - timedelta(days=9), NOON, Decimal(1)), (NOON, None, Decimal(3))):
+        rates: dict[str, Any] = {"input": rate, "output": Decimal(0), "cache_read": None, "cache_write": None}
+        written(site, valid_from=start, valid_until=end, **rates)
     before, at = site.event(NOON - timedelta(microseconds=1)), site.event(NOON)
     site.report([at, before], NOON + timedelta(days=30))
 
@@ -293,10 +296,7 @@ def priced(db: None) -> Site:
         (1, datetime(2026, 4, 1, tzinfo=UTC), None, ("15", "75", None, None)),
     ):
         given = {bucket: rate and Decimal(rate) for bucket, rate in zip(BUCKETS, rates, strict=True)}
-        Price.objects.create(
-            kind="own", endpoint=site.endpoint(place), currency="USD", source="own", valid_from=start, valid_until=end,
-            **given,
-        )  # fmt: skip
+        written(site, place, valid_from=start, valid_until=end, **given)
     return site
 
 
@@ -371,6 +371,7 @@ from zoneinfo import ZoneInfo
 import django
 django.setup()
 from django.db import transaction
+from governance import audit
 from ledger import rollups
 
 with transaction.atomic():

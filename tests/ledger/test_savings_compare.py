@@ -9,12 +9,16 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from governance import accounts
 from governance.errors import InvalidInput
+from governance.figures import money_digits_alike
 from governance.models import ApiKey, AuditEvent, Model
-from ledger import rollups, savings
+from governance.readers import Reader
+from ledger import rollups, savings, spend
 from ledger.models import Baseline
+from ledger.spend import Selection, Show
 from tests.ledger.reports import Site, make_site
 from tests.pages import file, text
 
@@ -163,6 +167,52 @@ def test_each_day_has_the_baseline_and_the_price_of_its_noon(site: Site) -> None
     assert saving.would == Decimal("0.2") + Decimal("0.01")
     assert saving.would_least == Decimal("0.2") * Decimal("0.8") + Decimal("0.01")
     assert {base.assumed for base in saving.baselines} == {True, False}
+
+
+def test_each_task_is_listed_as_in_a_saving_or_in_none(site: Site) -> None:
+    based(site, since=NOON - timedelta(days=1, hours=1))
+    site.price(2, input=Decimal(1), output=None, valid_from=timezone.now() + timedelta(seconds=1))
+    days = [NOON + timedelta(days=offset) for offset in (-2, -1, 0)]
+    # Before the baseline, twice with it, and then when only one of its rates was known.
+    unknown = timezone.now() + timedelta(days=2)
+    for at in (*days, days[-1], unknown):
+        site.report([site.event(at, place=0), site.event(at, place=1, kept=False)], at)
+    rollups.fold_all(zone=BERLIN)
+
+    reader, last = Reader(None), unknown.astimezone(BERLIN).date() + timedelta(days=1)
+    found = compared(site, DAY - timedelta(days=9), last)
+    listed = {
+        show: spend.attempts(reader, Selection(DAY - timedelta(days=9), last), show, zone=BERLIN)
+        for show in (Show.COMPARED, Show.COMPARED_RECORDED, Show.UNCOMPARED)
+    }
+
+    assert {show: (count, len(events)) for show, (events, count) in listed.items()} == {
+        Show.COMPARED: (found.savings[0].tasks, 3),
+        Show.COMPARED_RECORDED: (0, 0),
+        Show.UNCOMPARED: (found.without, 2),
+    }
+    assert {event.booked_at for event in listed[Show.UNCOMPARED][0]} == {days[0], unknown}
+
+
+def test_what_was_paid_in_another_currency_stands_in_no_saving(site: Site) -> None:
+    based(site)
+    site.price(1, input=Decimal(3), output=Decimal(3), currency="EUR", valid_from=timezone.now() + timedelta(seconds=1))
+    report(site, site.event(NOON, place=0))
+    later = timezone.now() + timedelta(days=1)
+    site.report([site.event(later, place=1)], later)
+    rollups.fold_all(zone=BERLIN)
+    until = later.astimezone(BERLIN).date()
+    assert compared(site, DAY, until) == savings.Compared((), 2)
+    assert savings.stretches(None, DAY, until, zone=BERLIN) == []
+    assert spend.attempts(Reader(None), Selection(DAY, until), Show.UNCOMPARED, zone=BERLIN)[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("amounts", "digits"),
+    [(("0.006", "0.00634", "0.00551"), 5), (("0.0003", "-5.2", "5.3"), 2), (("950.5", "700", "1200"), 0), (("0",), 2)],
+)
+def test_a_saving_and_its_bounds_are_written_in_as_many_decimals(amounts: tuple[str, ...], digits: int) -> None:
+    assert money_digits_alike(Decimal(amount) for amount in amounts) == digits
 
 
 def test_a_page_its_file_and_the_verb_say_the_same(site: Site) -> None:

@@ -1,11 +1,12 @@
-"""The palette: every pair of colours that app.css uses is readable in both schemes, and no other colour is used."""
+"""The palette: every pair of colours in the stylesheets is readable in both schemes, and no other colour is used."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-CSS = (Path(__file__).parents[2] / "static" / "app.css").read_text()
+STATIC = Path(__file__).parents[2] / "static"
+CSS = (STATIC / "app.css").read_text() + (STATIC / "drawings.css").read_text()
 HEAD, BODY = CSS.split(":root {", 1)
 ROOT, RULES = BODY.split("}", 1)
 TOKENS = {

@@ -12,8 +12,20 @@ from tests import cast as casting
 pytestmark = pytest.mark.django_db
 
 ENTRIES = (
-    *("home", "follow", "reviews", "changes", "workflows", "models", "evaluations", "keys", "gateways"),
-    *("api_docs_gateway", "spend", "savings", "requests", "environments", "providers", "people", "teams", "audit"),
+    *("home", "follow", "reviews", "changes", "workflows", "models", "evaluations", "simulations", "stops", "keys"),
+    *(
+        "gateways",
+        "webhooks",
+        "api_docs_gateway",
+        "spend",
+        "savings",
+        "requests",
+        "environments",
+        "providers",
+        "people",
+        "teams",
+        "audit",
+    ),
 )
 
 
@@ -58,3 +70,11 @@ def test_a_page_that_refuses_says_which_role_it_takes(cast: casting.Cast) -> Non
     answer = as_(cast.finance).get(reverse("audit"))
     assert answer.status_code == 403
     assert "it takes the role" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("page", "entry"), [("try", "follow"), ("api_docs", "api_docs_gateway"), ("follow", "follow"), ("home", "home")]
+)
+def test_the_entry_a_page_belongs_to_is_lit_alone(cast: casting.Cast, page: str, entry: str) -> None:
+    shown = as_(cast.lead).get(reverse(page)).content.decode()
+    assert re.findall(r'class="item" href="([^"]+)" aria-current', shown) == [reverse(entry)]

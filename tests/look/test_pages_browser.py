@@ -69,7 +69,8 @@ def pages(stage: Stage) -> Iterator[tuple[str, str]]:
     """Each page of the role matrix with the first role that may open it; what gateways and files are has no look."""
     for (name, method), gets in MATRIX.items():
         role = next((role for role, status in gets.items() if status == 200), None)
-        if method == "get" and role and not name.startswith("api_") and not name.endswith(NO_PAGES):
+        api = name.startswith("api_") and not name.startswith("api_docs")
+        if method == "get" and role and not api and not name.endswith(NO_PAGES):
             yield name, role
 
 

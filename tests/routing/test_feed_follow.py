@@ -1,7 +1,5 @@
 """The gateway's own feed against the real web process: what was approved and revoked is there at the next poll."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from routing import bundles, keys
 from routing.models import Bundle
 from smallfirst.gateway.control import ControlPlane
 from smallfirst.gateway.feed import Feed
+from smallfirst.loops import play
 from tests.cast import BOOTSTRAP, approve, make_cast, make_change, make_key, make_live
 from tests.conftest import LiveDatabase
 
@@ -40,9 +39,7 @@ def polled(site: str, credential: str, directory: Path) -> Feed:
             await feed.poll()
             return feed
 
-    # In a thread of its own: the browser of other tests keeps an event loop in this one.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(asyncio.run, run()).result()
+    return play(run())
 
 
 def test_a_gateway_follows_what_people_decide(live_database: LiveDatabase, live_site: str, tmp_path: Path) -> None:

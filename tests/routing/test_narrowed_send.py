@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from governance import accounts, changes, registry, workflows
+from governance import accounts, changes, registry, stops, workflows
 from governance.models import ApiKey, AuditEvent, Environment, PolicyHead, Workflow
 from routing import keys, states
 from routing.models import Bundle, Snapshot, StateFeed
@@ -113,9 +113,12 @@ def test_a_state_holds_the_key_alone(site: Site, client: Client) -> None:
     spare = make_model("spare", "small", site.cast.owner, site.cast.team, make_provider("spare"), site.cast.production)
     registry.retire(model=spare, reason="old", by=site.cast.lead)
 
+    stops.begin(reason="somebody is inside", by=site.cast.lead)
+
     payload = opened(get(client, "state", site.token), "state")
 
     whole = StateFeed.objects.get()
+    assert payload.stops.everything
     assert (payload.serial, payload.issued_at) == (whole.serial, whole.issued_at)
     (only,) = payload.keys
     assert (only.id, only.workflow) == (str(site.key.pk), str(site.cast.workflow.pk))

@@ -67,6 +67,8 @@ def test_the_newest_stand_first_with_what_came_of_them(shop: Shop) -> None:
         ({"model": "lexicon"}, ["lexicon"]),
         ({"run": "mail-1"}, ["smollm2", "lexicon"]),
         ({"step": "sentiment", "outcome": "refused"}, ["refused"]),
+        ({"outcome": "unanswered"}, ["refused"]),
+        ({"recorded": "only"}, []),
         ({"step": "language"}, []),
         ({"mode": "observe"}, []),
         ({"environment": "production", "tier": "small"}, ["lexicon"]),

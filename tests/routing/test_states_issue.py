@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from governance import accounts, registry, workflows
+from governance import accounts, registry, stops, workflows
 from governance.models import ApiKey, AuditEvent, Endpoint
 from routing import keys, states
 from routing.models import StateFeed
@@ -101,11 +101,44 @@ def test_what_left_service_is_stopped() -> None:
     registry.close_endpoint(endpoint=closed, reason="moved", by=cast.lead)
     workflows.retire(workflow=other, reason="done", by=cast.lead)
 
-    stops = opened(states.current(cast.production, now=now), now).stops
+    told = opened(states.current(cast.production, now=now), now).stops
 
-    assert stops.models == (str(spare.id),)
-    assert stops.endpoints == (str(closed.id),)
-    assert stops.workflows == (str(other.id),)
+    assert told.models == (str(spare.id),)
+    assert told.endpoints == (str(closed.id),)
+    assert told.workflows == (str(other.id),)
+
+
+def test_a_stop_is_sent_at_once_and_leaves_with_its_lifting() -> None:
+    cast, now = make_cast(), timezone.now()
+    make_key(cast)
+    before = states.current(cast.production, now=now)
+    model = cast.models[0]
+    made = [
+        stops.begin(workflow=cast.workflow, reason="wrong answers", by=cast.owner),
+        stops.begin(model=model, reason="recalled", by=cast.lead),
+    ]
+
+    sent = states.current(cast.production, now=now)
+    told = opened(sent, now).stops
+    assert sent.serial > before.serial
+    assert (told.workflows, told.models, told.everything) == ((str(cast.workflow.pk),), (str(model.pk),), False)
+
+    made.append(stops.begin(reason="somebody is inside", by=cast.lead))
+    assert opened(states.current(cast.production, now=now), now).stops.everything
+
+    for stop in made:
+        stops.lift(stop=stop, reason="mended", by=cast.lead)
+    told = opened(states.current(cast.production, now=now), now).stops
+    assert (told.workflows, told.models, told.everything) == ((), (), False)
+
+
+def test_what_is_stopped_is_never_crowded_out_by_what_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "MOST_STOPS", 1)
+    cast, now = make_cast(), timezone.now()
+    other = make_workflow(cast.team, cast.owner, slug="other")
+    workflows.retire(workflow=other, reason="done", by=cast.lead)
+    stops.begin(workflow=cast.workflow, reason="wrong answers", by=cast.owner)
+    assert opened(states.current(cast.production, now=now), now).stops.workflows == (str(cast.workflow.pk),)
 
 
 def test_keys_of_a_retired_workflow_are_not_let_in() -> None:
