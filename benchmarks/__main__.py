@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import audit, decide, gateway, ledger, pages, start
+from benchmarks import audit, decide, gateway, ledger, pages, simulation, start
 from benchmarks.measures import Void
 from config.up.install import InstallError
 from config.up.services import ServiceUnavailableError
@@ -15,6 +15,7 @@ COMMANDS = {
     "start": start.main,
     "pages": pages.main,
     "audit": audit.main,
+    "simulation": simulation.main,
 }
 
 FAILURES = (Void, InstallError, NotReadyError, ProcessDiedError, ServiceUnavailableError, TimeoutError)
