@@ -12,9 +12,10 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef
 
-from governance import merkle, seals
+from governance import seals
 from governance.canonical import moment
 from governance.models import AuditBody, AuditCheckpoint, AuditEpoch, AuditEvent, AuditLeaf, AuditNode
+from smallfirst import merkle
 
 Line = dict[str, Any]
 # A line with its place: lines of one place stand in the order of these.

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from governance import audit, merkle, seals
+from governance import audit, seals
 from governance.models import AuditCheckpoint, AuditEvent, AuditLeaf
+from smallfirst import merkle
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def of(event: AuditEvent) -> Proof:
     holds = merkle.included(
         index=leaf.index,
         size=above.size,
-        leaf=seals.leaf_of(event.entry_hash, event.xid),
+        leaf=merkle.leaf_of(event.entry_hash, event.xid),
         proof=path,
         root=bytes.fromhex(above.root),
     )

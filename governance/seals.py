@@ -16,9 +16,10 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Exists, Min, OuterRef, Subquery, Value
 from django.db.models.functions import Coalesce
 
-from governance import audit, checkpoints, merkle
+from governance import audit, checkpoints
 from governance.models import AuditCheckpoint, AuditEpoch, AuditEvent, AuditLeaf, AuditNode, new_id
 from governance.models.seals import HEIGHTS
+from smallfirst import merkle
 from smallfirst.seal import read_key_file
 
 SEALER = audit.Service("sealer of the audit log")
@@ -26,8 +27,8 @@ SEALER = audit.Service("sealer of the audit log")
 BATCH = 5_000
 # A checkpoint is signed this often where anything was added,
 EVERY = timedelta(minutes=1)
-# and at once where an event of these was: what became live is proved from then on.
-AT_ONCE = frozenset({"changes.activate", "rollbacks.go_back", "emergencies.begin", "emergencies.end"})
+# and at once where an event of these was: what became live is proved from then on, and gateways wait for the proof.
+AT_ONCE = frozenset({"changes.activate", "rollbacks.go_back", "emergencies.begin", "emergencies.end", "bundles.issue"})
 
 # No transaction writes an entry and stays open for longer.
 LONGEST_ACT = timedelta(hours=1)
@@ -70,11 +71,6 @@ def seal(*, keys: Path, now: datetime) -> int:
         sealed += added
         if added < BATCH:
             return sealed
-
-
-def leaf_of(entry_hash: str, xid: int) -> bytes:
-    """The hash of an event's leaf. With the xid, every column of an event is sealed."""
-    return merkle.leaf_hash(bytes.fromhex(entry_hash) + xid.to_bytes(8, "big"))
 
 
 class Stored:
@@ -211,7 +207,7 @@ def _append(cursor: CursorWrapper, rows: Sequence[Row]) -> None:
     leaves: list[tuple[Any, ...]] = []
     nodes: list[tuple[Any, ...]] = []
     for xid, event, entry_hash, _action in rows:
-        for height, index, value in frontier.append(leaf_of(entry_hash, xid)):
+        for height, index, value in frontier.append(merkle.leaf_of(entry_hash, xid)):
             if height == 0:
                 leaves.append((index, event, value.hex()))
             elif height % HEIGHTS == 0:

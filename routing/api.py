@@ -42,7 +42,11 @@ class FeedView(APIView):
     permission_classes = [IsGateway]
 
     def answer(
-        self, request: Request, current: Callable[..., Document], narrowed: Callable[[Document, ApiKey], bytes]
+        self,
+        request: Request,
+        current: Callable[..., Document],
+        narrowed: Callable[[Document, ApiKey], bytes],
+        whole: Callable[[Document], bytes],
     ) -> HttpResponse:
         """Return the gateway's current document. Raises TryAgain."""
         gateway = asking(request)
@@ -51,20 +55,26 @@ class FeedView(APIView):
         except UnsettledError as error:
             raise TryAgain(str(error)) from error
         whose = (gateway.key or gateway.environment).pk.hex
-        etag = f'"{whose}-{document.serial}-{document.digest[:16]}"'
+        # A bundle is sent again once the audit log shows it; an API key's own brings no proof.
+        proved = "-proved" if _proof(document) and not gateway.key else ""
+        etag = f'"{whose}-{document.serial}-{document.digest[:16]}{proved}"'
         headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         held = parse_etags(request.headers.get("If-None-Match", ""))
         if isinstance(document, Bundle):
             note_bundle(gateway=gateway, held=_serial(held, whose), sent=document.serial)
         if etag in held:
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        envelope = narrowed(document, gateway.key) if gateway.key else document.envelope
+        envelope = narrowed(document, gateway.key) if gateway.key else whole(document)
         return HttpResponse(envelope, content_type="application/json", headers=headers)
+
+
+def _proof(document: Bundle | StateFeed) -> str:
+    return document.proof if isinstance(document, Bundle) else ""
 
 
 def _serial(etags: list[str], whose: str) -> int | None:
     """The serial in the first of these that is of our form; None where none is."""
-    found = (re.fullmatch(rf'"{whose}-(\d{{1,18}})-[0-9a-f]{{16}}"', etag) for etag in etags)
+    found = (re.fullmatch(rf'"{whose}-(\d{{1,18}})-[0-9a-f]{{16}}(?:-proved)?"', etag) for etag in etags)
     return next((int(match[1]) for match in found if match), None)
 
 
@@ -80,7 +90,7 @@ class BundleView(FeedView):
     )
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's bundle."""
-        return self.answer(request, bundles.current, narrowed.bundle)
+        return self.answer(request, bundles.current, narrowed.bundle, bundles.sent)
 
 
 class StateView(FeedView):
@@ -95,4 +105,4 @@ class StateView(FeedView):
     )
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's state."""
-        return self.answer(request, states.current, narrowed.state)
+        return self.answer(request, states.current, narrowed.state, states.sent)

@@ -7,30 +7,63 @@ import msgspec
 from django.conf import settings
 from django.db import transaction
 
-from governance import audit, canonical
+from governance import audit, canonical, proofs
 from governance.audit import Service
-from governance.models import Environment
+from governance.models import AuditEvent, Environment
 from routing import keys, snapshots, stamps
 from routing.keys import Keys
 from routing.models import Bundle, Snapshot
 from routing.snapshots import Content
 from smallfirst.documents import FORMAT, BundleEnvironment, BundlePayload
-from smallfirst.seal import sign_envelope
+from smallfirst.seal import Envelope, Proof, sign_envelope
 
 LIFE = timedelta(days=7)
 REISSUE_AFTER = timedelta(days=1)
 ISSUER = Service("bundles")
+ISSUE = "bundles.issue"
 
 
 def current(environment: Environment, *, now: datetime) -> Bundle:
     """Return the bundle that gateways should have now, issuing it if there is none or another is due.
 
-    Two queries while nothing changed. Raises what `issue` raises.
+    Two queries while nothing changed, a few more until it is proved. Raises what `issue` raises.
     """
-    newest = Bundle.objects.newest(environment)
-    if newest is not None and _holds(newest, now) and newest.stamp == _stamp(_keys(), now):
-        return newest
-    return issue(environment, now=now)
+    bundle = Bundle.objects.newest(environment)
+    if bundle is None or not _holds(bundle, now) or bundle.stamp != _stamp(_keys(), now):
+        bundle = issue(environment, now=now)
+    if not bundle.proof:
+        prove(bundle)
+    return bundle
+
+
+def prove(bundle: Bundle) -> bool:
+    """Keep the proof that the audit log holds the entry of a bundle's issue; say whether there is one by now.
+
+    A proof holds for good, so whichever was found first is kept.
+    """
+    entry = AuditEvent.objects.filter(action=ISSUE, object_type="bundle", object_id=str(bundle.pk)).first()
+    found = proofs.of(entry) if entry is not None else None
+    if entry is None or found is None or not (found.holds and found.unchanged and found.leaf and found.checkpoint):
+        return False
+    proof = Proof(
+        entry=audit.canonical_bytes(entry).decode(),
+        xid=entry.xid,
+        leaf=found.leaf.index,
+        path=found.path,
+        checkpoint=found.checkpoint.note,
+    )
+    Bundle.objects.filter(pk=bundle.pk, proof="").update(proof=msgspec.json.encode(proof).decode())
+    bundle.refresh_from_db(fields=["proof"])
+    return True
+
+
+def sent(bundle: Bundle) -> bytes:
+    """The envelope as gateways get it: with the proof beside the payload, once there is one."""
+    if not bundle.proof:
+        return bundle.envelope.encode()
+    envelope = msgspec.json.decode(bundle.envelope, type=Envelope)
+    proof = msgspec.json.decode(bundle.proof, type=Proof)
+    return msgspec.json.encode(msgspec.structs.replace(envelope, proof=proof))
 
 
 @transaction.atomic
@@ -97,14 +130,17 @@ def _store(
         issued_at=payload.issued_at,
         expires_at=payload.expires_at,
     )
-    audit.record(
-        action="bundles.issue",
-        actor=ISSUER,
-        object=bundle,
-        summary=f"Issued bundle {bundle.serial} for {environment.name}",
-        before={"serial": newest.serial, "snapshot": newest.snapshot_id} if newest else None,
-        after={"serial": bundle.serial, "snapshot": snapshot.digest},
-    )
+    # Every gateway is sent this entry: it is no place for the address of the one that asked first.
+    with audit.during():
+        audit.record(
+            action=ISSUE,
+            actor=ISSUER,
+            object=bundle,
+            summary=f"Issued bundle {bundle.serial} for {environment.name}",
+            before={"serial": newest.serial, "snapshot": newest.snapshot_id} if newest else None,
+            # What smallfirst.proofs compares a bundle with.
+            after={"serial": bundle.serial, "environment": environment.pk, "snapshot": snapshot.digest},
+        )
     return bundle
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from governance import checkpoints
 from governance.checkpoints import KEY_FILE as AUDIT
 from smallfirst.seal import (
     Certificate,
@@ -87,6 +88,19 @@ def root_public_key(directory: Path) -> str:
         return (directory / ROOT_PUBLIC).read_text(encoding="ascii").strip()
     except FileNotFoundError as error:
         raise KeysMissingError(f"{ROOT_PUBLIC} is missing in {directory}: run `./run manage bootstrap`") from error
+
+
+def audit_public_key(directory: Path) -> str:
+    """The public half of the audit log's key without the log's name, for a gateway's SMALLFIRST_AUDIT_KEY.
+
+    Raises KeysMissingError, and SealError for a file that holds no key.
+    """
+    try:
+        secret = read_key_file(directory / AUDIT)
+    except FileNotFoundError as error:
+        raise KeysMissingError(f"{AUDIT} is missing in {directory}: run `./run manage bootstrap`") from error
+    # The key's own base64 may hold a plus as well.
+    return checkpoints.verification_key("", secret).split("+", 2)[2]
 
 
 def _holds(path: Path, public_key: str, now: datetime) -> bool:

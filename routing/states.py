@@ -89,6 +89,11 @@ def issue(environment: Environment, *, now: datetime) -> StateFeed:
     return state
 
 
+def sent(state: StateFeed) -> bytes:
+    """The envelope as gateways get it."""
+    return state.envelope.encode()
+
+
 def _content(environment: Environment) -> tuple[tuple[StateKey, ...], Stops]:
     stopped: list[tuple[UUID | None, UUID | None]] = [
         (stop.workflow_id, stop.model_id) for stop in Stop.objects.holding().order_by("-id")

@@ -9,24 +9,31 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from smallfirst import proofs
 from smallfirst.documents import FORMAT, KNOWN_CLAUSES, BundlePayload, Document, StateKey, StatePayload, Stops
 from smallfirst.engine.compiled import Snapshot, SnapshotError, read_snapshot
 from smallfirst.engine.facts import State
 from smallfirst.seal import Purpose, SealError, open_envelope
 
 Age = Literal["none", "fresh", "stale", "expired"]
+# What the audit log's proof of a bundle comes to now: while it is young, a missing one is awaited.
+Proved = proofs.Finding | Literal["awaited"]
+# What to do with a bundle that is not proved.
+WhenUnproved = Literal["warn", "refuse"]
 
 # Periods without a word from the control plane after which a document is stale.
 STALE_PERIODS: Final = 5
+# A bundle is sealed and proved within seconds of its issue.
+PROVED_WITHIN: Final = timedelta(minutes=1)
 
 
 class Unreachable(Exception):
@@ -60,10 +67,16 @@ class FeedError(Exception):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """A bundle in use."""
+    """A bundle in use, and what its proof showed when it came."""
 
     payload: BundlePayload
     snapshot: Snapshot
+    finding: proofs.Finding
+
+    def proved(self, now: datetime) -> Proved:
+        """What its proof comes to now."""
+        young = now < self.payload.issued_at + PROVED_WITHIN
+        return "awaited" if young and self.finding == "missing" else self.finding
 
 
 class GatewayState(msgspec.Struct, frozen=True):
@@ -105,12 +118,26 @@ class Held(Generic[T]):
 
 
 class Documents:
-    """Both documents; `root_key` is the pinned public key that must stand behind them, seconds are between polls."""
+    """Both documents; `root_key` is the pinned public key that must stand behind them, seconds are between polls.
+
+    `log_keys` are the audit log's: with one, each bundle's proof is checked, and `when_unproved` says what follows.
+    """
 
     def __init__(
-        self, *, root_key: str, directory: Path, bundle_seconds: float, state_seconds: float, log: Log
+        self,
+        *,
+        root_key: str,
+        directory: Path,
+        bundle_seconds: float,
+        state_seconds: float,
+        log: Log,
+        log_keys: Sequence[proofs.LogKey] = (),
+        when_unproved: WhenUnproved = "warn",
     ) -> None:
         self._root_key = root_key
+        self._log_keys = tuple(log_keys)
+        self._when_unproved = when_unproved
+        self._told_unproved: tuple[int, Proved] | None = None
         self._directory = directory
         self._log = log
         self.bundle: Held[Bundle] = Held("bundle", directory / "bundle.json", bundle_seconds, self._read_bundle)
@@ -151,7 +178,17 @@ class Documents:
             if not taken:
                 return False
         held.confirmed = time.monotonic()
+        self._tell_unproved()
         return True
+
+    def _tell_unproved(self) -> None:
+        """Log once that the log does not show the bundle in use."""
+        if self.bundle.value is None:
+            return
+        serial, proved = self.bundle.value.payload.serial, self.bundle.value.proved(datetime.now(UTC))
+        if proved not in ("proved", "unchecked", "awaited") and self._told_unproved != (serial, proved):
+            self._log("bundle.unproved", level=logging.WARNING, serial=serial, proof=proved)
+            self._told_unproved = (serial, proved)
 
     def _start(self, held: Held[T]) -> None:
         try:
@@ -174,8 +211,9 @@ class Documents:
         except FeedError as error:
             if held.refused_digest != digest or (held.refusal and held.refusal.cause) != error.cause:
                 serial = held.value.payload.serial if held.value else None
+                level = logging.INFO if error.cause == "awaited" else logging.ERROR
                 self._log(
-                    "feed.refused", level=logging.ERROR, feed=held.purpose, cause=error.cause, reason=str(error),
+                    "feed.refused", level=level, feed=held.purpose, cause=error.cause, reason=str(error),
                     kept_serial=serial,
                 )  # fmt: skip
             held.refusal, held.refused_digest = error, digest
@@ -212,9 +250,17 @@ class Documents:
         if sha256(text).hexdigest() != payload.digest:
             raise FeedError("wrong_digest", "the snapshot is not the one that the bundle names")
         try:
-            return Bundle(payload, read_snapshot(text))
+            bundle = Bundle(payload, read_snapshot(text), self._finding(raw, payload))
         except SnapshotError as error:
             raise FeedError("unknown_clause", str(error)) from error
+        proved = bundle.proved(datetime.now(UTC))
+        if self._when_unproved == "refuse" and proved != "proved":
+            cause = "awaited" if proved == "awaited" else "unproved"
+            raise FeedError(cause, f"the audit log does not show that it was issued: {proved}")
+        return bundle
+
+    def _finding(self, raw: bytes, payload: BundlePayload) -> proofs.Finding:
+        return proofs.check(proofs.attached(raw) if self._log_keys else None, payload, self._log_keys)
 
     def _read_state(self, raw: bytes) -> GatewayState:
         payload = self._open(raw, "state", StatePayload)

@@ -60,14 +60,33 @@ class _CertificateText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_after: datetime
 
 
-class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A payload's exact text, the signature over it, and the certificate (exact text too) of the key that made it."""
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What leads from an audit entry to a signed root of the log.
+
+    `entry` is the entry's exact text and `xid` the number of its transaction; `leaf` its place, from 0; `path` the
+    hashes to the root (hexadecimal digits, the leaf's neighbour first); `checkpoint` the signed note about that root.
+    """
+
+    entry: str
+    xid: int
+    leaf: int
+    path: tuple[str, ...]
+    checkpoint: str
+
+
+class Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A payload's exact text, the signature over it, and the certificate (exact text too) of the key that made it.
+
+    `proof` lies beside them, unsigned by that key: it leads to a root that the audit log's key signed
+    (smallfirst.proofs), and is there once the entry of the issue is sealed.
+    """
 
     payload: str
     certificate: str
     certificate_signature: str
     signature: str
     purpose: Purpose
+    proof: Proof | None = None
 
 
 def encode_base64url(raw: bytes) -> str:

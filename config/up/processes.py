@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from config import state as places
 from config.up.services import clean_environment
 from config.up.supervisor import Process
-from routing.keys import root_public_key
+from routing.keys import audit_public_key, root_public_key
 from smallfirst.origins import SUPPLIERS, VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ class Installation:
         }
 
     def data_plane(self, *, development: bool = False) -> dict[str, str]:
-        """What production's gateway gets, or development's: the public half of the root key, its endpoints' secrets.
+        """What production's gateway gets, or development's: the public halves of two keys, its endpoints' secrets.
 
         Raises KeysMissingError before `manage.py bootstrap` has run.
         """
@@ -111,6 +111,7 @@ class Installation:
             "SMALLFIRST_CONTROL_URL": self.control_url,
             "SMALLFIRST_GATEWAY_CREDENTIAL_FILE": str(self.state / f"{name}.credential"),
             "SMALLFIRST_ROOT_KEY": root_public_key(self.keys),
+            "SMALLFIRST_AUDIT_KEY": audit_public_key(self.keys),
             "SMALLFIRST_GATEWAY_STATE": str(self.state / name),
             **({"SMALLFIRST_GATEWAY_URL": self.development_url} if development else {}),
             **self._provider_secrets(),

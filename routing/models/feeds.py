@@ -42,7 +42,8 @@ class Bundle(Identified):
     """One signed snapshot as gateways of an environment got it.
 
     `digest` covers all that the envelope says but its serial and times; `stamp` is the state of the rows in which this
-    content was last found to be theirs.
+    content was last found to be theirs. `proof` shows that the audit log holds the entry of the issue (JSON of
+    smallfirst.seal.Proof); empty until that is sealed.
     """
 
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="bundles")
@@ -51,6 +52,7 @@ class Bundle(Identified):
     digest = models.CharField(max_length=64)
     stamp = models.CharField(max_length=64)
     envelope = models.TextField()
+    proof = models.TextField(blank=True, default="", db_default="")
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
@@ -77,6 +79,13 @@ class Bundle(Identified):
                 ]
             ),
             guards.audited("serial"),
+            guards.Guard(
+                name="proved_once",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                func="IF OLD.proof <> '' AND NEW.proof <> OLD.proof THEN "
+                f"RAISE EXCEPTION 'a bundle keeps its proof'{guards.REFUSED} END IF; RETURN NEW;",
+            ),
         ]
 
     def __str__(self) -> str:

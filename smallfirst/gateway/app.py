@@ -70,6 +70,8 @@ class Gateway:
             directory=settings.state,
             bundle_seconds=settings.bundle_seconds,
             state_seconds=settings.state_seconds,
+            log_keys=settings.audit_keys,
+            when_unproved=settings.when_unproved,
         )
         self._feed.start_from_disk()
         self._reviews = Reviews(settings.state / "reviews", control=control)

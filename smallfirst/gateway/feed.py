@@ -6,12 +6,14 @@ SMALLFIRST_GATEWAY_WHEN_EXPIRED=refuse.
 
 import asyncio
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from smallfirst.gateway.control import ControlPlane
 from smallfirst.gateway.logs import log
-from smallfirst.held import Bundle, Documents, GatewayState, Held, T, Unreachable
+from smallfirst.held import Bundle, Documents, GatewayState, Held, T, Unreachable, WhenUnproved
+from smallfirst.proofs import LogKey
 
 __all__ = ["Bundle", "Feed", "GatewayState", "Held"]
 
@@ -23,7 +25,15 @@ class Feed(Documents):
     """Both documents of this gateway, and the polls for them."""
 
     def __init__(
-        self, *, control: ControlPlane, root_key: str, directory: Path, bundle_seconds: float, state_seconds: float
+        self,
+        *,
+        control: ControlPlane,
+        root_key: str,
+        directory: Path,
+        bundle_seconds: float,
+        state_seconds: float,
+        log_keys: Sequence[LogKey] = (),
+        when_unproved: WhenUnproved = "warn",
     ) -> None:
         super().__init__(
             root_key=root_key,
@@ -31,6 +41,8 @@ class Feed(Documents):
             bundle_seconds=bundle_seconds,
             state_seconds=state_seconds,
             log=log,
+            log_keys=log_keys,
+            when_unproved=when_unproved,
         )
         self._control = control
 

@@ -1,12 +1,13 @@
 """The gateway's wire as an OpenAPI 3.1 document, out of the types that read it."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from smallfirst.gateway.embeddings import MOST_INPUTS, EmbeddingsBody
 from smallfirst.gateway.wire import CONSUMED, TAGS, ChatBody, Metadata
+from smallfirst.proofs import Finding
 
 VERSION: Final = "3.1.0"
 REFERENCE: Final = "#/components/schemas/{name}"
@@ -216,17 +217,15 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_DOCUMENT_AGE: Final = _object(
-    {
-        "age": {"enum": ["fresh", "stale", "expired", "none"]},
-        "serial": _or_null(_COUNT),
-        "issued_at": _or_null(_MOMENT),
-        "expires_at": _or_null(_MOMENT),
-        "confirmed_seconds_ago": _or_null(_COUNT),
-        "problem": _or_null(_TEXT),
-        "refused": _or_null(_TEXT),
-    }
-)
+_DOCUMENT_AGE: Final[dict[str, Schema]] = {
+    "age": {"enum": ["fresh", "stale", "expired", "none"]},
+    "serial": _or_null(_COUNT),
+    "issued_at": _or_null(_MOMENT),
+    "expires_at": _or_null(_MOMENT),
+    "confirmed_seconds_ago": _or_null(_COUNT),
+    "problem": _or_null(_TEXT),
+    "refused": _or_null(_TEXT),
+}
 
 _ANSWERS: Final[dict[str, Schema]] = {
     "ChatCompletion": _object(
@@ -284,8 +283,8 @@ _ANSWERS: Final[dict[str, Schema]] = {
         {
             "status": {"enum": ["ok", "starting", "expired"]},
             "reason": _or_null(_TEXT),
-            "bundle": _DOCUMENT_AGE,
-            "state": _DOCUMENT_AGE,
+            "bundle": _object(_DOCUMENT_AGE | {"proof": _or_null({"enum": [*get_args(Finding), "awaited"]})}),
+            "state": _object(_DOCUMENT_AGE),
             "spool": _object({"waiting_bytes": _COUNT, "refused_records": _COUNT}),
             "upload": _object({"problem": _or_null(_TEXT), "last_success_seconds_ago": _or_null(_COUNT)}),
             "open_reviews": _COUNT,

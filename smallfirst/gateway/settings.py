@@ -6,7 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from smallfirst.held import WhenUnproved
 from smallfirst.origins import VARIABLE, ProviderSecrets
+from smallfirst.proofs import LogKey, read_keys
 
 WhenExpired = Literal["serve", "refuse"]
 
@@ -20,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``when_expired``: what to do with requests once a bundle or state is past its signed expiry and no newer one has
     come. ``serve`` goes on under the last approved policy and says so in /healthz; ``refuse`` answers 503.
+    ``when_unproved``: what to do with a bundle whose issue the audit log of ``audit_keys`` does not show. ``warn``
+    obeys it, logs it and says so in /healthz; ``refuse`` goes on with the last one that was proved.
     """
 
     control_url: str
@@ -34,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     upload_seconds: float = 0.25
     drain_seconds: float = 30.0
     when_expired: WhenExpired = "serve"
+    audit_keys: tuple[LogKey, ...] = ()
+    when_unproved: WhenUnproved = "warn"
     log_level: str = "INFO"
 
 
@@ -43,6 +49,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         when_expired = msgspec.convert(environ.get("SMALLFIRST_GATEWAY_WHEN_EXPIRED", "serve"), WhenExpired)
     except msgspec.ValidationError:
         raise SettingsError("SMALLFIRST_GATEWAY_WHEN_EXPIRED must be serve or refuse") from None
+    audit_keys, when_unproved = _proofs(environ)
     log_level = environ.get("SMALLFIRST_GATEWAY_LOG_LEVEL", "INFO")
     if log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError("SMALLFIRST_GATEWAY_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR")
@@ -59,8 +66,25 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         upload_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_UPLOAD_SECONDS", 0.25),
         drain_seconds=_seconds(environ, "SMALLFIRST_GATEWAY_DRAIN_SECONDS", 30.0),
         when_expired=when_expired,
+        audit_keys=audit_keys,
+        when_unproved=when_unproved,
         log_level=log_level,
     )
+
+
+def _proofs(environ: Mapping[str, str]) -> tuple[tuple[LogKey, ...], WhenUnproved]:
+    """The audit log's keys, and what to do with a bundle that it does not show."""
+    try:
+        keys = read_keys(environ.get("SMALLFIRST_AUDIT_KEY", ""))
+    except ValueError as error:
+        raise SettingsError(f"SMALLFIRST_AUDIT_KEY {error}") from None
+    try:
+        wanted = msgspec.convert(environ.get("SMALLFIRST_GATEWAY_UNPROVED", "warn"), WhenUnproved)
+    except msgspec.ValidationError:
+        raise SettingsError("SMALLFIRST_GATEWAY_UNPROVED must be warn or refuse") from None
+    if wanted == "refuse" and not keys:
+        raise SettingsError("set SMALLFIRST_AUDIT_KEY, which SMALLFIRST_GATEWAY_UNPROVED=refuse needs")
+    return keys, wanted
 
 
 def _required(environ: Mapping[str, str], name: str) -> str:

@@ -1,6 +1,7 @@
 """A gateway uses only what the root key stands behind, never goes back, and starts from what it kept on disk."""
 
 import json
+import logging
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,12 +9,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from smallfirst import seal
+from governance.checkpoints import signed, verification_key
+from smallfirst import merkle, seal
 from smallfirst.gateway.control import Answer, ControlPlane, Unreachable
 from smallfirst.gateway.feed import Feed
 from smallfirst.loops import play
+from smallfirst.proofs import read_keys
 from tests.gateway.world import Control, Process, World, ask, new_id, wait
 
 
@@ -36,8 +40,9 @@ class Offer(ControlPlane):
 class Followed:
     """A feed and what is offered to it."""
 
-    def __init__(self, world: World, directory: Path) -> None:
+    def __init__(self, world: World, directory: Path, **options: Any) -> None:
         self.world = world
+        self.options = options
         self.directory = directory
         self.offer = Offer()
         self.offer.bundle, self.offer.state = world.bundle(), world.state()
@@ -52,6 +57,7 @@ class Followed:
             directory=self.directory,
             bundle_seconds=1,
             state_seconds=1,
+            **self.options,
         )
         feed.start_from_disk()
         return feed
@@ -337,3 +343,99 @@ def test_before_anything_has_come_it_says_so(
         control.publish(world)
         wait(lambda: gateway.health()["status"] == "ok", seconds=30)
         assert json.loads((tmp_path / "gateway" / "bundle.json").read_bytes())["purpose"] == "bundle"
+
+
+LOG_SECRET = bytes(range(32))
+LOG_KEYS = read_keys(verification_key("smallfirst/test", LOG_SECRET))
+
+
+def proved(world: World, *, secret: bytes = LOG_SECRET, serial: int | None = None) -> bytes:
+    """The world's bundle with the proof of a log that holds nothing but its issue."""
+    envelope = msgspec.json.decode(world.bundle(), type=seal.Envelope)
+    payload = json.loads(envelope.payload)
+    issue = {
+        "serial": serial or payload["serial"],
+        "environment": payload["environment"]["id"],
+        "snapshot": payload["digest"],
+    }
+    entry = json.dumps({"action": "bundles.issue", "after": issue})
+    root = merkle.leaf_of(sha256(entry.encode()).hexdigest(), 1)
+    note = signed(origin="smallfirst/test", size=1, root=root, at=datetime.now(UTC), secret=secret)
+    proof = seal.Proof(entry=entry, xid=1, leaf=0, path=(), checkpoint=note)
+    return msgspec.json.encode(msgspec.structs.replace(envelope, proof=proof))
+
+
+def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[tuple[str, Any]]:
+    """The level of each line about an event since the last look, with its cause or what the proof came to."""
+    found = [record for record in caplog.records if record.getMessage() == event]
+    caplog.clear()
+    fields = [vars(record)["fields"] for record in found]
+    return [(record.levelname, each.get("cause") or each["proof"]) for record, each in zip(found, fields, strict=True)]
+
+
+def standing(followed: Followed, later: timedelta = timedelta()) -> str | None:
+    """What the proof of the bundle in use comes to, now or later."""
+    bundle = followed.feed.bundle.value
+    return bundle.proved(datetime.now(UTC) + later) if bundle else None
+
+
+def test_a_bundle_is_obeyed_before_its_proof_comes_and_then_taken_again(world: World, tmp_path: Path) -> None:
+    followed = Followed(world, tmp_path, log_keys=LOG_KEYS)
+    assert standing(followed) == "awaited"
+    assert standing(followed, timedelta(minutes=2)) == "missing"
+    followed.offer.bundle = proved(world)
+    followed.poll()
+    assert standing(followed) == "proved"
+    followed.feed = followed.fresh()
+    assert standing(followed) == "proved"
+
+
+def test_a_bundle_that_the_log_does_not_show_is_obeyed_and_told_of_once(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    followed = Followed(world, tmp_path, log_keys=LOG_KEYS)
+    followed.offer.bundle = proved(world, serial=99)
+    for _ in range(3):
+        followed.poll()
+    assert standing(followed) == "other_bundle"
+    assert lines(caplog, "bundle.unproved") == [("WARNING", "other_bundle")]
+
+
+def test_without_a_key_of_the_log_nothing_is_checked(followed: Followed, caplog: pytest.LogCaptureFixture) -> None:
+    followed.poll()
+    assert standing(followed, timedelta(days=1)) == "unchecked"
+    assert lines(caplog, "bundle.unproved") == []
+
+
+def test_who_refuses_waits_for_the_proof_under_the_last_proved_bundle(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "smallfirst.gateway")
+    followed = Followed(world, tmp_path, log_keys=LOG_KEYS, when_unproved="refuse")
+    assert followed.serials() == (None, 1)
+    followed.offer.bundle = proved(world)
+    followed.poll()
+    assert followed.serials() == (1, 1)
+    assert lines(caplog, "feed.refused") == [("INFO", "awaited")]
+
+    world.bundle_serial = 2
+    for offered in (world.bundle(), proved(world, serial=1), proved(world, secret=bytes(32))):
+        followed.offer.bundle = offered
+        followed.poll()
+        followed.poll()
+        assert followed.serials() == (1, 1)
+    told = [("INFO", "awaited"), ("ERROR", "unproved"), ("ERROR", "unproved")]
+    assert lines(caplog, "feed.refused") == told
+    assert followed.fresh().bundle.value is not None
+
+    followed.offer.bundle = proved(world)
+    followed.poll()
+    assert followed.serials() == (2, 1)
+
+
+def test_a_bundle_on_disk_that_was_never_proved_is_not_started_with(world: World, tmp_path: Path) -> None:
+    followed = Followed(world, tmp_path)
+    assert followed.serials() == (1, 1)
+    followed.options = {"log_keys": LOG_KEYS, "when_unproved": "refuse"}
+    followed.feed = followed.fresh()
+    assert followed.serials() == (None, 1)

@@ -43,6 +43,15 @@ print(sorted(name for name in sys.modules if name.split(".")[0] in {"django", "c
         ({"SMALLFIRST_GATEWAY_STATE_SECONDS": "often"}, "SMALLFIRST_GATEWAY_STATE_SECONDS must be a number of seconds"),
         ({"SMALLFIRST_GATEWAY_WHEN_EXPIRED": "panic"}, "SMALLFIRST_GATEWAY_WHEN_EXPIRED must be serve or refuse"),
         (
+            {"SMALLFIRST_AUDIT_KEY": "AAAA"},
+            "SMALLFIRST_AUDIT_KEY must hold the public key of the audit log, which `./run manage audit_key` prints",
+        ),
+        ({"SMALLFIRST_GATEWAY_UNPROVED": "panic"}, "SMALLFIRST_GATEWAY_UNPROVED must be warn or refuse"),
+        (
+            {"SMALLFIRST_GATEWAY_UNPROVED": "refuse"},
+            "set SMALLFIRST_AUDIT_KEY, which SMALLFIRST_GATEWAY_UNPROVED=refuse needs",
+        ),
+        (
             {"SMALLFIRST_PROVIDER_SECRETS": "KEY@https://host/v1"},
             "SMALLFIRST_PROVIDER_SECRETS: KEY is bound to 'https://host/v1'; write the origin alone, https://host",
         ),

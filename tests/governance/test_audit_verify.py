@@ -18,7 +18,7 @@ from django.db import models, transaction
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from governance import audit, audit_lines, audit_verifier, canonical, checkpoints, merkle, seals
+from governance import audit, audit_lines, audit_verifier, canonical, checkpoints, seals
 from governance.models import (
     AuditBody,
     AuditCheckpoint,
@@ -29,6 +29,7 @@ from governance.models import (
     Team,
     new_id,
 )
+from smallfirst import merkle
 from smallfirst.seal import read_key_file
 from tests.cast import BOOTSTRAP, make_person, make_team
 from tests.governance import second_verifier
@@ -186,7 +187,7 @@ def test_the_changed_row_is_named(log: Any, keys: Path) -> None:
         server.execute("UPDATE governance_auditevent SET entry_hash = %s WHERE id = %s", [anew, entry.pk])
         assert verdict(keys) == [f"entry {entry.pk} (leaf {leaf.index}): it is not what was sealed"]
         # And with its leaf made anew, the node above and the roots that were signed are not.
-        moved = seals.leaf_of(anew, entry.xid).hex()
+        moved = merkle.leaf_of(anew, entry.xid).hex()
         server.execute("UPDATE governance_auditleaf SET hash = %s WHERE event_id = %s", [moved, entry.pk])
         assert verdict(keys) == [
             "node 0 of level 1: it is not that of the leaves below it",
@@ -253,7 +254,7 @@ def test_a_log_written_anew_is_found_by_who_holds_a_checkpoint(log: Any, keys: P
         roots = {}
         for leaf in AuditLeaf.objects.order_by("index"):
             event = AuditEvent.objects.get(pk=leaf.event_id)
-            value = seals.leaf_of(event.entry_hash, event.xid)
+            value = merkle.leaf_of(event.entry_hash, event.xid)
             server.execute("UPDATE governance_auditleaf SET hash = %s WHERE index = %s", [value.hex(), leaf.index])
             for height, index, found in frontier.append(value):
                 if height == 8:

@@ -19,8 +19,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from config.celery import app
-from governance import audit, checkpoints, merkle, seals, tasks
+from governance import audit, checkpoints, seals, tasks
 from governance.models import AuditCheckpoint, AuditEpoch, AuditEvent, AuditLeaf, AuditNode, Team
+from smallfirst import merkle
 from smallfirst.seal import read_key_file
 from tests.at_once import at_once
 from tests.cast import BOOTSTRAP, make_cast, make_live, make_team

@@ -54,6 +54,10 @@ def test_304_costs_three_queries(
     site: Site, client: Client, path: str, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     etag = client.get(path, headers={"Authorization": site.bearer})["ETag"]
+    if path.endswith("bundle"):
+        # As once the audit log shows it: until then three more look for its proof.
+        Bundle.objects.update(proof="{}")
+        etag = f'{etag[:-1]}-proved"'
     headers = {"Authorization": site.bearer, "If-None-Match": etag}
     # The first time it is noted which bundle the gateway holds.
     client.get(path, headers=headers)

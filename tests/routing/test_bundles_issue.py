@@ -53,7 +53,11 @@ def test_a_bundle_says_what_is_live() -> None:
     assert workflow.policy_version.id == str(head.version_id)
     event = AuditEvent.objects.about(bundle).get()
     assert (event.action, event.actor_name) == ("bundles.issue", "bundles")
-    assert event.after == {"serial": bundle.serial, "snapshot": bundle.snapshot_id}
+    assert event.after == {
+        "serial": bundle.serial,
+        "environment": str(cast.production.pk),
+        "snapshot": bundle.snapshot_id,
+    }
 
 
 def test_a_policy_that_is_only_watched_is_in_the_bundle_and_to_enforce_it_is_another() -> None:

@@ -18,6 +18,11 @@ def leaf_hash(data: bytes) -> bytes:
     return hashlib.sha256(b"\x00" + data).digest()
 
 
+def leaf_of(entry_hash: str, xid: int) -> bytes:
+    """The hash of an audit entry's leaf, from its own hash in hexadecimal digits and the number of its transaction."""
+    return leaf_hash(bytes.fromhex(entry_hash) + xid.to_bytes(8, "big"))
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of a node above two others."""
     return hashlib.sha256(b"\x01" + left + right).digest()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance import merkle
+from smallfirst import merkle
 
 # The leaves and roots that implementations of RFC 6962 test with, after 1 to 8 leaves.
 DATA = [
