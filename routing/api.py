@@ -56,7 +56,7 @@ class FeedView(APIView):
             raise TryAgain(str(error)) from error
         whose = (gateway.key or gateway.environment).pk.hex
         # A bundle is sent again once the audit log shows it; an API key's own brings no proof.
-        proved = "-proved" if _proof(document) and not gateway.key else ""
+        proved = "-proved" if not gateway.key and _proved(document) else ""
         etag = f'"{whose}-{document.serial}-{document.digest[:16]}{proved}"'
         headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         held = parse_etags(request.headers.get("If-None-Match", ""))
@@ -68,8 +68,8 @@ class FeedView(APIView):
         return HttpResponse(envelope, content_type="application/json", headers=headers)
 
 
-def _proof(document: Bundle | StateFeed) -> str:
-    return document.proof if isinstance(document, Bundle) else ""
+def _proved(document: Bundle | StateFeed) -> bool:
+    return isinstance(document, Bundle) and bundles.prove(document)
 
 
 def _serial(etags: list[str], whose: str) -> int | None:

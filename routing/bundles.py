@@ -26,21 +26,21 @@ ISSUE = "bundles.issue"
 def current(environment: Environment, *, now: datetime) -> Bundle:
     """Return the bundle that gateways should have now, issuing it if there is none or another is due.
 
-    Two queries while nothing changed, a few more until it is proved. Raises what `issue` raises.
+    Two queries while nothing changed. Raises what `issue` raises.
     """
-    bundle = Bundle.objects.newest(environment)
-    if bundle is None or not _holds(bundle, now) or bundle.stamp != _stamp(_keys(), now):
-        bundle = issue(environment, now=now)
-    if not bundle.proof:
-        prove(bundle)
-    return bundle
+    newest = Bundle.objects.newest(environment)
+    if newest is not None and _holds(newest, now) and newest.stamp == _stamp(_keys(), now):
+        return newest
+    return issue(environment, now=now)
 
 
 def prove(bundle: Bundle) -> bool:
     """Keep the proof that the audit log holds the entry of a bundle's issue; say whether there is one by now.
 
-    A proof holds for good, so whichever was found first is kept.
+    No query once there is; else three, and a few more to find it. A proof holds for good, so whichever was found first is kept.
     """
+    if bundle.proof:
+        return True
     entry = AuditEvent.objects.filter(action=ISSUE, object_type="bundle", object_id=str(bundle.pk)).first()
     found = proofs.of(entry) if entry is not None else None
     if entry is None or found is None or not (found.holds and found.unchanged and found.leaf and found.checkpoint):
