@@ -37,7 +37,8 @@ def current(environment: Environment, *, now: datetime) -> Bundle:
 def prove(bundle: Bundle) -> bool:
     """Keep the proof that the audit log holds the entry of a bundle's issue; say whether there is one by now.
 
-    No query once there is; else three, and a few more to find it. A proof holds for good, so whichever was found first is kept.
+    No query once there is; else three, and a few more to find it. Whichever was found first is kept, for it holds for
+    good.
     """
     if bundle.proof:
         return True
