@@ -48,7 +48,7 @@ STORY = (
         "Try a request",
         "Type a sentence, or take the one that no model is sure of: each rung says how sure it was and what it cost, "
         "and then a person is asked.",
-        "try",
+        "trial",
     ),
     Minute(
         "reviewer",

@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 # Keys that the control plane itself uses, and the act that lets a person do what they are for.
-OWN_USE = {ApiKey.Purpose.TRIAL: "requests.try", ApiKey.Purpose.EVALUATION: "evaluations.run"}
+OWN_USE = {ApiKey.Purpose.TRIAL: "trials.send", ApiKey.Purpose.EVALUATION: "evaluations.run"}
 PREFIX_LETTERS = string.ascii_letters + string.digits
 
 

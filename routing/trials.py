@@ -128,7 +128,7 @@ def places(user: User, *, workflow: str = "") -> list[Place]:
 def live(user: User) -> QuerySet[PolicyHead]:
     """Return the live policies that a person may try: in use, and where something is served."""
     heads = PolicyHead.objects.filter(environment__recorded=False, workflow__retired_at=None)
-    found = in_scope(heads, user, "requests.try", "workflow__team", environment="environment")
+    found = in_scope(heads, user, "trials.send", "workflow__team", environment="environment")
     return found.order_by("workflow__name", "environment__position")
 
 

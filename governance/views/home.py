@@ -60,7 +60,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "sets_up": sets_up,
         "may_take": "reviews.take" in acts,
         # Who connects applications: he may try requests and decides on no change.
-        "connects": "requests.try" in acts and "changes.vote" not in acts,
+        "connects": "trials.send" in acts and "changes.vote" not in acts,
         **_desk(user, acts, cases),
     }
     return render(request, "governance/home.html", context)

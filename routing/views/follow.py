@@ -70,9 +70,9 @@ def follow(request: HttpRequest) -> HttpResponse:
     }
     if again:
         return render(request, "routing/_newest.html", context)
-    may_try = accounts.can(user, "requests.try")
+    may_send_trial = accounts.can(user, "trials.send")
     context["filter_form"] = FollowForm(request.GET.dict(), reader=reader)
-    context["trial_form"] = form_for(user, request) if may_try else None
+    context["trial_form"] = form_for(user, request) if may_send_trial else None
     return render(request, "routing/follow.html", context)
 
 

@@ -184,7 +184,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "zone": settings.REPORTING_TIME_ZONE,
         "most": MOST_RANKED,
         "export": f"{reverse('requests_csv')}?{narrowed}",
-        "may_try": accounts.can(request.user, "requests.try") if not listing.count else False,
+        "may_send_trial": accounts.can(request.user, "trials.send") if not listing.count else False,
     }
     return render(request, "routing/requests.html", context)
 

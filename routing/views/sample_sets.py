@@ -48,7 +48,7 @@ def sample_sets(request: HttpRequest) -> HttpResponse:
         "schedules": EvaluationSchedule.objects.visible_to(request.user).in_force().for_list().order_by("next_due_at"),
         "may_edit": accounts.can(request.user, "evaluations.edit"),
     }
-    return render(request, "routing/evaluation_sets.html", context)
+    return render(request, "routing/sample_sets.html", context)
 
 
 @require_GET
@@ -93,9 +93,9 @@ def sample_set_new(request: HttpRequest) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, _told(error))
         else:
             messages.success(request, f"Uploaded {made.size:,} samples as {made}.")
-            return redirect("evaluation_set", pk=made.pk)
+            return redirect("sample_set", pk=made.pk)
     context = {"form": form, "problems": problems, "offered": form.is_bound or offered.exists()}
-    return render(request, "routing/evaluation_set_new.html", context, status=422 if request.method == "POST" else 200)
+    return render(request, "routing/sample_set_new.html", context, status=422 if request.method == "POST" else 200)
 
 
 @require_POST
@@ -107,14 +107,14 @@ def sample_set_evaluate(request: HttpRequest, pk: UUID) -> HttpResponse:
     environment = _places(found).filter(name=request.POST.get("environment", "")).first()
     if environment is None:
         messages.error(request, "Nothing was started: choose an environment where the step is live and has a gateway.")
-        return redirect("evaluation_set", pk=pk)
+        return redirect("sample_set", pk=pk)
     try:
         made = evaluations.start(sample_set=found, environment=environment, by=user, now=timezone.now())
     except NotPermitted:
         raise
     except GovernanceError as error:
         messages.error(request, str(error))
-        return redirect("evaluation_set", pk=pk)
+        return redirect("sample_set", pk=pk)
     return redirect("evaluation", pk=made.pk)
 
 
@@ -135,9 +135,9 @@ def sample_set_schedule(request: HttpRequest, pk: UUID) -> HttpResponse:
             form.add_error(error.field if error.field in form.fields else None, _told(error))
         else:
             messages.success(request, f"From now on {schedules.words(made.cron)}.")
-            return redirect("evaluation_set", pk=pk)
+            return redirect("sample_set", pk=pk)
     context = {"sample_set": found, "form": form, "held": held, "zone": evaluations.zone().key, "places": places}
-    return render(request, "routing/evaluation_schedule.html", context, status=422 if form.is_bound else 200)
+    return render(request, "routing/sample_set_schedule.html", context, status=422 if form.is_bound else 200)
 
 
 @require_POST
@@ -151,7 +151,7 @@ def schedule_end(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, f"{held.step.name} is no longer evaluated by itself in {held.environment}.")
-    return redirect("evaluation_set", pk=held.sample_set_id)
+    return redirect("sample_set", pk=held.sample_set_id)
 
 
 @require_POST
@@ -166,7 +166,7 @@ def sample_set_erase(request: HttpRequest, pk: UUID) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, f"The texts of {found} are erased.")
-    return redirect("evaluation_set", pk=pk)
+    return redirect("sample_set", pk=pk)
 
 
 @require_POST
@@ -178,7 +178,7 @@ def sample_set_texts(request: HttpRequest, pk: UUID) -> HttpResponse | Streaming
         opened = evaluations.read_set(sample_set=found, by=user)
     except evaluations.EvaluationError as error:
         messages.error(request, str(error))
-        return redirect("evaluation_set", pk=pk)
+        return redirect("sample_set", pk=pk)
     lines = ([each.position, samples.words(said), each.label, each.cluster] for each, said in opened)
     name = f"samples-{found.step.name}-{found.version}.csv"
     return csv_response(name=name, columns=("sample", "text", "label", "cluster"), rows=lines)
@@ -221,7 +221,7 @@ def _page(request: HttpRequest, found: SampleSet) -> HttpResponse:
         "can_be": evaluations.steps_that_can_be_evaluated(Step.objects.filter(pk=step.pk)).exists(),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
-    return render(request, "routing/evaluation_set.html", context)
+    return render(request, "routing/sample_set.html", context)
 
 
 def _found(request: HttpRequest, pk: UUID) -> SampleSet:

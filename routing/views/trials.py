@@ -91,23 +91,23 @@ class TrialForm(forms.Form):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def try_request(request: HttpRequest) -> HttpResponse:
+def trial(request: HttpRequest) -> HttpResponse:
     """The form, and what came of what was sent."""
-    accounts.require(request.user, "requests.try")
+    accounts.require(request.user, "trials.send")
     user = accounts.signed_in(request.user)
     form = form_for(user, request)
     if request.method != "POST":
-        return render(request, "routing/try.html", {"form": form})
+        return render(request, "routing/trial.html", {"form": form})
     if not form.is_valid():
-        answer = render(request, "routing/try.html", {"form": form}, status=422)
+        answer = render(request, "routing/trial.html", {"form": form}, status=422)
         return reswap(reselect(retarget(answer, "#main"), "#main"), "outerHTML")
-    trial = trials.send(place=form.places[form.cleaned_data["place"]], request=form.request(), by=user)
-    context = {"form": form, **shown(trial, user, tries=form.cleaned_data["tries"] or 0)}
-    return render(request, "routing/_trial.html" if in_place(request) else "routing/try.html", context)
+    made = trials.send(place=form.places[form.cleaned_data["place"]], request=form.request(), by=user)
+    context = {"form": form, **shown(made, user, tries=form.cleaned_data["tries"] or 0)}
+    return render(request, "routing/_trial.html" if in_place(request) else "routing/trial.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def try_answer(request: HttpRequest, ticket: str) -> HttpResponse:
+def trial_answer(request: HttpRequest, ticket: str) -> HttpResponse:
     """That a request waits for a person, for who typed it. POST fetches what came of it, and gets 204 until then.
 
     Fetching is the application's act, and is recorded as one: looking at the page is none.
@@ -121,7 +121,7 @@ def try_answer(request: HttpRequest, ticket: str) -> HttpResponse:
         return render(request, "routing/_answer.html", {"came": came}) if came else HttpResponse(status=204)
     waits = Trial(State.PERSON, "A person is asked", "", held.decision, held.review)
     context = {"form": form_for(user, request, empty=True), **shown(waits, user), "came": came}
-    return render(request, "routing/try.html", context)
+    return render(request, "routing/trial.html", context)
 
 
 def form_for(user: User, request: HttpRequest, *, empty: bool = False) -> TrialForm:
@@ -150,6 +150,6 @@ def shown(trial: Trial, user: User, *, tries: int = 0) -> dict[str, Any]:
     return {
         "trial": trial,
         "tries": tries + 1,
-        "ticket_url": reverse("try_answer", args=[trials.ticket(trial, user)]) if waits else None,
+        "ticket_url": reverse("trial_answer", args=[trials.ticket(trial, user)]) if waits else None,
         "review_url": reverse("review", args=[trial.review]) if may_review else None,
     }

@@ -51,7 +51,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("answered", "finance"): 6,
     ("evaluations", "lead"): 11,
     ("simulations", "lead"): 9,
-    ("evaluation_sets", "lead"): 9,
+    ("sample_sets", "lead"): 9,
     ("requests", "lead"): 12,
     ("runs", "lead"): 11,
     ("troubles", "integrator"): 9,

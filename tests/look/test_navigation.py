@@ -73,7 +73,14 @@ def test_a_page_that_refuses_says_which_role_it_takes(cast: casting.Cast) -> Non
 
 
 @pytest.mark.parametrize(
-    ("page", "entry"), [("try", "follow"), ("api_docs", "api_docs_gateway"), ("follow", "follow"), ("home", "home")]
+    ("page", "entry"),
+    [
+        ("trial", "follow"),
+        ("sample_sets", "evaluations"),
+        ("api_docs", "api_docs_gateway"),
+        ("follow", "follow"),
+        ("home", "home"),
+    ],
 )
 def test_the_entry_a_page_belongs_to_is_lit_alone(cast: casting.Cast, page: str, entry: str) -> None:
     shown = as_(cast.lead).get(reverse(page)).content.decode()

@@ -225,7 +225,7 @@ def test_who_may_not_run_changes_nothing(lab: Lab, who: str) -> None:
 def test_a_text_is_shown_on_demand_and_the_audit_says_to_whom(lab: Lab, done: Evaluation) -> None:
     sample = done.sample_set.samples.get(position=3)
     page = opened(lab.cast.auditor, "evaluation", done.pk)
-    address = reverse("evaluation_sample_reveal", args=[sample.pk])
+    address = reverse("sample_reveal", args=[sample.pk])
     assert address in page.content.decode()
     shown = signed_in(lab.cast.auditor).post(address)
     assert plain(shown.content.decode()) == "c"

@@ -36,13 +36,13 @@ def upload(lab: Lab, content: bytes = CSV, name: str = "mails.csv", by: Any = No
     step = f"{lab.step.workflow.slug}/{lab.step.name}"
     said = {"step": step, "name": "Held out", "source": "Last month's mails", "licence": "our own"}
     sent = SimpleUploadedFile(name, content, content_type="application/octet-stream")
-    return signed_in(by or lab.cast.owner).post(reverse("evaluation_set_new"), said | given | {"file": sent})
+    return signed_in(by or lab.cast.owner).post(reverse("sample_set_new"), said | given | {"file": sent})
 
 
 def test_a_file_becomes_a_set_and_the_page_tells_what_is_in_it(lab: Lab) -> None:
     answer = upload(lab, description="Ten days of mail")
     made = SampleSet.objects.get()
-    assert (answer.status_code, answer["location"]) == (302, reverse("evaluation_set", args=[made.pk]))
+    assert (answer.status_code, answer["location"]) == (302, reverse("sample_set", args=[made.pk]))
     assert (made.step, made.size, made.created_by, made.labels) == (
         *(lab.step, 3, lab.cast.owner, ["negative", "positive"]),
     )
@@ -97,7 +97,7 @@ def test_among_many_steps_one_is_written_behind_its_workflow(lab: Lab, monkeypat
     monkeypatch.setattr(choices, "MOST_CHOICES", 1)
     elsewhere = make_workflow(lab.cast.elsewhere, lab.cast.stranger, "elsewhere")
     client = signed_in(lab.cast.owner)
-    page = client.get(f"{reverse('evaluation_set_new')}?step=customer-feedback/sentiment").content.decode()
+    page = client.get(f"{reverse('sample_set_new')}?step=customer-feedback/sentiment").content.decode()
     assert '<input type="text" name="step" value="customer-feedback/sentiment"' in page
     assert "<option" not in page
     before = rows_in_tables()
@@ -127,7 +127,7 @@ def test_a_step_for_which_nothing_is_asked_takes_no_set(how: str) -> None:
     else:
         workflows.retire(workflow=cast.workflow, reason="Over", by=cast.lead)
     before = rows_in_tables()
-    page = signed_in(cast.owner).get(reverse("evaluation_set_new"))
+    page = signed_in(cast.owner).get(reverse("sample_set_new"))
     assert "No step can be evaluated" in text(page)
     assert upload(lab).status_code == 422
     with pytest.raises(evaluations.NeverAsked, match="no model is asked for sentiment"):
@@ -143,7 +143,7 @@ def test_a_set_may_be_there_before_the_first_policy() -> None:
 def test_the_next_version_is_of_the_same_step(lab: Lab) -> None:
     owner = signed_in(lab.cast.owner)
     page = owner.get(upload(lab)["location"]).content.decode()
-    address = re.search(rf'href="({reverse("evaluation_set_new")}\?[^"]+)"', page)
+    address = re.search(rf'href="({reverse("sample_set_new")}\?[^"]+)"', page)
     assert address
     assert owner.get(unescape(address[1])).context["form"]["step"].value() == "customer-feedback/sentiment"
 
@@ -167,21 +167,21 @@ def test_the_list_shows_newest_versions_unless_asked_and_its_file_the_same(lab: 
     person = signed_in(lab.cast.finance)
 
     def listed(**query: str) -> list[SampleSet]:
-        return list(person.get(reverse("evaluation_sets"), query).context["page"])
+        return list(person.get(reverse("sample_sets"), query).context["page"])
 
     assert listed() == [other, second]
     assert len(listed(versions="all")) == 3
     assert listed(q="held") == [second]
     assert listed(workflow="elsewhere") == []
     assert listed(sort="-samples") == [other, second]
-    rows = file(person.get(reverse("evaluation_sets_csv"), {"sort": "-samples"}))
+    rows = file(person.get(reverse("sample_sets_csv"), {"sort": "-samples"}))
     assert [each["id"] for each in rows] == [str(other.pk), str(second.pk)]
-    assert list(signed_in(lab.cast.stranger).get(reverse("evaluation_sets")).context["page"]) == []
+    assert list(signed_in(lab.cast.stranger).get(reverse("sample_sets")).context["page"]) == []
 
 
 def test_evaluate_now_starts_one_and_says_why_not(lab: Lab) -> None:
     made = lab.set([row("a"), row("b")])
-    person, address = signed_in(lab.cast.owner), reverse("evaluation_set_evaluate", args=[made.pk])
+    person, address = signed_in(lab.cast.owner), reverse("sample_set_evaluate", args=[made.pk])
     nowhere = person.post(address, {"environment": "moon"}, follow=True)
     assert "Nothing was started" in text(nowhere)
     assert Evaluation.objects.count() == 0
@@ -197,16 +197,16 @@ def test_evaluate_now_starts_one_and_says_why_not(lab: Lab) -> None:
 def test_without_a_gateway_the_page_says_what_it_takes(lab: Lab) -> None:
     made = lab.set([row("a")])
     registry.set_gateway_url(environment=lab.production, url="", by=BOOTSTRAP)
-    page = signed_in(lab.cast.owner).get(reverse("evaluation_set", args=[made.pk]))
+    page = signed_in(lab.cast.owner).get(reverse("sample_set", args=[made.pk]))
     assert "Evaluate now" not in text(page).replace("Evaluate now:", "")
     assert "takes a live policy with this step, a gateway" in text(page)
-    form = signed_in(lab.cast.owner).get(reverse("evaluation_set_schedule", args=[made.pk]))
+    form = signed_in(lab.cast.owner).get(reverse("sample_set_schedule", args=[made.pk]))
     assert "Nowhere to evaluate it" in text(form)
 
 
 def test_a_schedule_is_made_changed_and_ended(lab: Lab) -> None:
     made = lab.set([row("a")])
-    person, address = signed_in(lab.cast.owner), reverse("evaluation_set_schedule", args=[made.pk])
+    person, address = signed_in(lab.cast.owner), reverse("sample_set_schedule", args=[made.pk])
     place = str(lab.production.pk)
     for cron, told in (("whenever", "write minute, hour"), ("* * * * *", "once an hour is the most")):
         refused = person.post(address, {"environment": place, "cron": cron})
@@ -219,7 +219,7 @@ def test_a_schedule_is_made_changed_and_ended(lab: Lab) -> None:
     person.post(address, {"environment": place, "cron": "30 7 * * *"})
     held.refresh_from_db()
     assert held.cron == "30 7 * * *"
-    assert "Next" in text(person.get(reverse("evaluation_set", args=[made.pk])))
+    assert "Next" in text(person.get(reverse("sample_set", args=[made.pk])))
     ended = reverse("evaluation_schedule_end", args=[held.pk])
     assert signed_in(lab.cast.finance).post(ended).status_code == 403
     assert signed_in(lab.cast.stranger).post(ended).status_code == 404
@@ -233,7 +233,7 @@ def test_a_schedule_is_made_changed_and_ended(lab: Lab) -> None:
 
 def test_texts_are_taken_along_and_erased_by_whom_may_with_a_record(lab: Lab) -> None:
     made = lab.set([row("The lamp", cluster="order 1")])
-    texts, erase = (reverse(f"evaluation_set_{name}", args=[made.pk]) for name in ("texts", "erase"))
+    texts, erase = (reverse(f"sample_set_{name}", args=[made.pk]) for name in ("texts", "erase"))
     owner = signed_in(lab.cast.owner)
     assert file(owner.post(texts)) == [
         {"sample": "1", "text": "The lamp", "label": "positive", "cluster": "order 1"},
@@ -249,7 +249,7 @@ def test_texts_are_taken_along_and_erased_by_whom_may_with_a_record(lab: Lab) ->
     assert AuditEvent.objects.about(made).get(action="evaluations.erase_set").reason == "The customer asked"
     assert "Evaluate now" not in text(page)
     assert "are erased" in text(owner.post(texts, follow=True))
-    shown = owner.post(reverse("evaluation_sample_reveal", args=[made.samples.get().pk]))
+    shown = owner.post(reverse("sample_reveal", args=[made.samples.get().pk]))
     assert "The text of this sample is erased." in text(shown)
 
 
@@ -260,5 +260,5 @@ def test_what_a_schedule_could_not_start_is_told_on_the_page(lab: Lab) -> None:
     )
     registry.set_gateway_url(environment=lab.production, url="", by=BOOTSTRAP)
     assert evaluations.start_due(now=held.next_due_at) == 1
-    page = signed_in(lab.cast.owner).get(reverse("evaluation_set", args=[made.pk]))
+    page = signed_in(lab.cast.owner).get(reverse("sample_set", args=[made.pk]))
     assert "Did not start: No gateway of production is known" in text(page)

@@ -44,7 +44,7 @@ def cast(listening: Gateway) -> casting.Cast:
 
 def send(client: Client, text: str = '{"auto": ["negative", 0.9]}', **given: Any) -> Any:
     """What a page gets that sends a text."""
-    return client.post(reverse("try"), {"place": PLACE, "text": text} | given, headers={"HX-Request": "true"})
+    return client.post(reverse("trial"), {"place": PLACE, "text": text} | given, headers={"HX-Request": "true"})
 
 
 def keys() -> list[ApiKey]:
@@ -135,7 +135,7 @@ def test_who_may_not_try_sends_nothing(cast: casting.Cast, listening: Gateway) -
 
 
 def test_where_nothing_is_live_nothing_can_be_tried() -> None:
-    assert "Nothing to try yet" in text(signed_in(casting.make_cast().lead).get(reverse("try")))
+    assert "Nothing to try yet" in text(signed_in(casting.make_cast().lead).get(reverse("trial")))
 
 
 def waiting(cast: casting.Cast, listening: Gateway) -> tuple[Review, str]:
@@ -203,8 +203,8 @@ def test_where_something_is_offered_to_try_is_chosen_first(cast: casting.Cast, m
     casting.make_live(other)
     monkeypatch.setattr(examples, "_offered", {("customer-feedback", "*"): ("Fine",)})
     client = signed_in(cast.integrator)
-    form = client.get(reverse("try")).context["form"]
+    form = client.get(reverse("trial")).context["form"]
     assert [*form.places] == ["another/production/*", PLACE]
     assert (form.chosen.value, form.examples) == (PLACE, ("Fine",))
-    form = client.get(reverse("try"), {"workflow": "another"}).context["form"]
+    form = client.get(reverse("trial"), {"workflow": "another"}).context["form"]
     assert (form.chosen.value, form.examples) == ("another/production/*", ())

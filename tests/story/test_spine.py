@@ -212,10 +212,10 @@ def test_a_visitor_tries_a_sentence_and_his_open_tab_receives_what_a_reviewer_an
     integrator = _person(browser, site, "integrator")
     integrator.get_by_role("link", name="Follow").click()
     expect(integrator.get_by_role("heading", level=1)).to_contain_text("in the last hour")
-    integrator.goto("/try/")
+    integrator.goto("/trials/")
     # The look at what is offered there takes long: what is sent ends it, or it would come in over the answer.
     looks: list[Route] = []
-    integrator.route(re.compile(r"/try/\?.*place="), lambda look: looks.append(look))
+    integrator.route(re.compile(r"/trials/\?.*place="), lambda look: looks.append(look))
     integrator.get_by_label("Where").select_option(label="Customer feedback, sentiment")
     integrator.get_by_role("button", name=OTHER_SENTENCES[0][0]).click()
     integrator.get_by_role("button", name="Send it").click()
@@ -348,7 +348,7 @@ def _evaluate(owner: Page) -> None:
     lines = [(text, label or TRUE[text]) for text, _model, label in OTHER_SENTENCES] + [(DEMO_SENTENCE, DEMO_LABEL)]
     table = io.StringIO()
     csv.writer(table).writerows([("text", "label"), *lines])
-    owner.goto("/evaluations/sets/new/")
+    owner.goto("/sample-sets/new/")
     owner.get_by_label("Step").select_option(label="Customer feedback: sentiment")
     owner.get_by_label("Name").fill("What customers wrote")
     upload = FilePayload(name="sentences.csv", mimeType="text/csv", buffer=table.getvalue().encode())
