@@ -13,7 +13,7 @@ from demo.people import of_demo
 from demo.texts import Sample
 from governance.errors import GovernanceError
 from governance.models import Environment, Step
-from routing import evaluations
+from routing import evaluations, sample_sets
 from routing.models import SampleSet
 from routing.samples import Row
 
@@ -101,7 +101,7 @@ def make(*, directory: Path, environment: Environment, now: datetime, say: Calla
 def _make(each: Labelled, step: Step, rows: list[Row], *, environment: Environment, now: datetime) -> None:
     """One set, its nights and its first evaluation, all or none. Raises GovernanceError."""
     lead = of_demo("lead")
-    stored = evaluations.create_set(
+    stored = sample_sets.create(
         step=step,
         name=each.name,
         description=each.description,

@@ -25,7 +25,7 @@ from django.utils import timezone
 from governance import accounts, audit, policies
 from governance.errors import GovernanceError
 from governance.models import ApiKey
-from routing import asking, evaluations, scoring
+from routing import asking, evaluations, sample_sets, scoring
 from routing.asking import Answer, Line, NotReached, TooSlow
 from routing.models import Evaluation, EvaluationChunk, EvaluationResult, EvaluationScore, Sample
 from routing.samples import label_of
@@ -288,8 +288,8 @@ def _measure(job: Job) -> None:
 
 def _messages(sample: Sample) -> list[dict[str, Any]]:
     try:
-        return evaluations.messages_of(sample)
-    except evaluations.EvaluationError as error:
+        return sample_sets.messages_of(sample)
+    except sample_sets.SampleSetError as error:
         raise Hopeless(str(error)) from error
 
 

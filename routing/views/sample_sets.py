@@ -18,6 +18,7 @@ from governance.models.accounts import in_scope
 from governance.views.forms import sent
 from governance.views.listing import in_order, page_of
 from routing import evaluations, samples, schedules
+from routing import sample_sets as verbs
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
 from routing.models.samples import SampleSetQuerySet
 from routing.views.sample_set_forms import SampleSetFilter, SampleSetForm, ScheduleForm
@@ -69,7 +70,7 @@ def sample_set(request: HttpRequest, pk: UUID) -> HttpResponse:
 def sample_set_new(request: HttpRequest) -> HttpResponse:
     """Upload a sample set, or the next version of one."""
     accounts.require(request.user, "evaluations.edit")
-    offered = evaluations.steps_that_can_be_evaluated(Step.objects.filter(workflow__in=_editable(request)))
+    offered = verbs.steps_that_can_be_evaluated(Step.objects.filter(workflow__in=_editable(request)))
     steps = offered.select_related("workflow")
     initial = {name: request.GET[name] for name in ("step", "name", "source", "licence") if name in request.GET}
     form = SampleSetForm(
@@ -82,7 +83,7 @@ def sample_set_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         said = form.cleaned_data
         try:
-            made = evaluations.create_set(
+            made = verbs.create(
                 **{field: said[field] for field in ("step", "name", "source", "licence", "description")},
                 labels=said["labels"].splitlines(),
                 rows=form.rows(),
@@ -161,8 +162,8 @@ def sample_set_erase(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = accounts.signed_in(request.user)
     accounts.require(user, "evaluations.edit", found)
     try:
-        evaluations.erase_set(sample_set=found, reason=request.POST.get("reason", ""), by=user, now=timezone.now())
-    except (evaluations.EvaluationError, InvalidInput) as error:
+        verbs.erase(sample_set=found, reason=request.POST.get("reason", ""), by=user, now=timezone.now())
+    except (verbs.SampleSetError, InvalidInput) as error:
         messages.error(request, str(error))
     else:
         messages.success(request, f"The texts of {found} are erased.")
@@ -175,8 +176,8 @@ def sample_set_texts(request: HttpRequest, pk: UUID) -> HttpResponse | Streaming
     found = _found(request, pk)
     user = accounts.signed_in(request.user)
     try:
-        opened = evaluations.read_set(sample_set=found, by=user)
-    except evaluations.EvaluationError as error:
+        opened = verbs.read(sample_set=found, by=user)
+    except verbs.SampleSetError as error:
         messages.error(request, str(error))
         return redirect("sample_set", pk=pk)
     lines = ([each.position, samples.words(said), each.label, each.cluster] for each, said in opened)
@@ -192,9 +193,9 @@ def sample_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
         Sample.objects.select_related("sample_set__step__workflow"), pk=pk, sample_set__in=visible
     )
     try:
-        said = samples.words(evaluations.read_sample(sample=found, by=accounts.signed_in(request.user)))
+        said = samples.words(verbs.read_sample(sample=found, by=accounts.signed_in(request.user)))
         unreadable = ""
-    except evaluations.EvaluationError as error:
+    except verbs.SampleSetError as error:
         said, unreadable = "", str(error)
     return render(request, "routing/_evaluation_text.html", {"text": said, "unreadable": unreadable})
 
@@ -218,7 +219,7 @@ def _page(request: HttpRequest, found: SampleSet) -> HttpResponse:
         "places": places,
         "active": Evaluation.objects.active().filter(step=step).first(),
         "may_edit": accounts.can(request.user, "evaluations.edit", found),
-        "can_be": evaluations.steps_that_can_be_evaluated(Step.objects.filter(pk=step.pk)).exists(),
+        "can_be": verbs.steps_that_can_be_evaluated(Step.objects.filter(pk=step.pk)).exists(),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
     return render(request, "routing/sample_set.html", context)

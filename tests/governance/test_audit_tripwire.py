@@ -36,7 +36,7 @@ from governance import (
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
 from ledger import prices, savings
 from ledger.models import Baseline
-from routing import evaluations
+from routing import evaluations, sample_sets
 from routing.models import EvaluationSchedule, SampleSet
 from smallfirst.seal import box_public_key, read_key_file, seal_box
 from tests.cast import (
@@ -402,7 +402,7 @@ def _routing(cast: Cast) -> dict[str, Callable[[], Act]]:
 
     def read_sample() -> Act:
         sample = held()[1].samples.get()
-        return lambda: evaluations.read_sample(sample=sample, by=cast.owner)
+        return lambda: sample_sets.read_sample(sample=sample, by=cast.owner)
 
     def cancel() -> Act:
         lab, sample_set = held()
@@ -422,10 +422,10 @@ def _routing(cast: Cast) -> dict[str, Callable[[], Act]]:
         return lambda: lab.start(sample_set)
 
     return {
-        "evaluations.create_set": create_set,
-        "evaluations.erase_set": of_set(evaluations.erase_set, reason="asked", now=NOW),
-        "evaluations.read_set": of_set(evaluations.read_set),
-        "evaluations.read_sample": read_sample,
+        "sample_sets.create": create_set,
+        "sample_sets.erase": of_set(sample_sets.erase, reason="asked", now=NOW),
+        "sample_sets.read": of_set(sample_sets.read),
+        "sample_sets.read_sample": read_sample,
         "evaluations.schedule": lambda: schedule,
         "evaluations.unschedule": unschedule,
         "evaluations.start": start,

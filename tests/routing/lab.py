@@ -19,7 +19,7 @@ from django.utils import timezone
 from governance import registry
 from governance.models import AuditEvent, Environment, Step
 from governance.models.ids import new_id
-from routing import evaluations, measuring
+from routing import evaluations, measuring, sample_sets
 from routing.models import (
     Evaluation,
     EvaluationChunk,
@@ -53,7 +53,7 @@ class Lab:
     def set(self, rows: Sequence[Row], name: str = "Held out", **given: Any) -> SampleSet:
         """A sample set of the step, uploaded by the owner."""
         facts: dict[str, Any] = {"source": "Last month's mails", "licence": "our own", "by": self.cast.owner}
-        return evaluations.create_set(step=self.step, name=name, rows=rows, **(facts | given))
+        return sample_sets.create(step=self.step, name=name, rows=rows, **(facts | given))
 
     def start(self, sample_set: SampleSet, **given: Any) -> Evaluation:
         """An evaluation of it in production, started by the owner."""

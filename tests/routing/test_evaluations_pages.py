@@ -229,7 +229,7 @@ def test_a_text_is_shown_on_demand_and_the_audit_says_to_whom(lab: Lab, done: Ev
     assert address in page.content.decode()
     shown = signed_in(lab.cast.auditor).post(address)
     assert plain(shown.content.decode()) == "c"
-    told = AuditEvent.objects.about(sample).get(action="evaluations.read_sample")
+    told = AuditEvent.objects.about(sample).get(action="sample_sets.read_sample")
     assert told.actor_id == str(lab.cast.auditor.pk)
     count = AuditEvent.objects.count()
     assert signed_in(lab.cast.stranger).post(address).status_code == 404

@@ -10,7 +10,7 @@ from django.db.utils import IntegrityError
 from governance import registry, workflows
 from governance.accounts import NotPermitted
 from governance.models import AuditEvent, Endpoint, PolicyHead
-from routing import evaluations
+from routing import evaluations, sample_sets
 from routing.models import Evaluation, EvaluationChunk
 from smallfirst.engine import read_snapshot
 from tests.at_once import at_once
@@ -141,9 +141,9 @@ def test_a_rung_that_may_not_be_asked_is_left_out_with_its_reason(lab: Lab) -> N
 def test_what_is_erased_is_not_asked(lab: Lab) -> None:
     held = lab.set(ROWS)
     stale = lab.set(ROWS, name="Other")
-    evaluations.erase_set(sample_set=held, reason="asked", by=lab.cast.owner, now=NOW)
+    sample_sets.erase(sample_set=held, reason="asked", by=lab.cast.owner, now=NOW)
     before = rows_in_tables()
-    with pytest.raises(evaluations.TextsErased):
+    with pytest.raises(sample_sets.TextsErased):
         lab.start(held)
     assert rows_in_tables() == before
     assert lab.start(stale).state == "queued"

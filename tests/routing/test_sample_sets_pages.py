@@ -14,7 +14,7 @@ from django.utils import timezone
 from governance import registry, workflows
 from governance.models import AuditEvent
 from governance.views import choices
-from routing import evaluations
+from routing import evaluations, sample_sets
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
 from tests.cast import BOOTSTRAP, make_cast, make_live, make_provider, make_workflow, serve
 from tests.pages import file, signed_in, text
@@ -60,7 +60,7 @@ def test_json_lines_with_messages_are_taken_too(lab: Lab) -> None:
     ]
     content = "\n".join(json.dumps(each | {"label": "positive"}) for each in lines).encode()
     assert upload(lab, content, "mails.jsonl").status_code == 302
-    assert [len(evaluations.messages_of(each)) for each in Sample.objects.order_by("position")] == [2, 1]
+    assert [len(sample_sets.messages_of(each)) for each in Sample.objects.order_by("position")] == [2, 1]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_step_for_which_nothing_is_asked_takes_no_set(how: str) -> None:
     page = signed_in(cast.owner).get(reverse("sample_set_new"))
     assert "No step can be evaluated" in text(page)
     assert upload(lab).status_code == 422
-    with pytest.raises(evaluations.NeverAsked, match="no model is asked for sentiment"):
+    with pytest.raises(sample_sets.NeverAsked, match="no model is asked for sentiment"):
         lab.set([row("Fine")])
     assert rows_in_tables() == before
 
@@ -238,7 +238,7 @@ def test_texts_are_taken_along_and_erased_by_whom_may_with_a_record(lab: Lab) ->
     assert file(owner.post(texts)) == [
         {"sample": "1", "text": "The lamp", "label": "positive", "cluster": "order 1"},
     ]
-    assert AuditEvent.objects.about(made).filter(action="evaluations.read_set").count() == 1
+    assert AuditEvent.objects.about(made).filter(action="sample_sets.read").count() == 1
     count = AuditEvent.objects.count()
     assert signed_in(lab.cast.auditor).post(texts).status_code == 403
     assert signed_in(lab.cast.auditor).post(erase, {"reason": "x"}).status_code == 403
@@ -246,7 +246,7 @@ def test_texts_are_taken_along_and_erased_by_whom_may_with_a_record(lab: Lab) ->
     assert (Sample.objects.get().sealed is not None, AuditEvent.objects.count()) == (True, count)
     page = owner.post(erase, {"reason": "The customer asked"}, follow=True)
     assert Sample.objects.get().sealed is None
-    assert AuditEvent.objects.about(made).get(action="evaluations.erase_set").reason == "The customer asked"
+    assert AuditEvent.objects.about(made).get(action="sample_sets.erase").reason == "The customer asked"
     assert "Evaluate now" not in text(page)
     assert "are erased" in text(owner.post(texts, follow=True))
     shown = owner.post(reverse("sample_reveal", args=[made.samples.get().pk]))

@@ -29,7 +29,7 @@ from demo.texts import LABELS
 from governance import changes, workflows
 from governance.models import AuditEvent, Environment, Review, ReviewBody, User, Workflow
 from ledger.models import Charge, Decision, Rollup, UsageEvent, UsageQueue
-from routing import evaluations, measuring
+from routing import evaluations, measuring, sample_sets
 from routing.models import Evaluation, EvaluationResult
 from routing.samples import Row
 from tests import cast
@@ -181,7 +181,7 @@ def test_an_evaluation_asks_what_is_missing_after_its_worker_is_killed(site: Sit
     settings.KEYS = site.installation.keys
     workflow = Workflow.objects.get(slug="customer-feedback")
     rows = [Row([{"role": "user", "content": f"Chair {number} is comfortable"}], "positive") for number in range(150)]
-    sample_set = evaluations.create_set(
+    sample_set = sample_sets.create(
         step=workflow.steps.get(name=GATED),
         name="Chairs",
         source="Written for this",

@@ -13,7 +13,7 @@ from governance.accounts import NotPermitted
 from governance.errors import InvalidInput
 from governance.models import AuditEvent
 from governance.models.ids import new_id
-from routing import evaluations, samples
+from routing import sample_sets, samples
 from routing.models import Sample, SampleSet
 from routing.samples import InvalidSamples, Row
 from tests.routing.lab import NOW, Lab, make_lab, row, rows_in_tables
@@ -40,12 +40,12 @@ def test_a_set_is_kept_with_its_samples_sealed(lab: Lab) -> None:
         (2, "negative", "order 1"),
         (3, "positive", None),
     ]
-    assert [evaluations.messages_of(each) for each in kept] == [each.messages for each in ROWS]
+    assert [sample_sets.messages_of(each) for each in kept] == [each.messages for each in ROWS]
     assert kept[0].signals["words"] == 4
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(encode(sealed, 'escape'), '') FROM routing_sample")
         assert "lamp" not in str(cursor.fetchone())
-    entry = AuditEvent.objects.get(action="evaluations.create_set")
+    entry = AuditEvent.objects.get(action="sample_sets.create")
     assert (entry.actor_id, entry.object_id, entry.team) == (str(lab.cast.owner.pk), str(made.pk), lab.cast.team.pk)
     assert entry.after is not None
     assert (entry.after["digest"], entry.after["size"]) == (made.digest, 3)
@@ -107,53 +107,53 @@ def test_a_set_never_changes_whoever_writes(lab: Lab) -> None:
     for attempt in attempts:
         with pytest.raises(IntegrityError), transaction.atomic():
             attempt()
-    assert evaluations.messages_of(made.samples.get(position=1)) == ROWS[0].messages
+    assert sample_sets.messages_of(made.samples.get(position=1)) == ROWS[0].messages
 
 
 def test_a_first_look_at_a_text_is_written_down(lab: Lab) -> None:
     sample = lab.set(ROWS).samples.get(position=2)
     for _ in range(2):
-        assert evaluations.read_sample(sample=sample, by=lab.cast.auditor)[0]["content"] == "It broke"
-    evaluations.read_sample(sample=sample, by=lab.cast.owner)
-    looks = AuditEvent.objects.filter(action="evaluations.read_sample").order_by("id")
+        assert sample_sets.read_sample(sample=sample, by=lab.cast.auditor)[0]["content"] == "It broke"
+    sample_sets.read_sample(sample=sample, by=lab.cast.owner)
+    looks = AuditEvent.objects.filter(action="sample_sets.read_sample").order_by("id")
     assert [(look.actor_name, look.object_id) for look in looks] == [
         ("Auditor", str(sample.pk)),
         ("Owner", str(sample.pk)),
     ]
     with pytest.raises(NotPermitted):
-        evaluations.read_sample(sample=sample, by=lab.cast.reviewer)
+        sample_sets.read_sample(sample=sample, by=lab.cast.reviewer)
     assert looks.count() == 2
 
 
 def test_taking_all_texts_along_is_for_who_edits_and_written_down_each_time(lab: Lab) -> None:
     made = lab.set(ROWS)
     for _ in range(2):
-        taken = list(evaluations.read_set(sample_set=made, by=lab.cast.owner))
+        taken = list(sample_sets.read(sample_set=made, by=lab.cast.owner))
     assert [messages for _, messages in taken] == [each.messages for each in ROWS]
     with pytest.raises(NotPermitted):
-        evaluations.read_set(sample_set=made, by=lab.cast.auditor)
-    assert AuditEvent.objects.filter(action="evaluations.read_set").count() == 2
+        sample_sets.read(sample_set=made, by=lab.cast.auditor)
+    assert AuditEvent.objects.filter(action="sample_sets.read").count() == 2
 
 
 def test_texts_are_erased_for_good(lab: Lab) -> None:
     made = lab.set(ROWS)
     before = rows_in_tables()
     with pytest.raises(InvalidInput, match="say why"):
-        evaluations.erase_set(sample_set=made, reason=" ", by=lab.cast.owner, now=NOW)
+        sample_sets.erase(sample_set=made, reason=" ", by=lab.cast.owner, now=NOW)
     with pytest.raises(NotPermitted):
-        evaluations.erase_set(sample_set=made, reason="asked", by=lab.cast.auditor, now=NOW)
+        sample_sets.erase(sample_set=made, reason="asked", by=lab.cast.auditor, now=NOW)
     assert rows_in_tables() == before
 
-    evaluations.erase_set(sample_set=made, reason="A customer asked", by=lab.cast.owner, now=NOW)
+    sample_sets.erase(sample_set=made, reason="A customer asked", by=lab.cast.owner, now=NOW)
 
     made.refresh_from_db()
     assert (made.erased_at, made.samples.exclude(sealed=None).count(), made.samples.count()) == (NOW, 0, 3)
-    with pytest.raises(evaluations.TextsErased):
-        evaluations.read_sample(sample=made.samples.get(position=1), by=lab.cast.owner)
-    with pytest.raises(evaluations.TextsErased):
-        evaluations.read_set(sample_set=made, by=lab.cast.owner)
-    with pytest.raises(evaluations.TextsErased):
-        evaluations.erase_set(sample_set=made, reason="again", by=lab.cast.owner, now=NOW + timedelta(days=1))
+    with pytest.raises(sample_sets.TextsErased):
+        sample_sets.read_sample(sample=made.samples.get(position=1), by=lab.cast.owner)
+    with pytest.raises(sample_sets.TextsErased):
+        sample_sets.read(sample_set=made, by=lab.cast.owner)
+    with pytest.raises(sample_sets.TextsErased):
+        sample_sets.erase(sample_set=made, reason="again", by=lab.cast.owner, now=NOW + timedelta(days=1))
     with pytest.raises(IntegrityError), transaction.atomic():
         made.samples.update(sealed=b"back")
     # What was erased may be uploaded again, on purpose.
@@ -163,8 +163,8 @@ def test_texts_are_erased_for_good(lab: Lab) -> None:
 def test_what_is_being_asked_is_not_erased(lab: Lab) -> None:
     made = lab.set(ROWS)
     lab.start(made)
-    with pytest.raises(evaluations.AlreadyRunning):
-        evaluations.erase_set(sample_set=made, reason="asked", by=lab.cast.owner, now=NOW)
+    with pytest.raises(sample_sets.BeingAsked):
+        sample_sets.erase(sample_set=made, reason="asked", by=lab.cast.owner, now=NOW)
     assert made.samples.exclude(sealed=None).count() == 3
 
 
