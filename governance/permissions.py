@@ -1,6 +1,7 @@
 """Who may do what: one table from role to acts, read by the verbs, the pages and the role-matrix test."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.db.models import TextChoices
 
@@ -108,51 +109,83 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
 }
 
 
-# Each act as it stands after "may", in the order in which a person's page tells them.
-WORDS: dict[str, str] = {
-    "registry.view": "read the register of models",
-    "workflows.view": "read workflows and their policies",
-    "changes.view": "read changes of policies",
-    "reviews.view": "see which cases wait",
-    "requests.view": "read what came of requests",
-    "evaluations.view": "read evaluations",
-    "spend.view": "see what was spent and saved",
-    "audit.view": "read the audit log",
-    "webhooks.view": "see webhooks and what they were told",
-    "accounts.view": "see people, teams and what each may do",
-    "reviews.take": "take cases and answer them",
-    "reviews.cancel": "cancel cases",
-    "reviews.erase": "erase what a case holds",
-    "changes.propose": "propose changes",
-    "changes.vote": "vote on what others propose",
-    "comments.add": "comment on changes",
-    "changes.activate": "make approved changes live",
-    "emergencies.begin": "break the glass in an emergency",
-    "emergencies.end": "end emergencies",
-    "rollbacks.go_back": "go back at once to what was live before",
-    "workflows.create": "add workflows",
-    "workflows.edit": "edit and retire workflows",
-    "stops.begin": "stop workflows and models at once",
-    "stops.lift": "lift stops",
-    "trials.send": "try requests",
-    "evaluations.edit": "upload samples and plan evaluations",
-    "evaluations.run": "run evaluations",
-    "simulations.run": "simulate changes",
-    "registry.edit": "register models, endpoints, providers and environments",
-    "prices.edit": "set prices",
-    "savings.edit": "set what savings are compared with",
-    "accounts.create_key": "make API keys",
-    "accounts.revoke_key": "revoke API keys",
-    "webhooks.edit": "add, edit and close webhooks",
-    "accounts.edit": "add people, teams and gateways, grant and revoke roles",
+# Each act as it stands after "may", by the kind of thing it is about, in the order in which pages tell them.
+KINDS: dict[str, dict[str, str]] = {
+    "Workflows": {
+        "workflows.view": "read workflows and their policies",
+        "workflows.create": "add workflows",
+        "workflows.edit": "edit and retire them",
+    },
+    "Changes": {
+        "changes.view": "read changes",
+        "changes.propose": "propose them",
+        "comments.add": "comment on them",
+        "changes.vote": "vote on what others propose",
+        "changes.activate": "make live what is approved",
+        "rollbacks.go_back": "go back at once to what was live before",
+    },
+    "In need": {
+        "stops.begin": "stop workflows and models at once",
+        "stops.lift": "lift stops",
+        "emergencies.begin": "break the glass in an emergency",
+        "emergencies.end": "end emergencies",
+    },
+    "Cases for people": {
+        "reviews.view": "see which wait",
+        "reviews.take": "take and answer them",
+        "reviews.cancel": "cancel them",
+        "reviews.erase": "erase what they hold",
+    },
+    "Requests": {
+        "requests.view": "read what came of them",
+        "trials.send": "try one",
+    },
+    "Quality": {
+        "evaluations.view": "read evaluations",
+        "evaluations.run": "run them",
+        "evaluations.edit": "upload samples and plan evaluations",
+        "simulations.run": "simulate changes",
+    },
+    "Models": {
+        "registry.view": "read the register of models",
+        "registry.edit": "register models, endpoints, providers and environments",
+    },
+    "Money": {
+        "spend.view": "see what was spent and saved",
+        "prices.edit": "set prices",
+        "savings.edit": "set what savings are compared with",
+    },
+    "Keys": {
+        "accounts.create_key": "make API keys",
+        "accounts.revoke_key": "revoke them",
+    },
+    "People": {
+        "accounts.view": "see people, teams and what each may do",
+        "accounts.edit": "add people, teams and gateways, grant and revoke roles",
+    },
+    "Record": {
+        "audit.view": "read the audit log",
+    },
+    "Webhooks": {
+        "webhooks.view": "see them and what they were told",
+        "webhooks.edit": "add, edit and close them",
+    },
 }
 
 
-def in_words(acts: Iterable[str]) -> str:
-    """Return acts as the end of a sentence: "read changes and vote on what others propose"."""
+@dataclass(frozen=True)
+class Right:
+    """What somebody may do with one kind of thing: each act as it stands after "may"."""
+
+    kind: str
+    acts: tuple[str, ...]
+
+
+def rights_of(acts: Iterable[str]) -> list[Right]:
+    """Return acts in words, by kind of thing; a kind with none of them is left out."""
     held = set(acts)
-    said = [words for act, words in WORDS.items() if act in held]
-    return " and ".join([*filter(None, [", ".join(said[:-1])]), *said[-1:]])
+    found = (Right(kind, tuple(said for act, said in told.items() if act in held)) for kind, told in KINDS.items())
+    return [right for right in found if right.acts]
 
 
 def roles_with(act: str) -> list[Role]:

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 
 from governance.accounts import NotPermitted
 from governance.errors import GovernanceError
+from governance.permissions import Right
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class FormPage:
     """What stands around a form; `back` is the label and the address of the page it belongs to.
 
     `groups` are headings, each with the names of its fields; fields that no group names stand last. `notes` are terms
-    with what each means, below the form.
+    with what each means, below the form; `rights` are roles with what each may do.
     """
 
     title: str
@@ -27,6 +28,7 @@ class FormPage:
     groups: Sequence[tuple[str, Sequence[str]]] = ()
     danger: bool = False
     notes: Sequence[tuple[str, str]] = ()
+    rights: Sequence[tuple[str, Sequence[Right]]] = ()
 
 
 class ReasonForm(forms.Form):

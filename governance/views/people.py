@@ -16,7 +16,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Grant, Role, User
 from governance.models.accounts import holding
-from governance.permissions import PERMISSIONS, in_words
+from governance.permissions import PERMISSIONS, Right, rights_of
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"name": "name", "seen": "last_login", "added": "created_at"}
@@ -91,15 +91,15 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "governance/person.html", context)
 
 
-def rights(grants: list[Grant]) -> list[tuple[str, str]]:
-    """What grants let one do: where, and the acts as the end of a sentence; the organisation first."""
+def rights(grants: list[Grant]) -> list[tuple[str, list[Right]]]:
+    """What grants let one do: where, and the acts there by kind of thing; the organisation first."""
     acts: dict[tuple[bool, str], set[str]] = defaultdict(set)
     for each in grants:
         where = f"in {each.team}" if each.team else "everywhere"
         acts[each.team is not None, f"{where}, {each.environment} alone" if each.environment else where] |= PERMISSIONS[
             Role(each.role)
         ]
-    return [(where, in_words(held)) for (_team, where), held in sorted(acts.items())]
+    return [(where, rights_of(held)) for (_team, where), held in sorted(acts.items())]
 
 
 def _listed(request: HttpRequest, form: PersonFilter) -> "QuerySet[User]":

@@ -18,7 +18,7 @@ from governance import people as persons
 from governance.accounts import ORGANISATION
 from governance.models import Environment, Grant, Role, Team, User
 from governance.models.accounts import holding
-from governance.permissions import PERMISSIONS, in_words
+from governance.permissions import PERMISSIONS, rights_of
 from governance.views.forms import FormPage, ReasonForm, ask, sent
 
 
@@ -175,7 +175,7 @@ def grant_new(request: HttpRequest, pk: UUID) -> HttpResponse:
         lede="It holds from now on. What each role may do stands below.",
         submit="Grant it",
         back=(found.name, _page_of(found)),
-        notes=[(role.label, f"may {in_words(PERMISSIONS[role])}.") for role in Role],
+        rights=[(role.label, rights_of(PERMISSIONS[role])) for role in Role],
     )
 
     def act() -> str:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from governance import accounts
 from governance.audit import Service
 from governance.models import ApiKey, AuditEvent, Change, Grant, Model, Role, Workflow
-from governance.permissions import PERMISSIONS, VIEWS, roles_with
+from governance.permissions import KINDS, PERMISSIONS, VIEWS, rights_of, roles_with
 from governance.waiting import acts_on
 from tests.cast import BOOTSTRAP, make_cast, make_change, make_environment, make_key, make_person, make_team
 
@@ -37,6 +37,21 @@ def test_every_role_can_exactly_what_the_table_says(role: Role) -> None:
     person = make_person("Person", role)
     acts = set().union(*PERMISSIONS.values())
     assert {act for act in acts if accounts.can(person, act, team)} == PERMISSIONS[role]
+
+
+def test_every_act_of_a_role_belongs_to_one_kind_of_thing_and_has_words() -> None:
+    told = [act for acts in KINDS.values() for act in acts]
+    assert sorted(told) == sorted(set().union(*PERMISSIONS.values()))
+    assert all(words for acts in KINDS.values() for words in acts.values())
+
+
+def test_rights_are_told_by_kind_of_thing_without_those_nobody_holds() -> None:
+    told = rights_of({"spend.view", "changes.vote", "prices.edit"})
+    assert [(right.kind, *right.acts) for right in told] == [
+        ("Changes", "vote on what others propose"),
+        ("Money", "see what was spent and saved", "set prices"),
+    ]
+    assert rights_of(()) == []
 
 
 def test_the_auditor_changes_nothing_and_the_administrator_votes_on_nothing() -> None:

@@ -50,7 +50,7 @@ def test_a_person_is_added_granted_and_comes_in_by_a_link(cast: Cast) -> None:
     role = {"role": "owner", "team": str(cast.team.pk), "environment": "", "until": ""}
     page = client.post(reverse("grant_new", args=[ada.pk]), role, follow=True)
     assert "Ada is now workflow owner" in text(page)
-    assert "In Customer care may read the register of models" in text(page)
+    assert "Models read the register of models" in text(page)
 
     address = invitation(cast, ada)
     newcomer = Client()
@@ -247,8 +247,8 @@ def test_a_page_tells_what_the_roles_come_to(cast: Cast) -> None:
     accounts.grant(user=cast.owner, role="finance", by=BOOTSTRAP, valid_from=timezone.now() + timedelta(days=9))
     page = text(signed_in(cast.auditor).get(reverse("person", args=[cast.owner.pk])))
     assert "Owner holds 3 roles" in page
-    assert "In Customer care may read the register of models" in page
-    assert "In Customer care, staging alone may" in page
+    assert "In Customer care Workflows read workflows and their policies" in page
+    assert "In Customer care, staging alone Workflows read" in page
     assert "set prices" not in page
     assert "Revoke" not in page
     assert "Grant a role" not in page
@@ -347,5 +347,7 @@ def test_one_signs_out_everywhere_else(cast: Cast) -> None:
 
 
 def test_ones_account_tells_what_one_may_do(cast: Cast) -> None:
-    assert "Everywhere may read the register of models" in text(signed_in(cast.lead).get(reverse("account")))
+    assert "Everywhere Workflows read workflows and their policies" in text(
+        signed_in(cast.lead).get(reverse("account"))
+    )
     assert "Ask an administrator for a role" in text(signed_in(make_person("Nobody")).get(reverse("account")))
