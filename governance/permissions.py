@@ -67,6 +67,7 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
     | {
         "accounts.create_key",
         "accounts.revoke_key",
+        "audit_samples.draw",
         "changes.activate",
         "changes.propose",
         "changes.vote",
@@ -104,7 +105,7 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
         "spend.view",
         "trials.send",
     },
-    Role.AUDITOR: VIEWS,
+    Role.AUDITOR: VIEWS | {"audit_samples.draw"},
     Role.ADMIN: _READS | {"accounts.edit", "accounts.view", "webhooks.edit", "webhooks.view"},
 }
 
@@ -165,6 +166,7 @@ KINDS: dict[str, dict[str, str]] = {
     },
     "Record": {
         "audit.view": "read the audit log",
+        "audit_samples.draw": "draw samples of it",
     },
     "Webhooks": {
         "webhooks.view": "see them and what they were told",

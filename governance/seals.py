@@ -73,6 +73,12 @@ def seal(*, keys: Path, now: datetime) -> int:
             return sealed
 
 
+def is_sealed_as(event: AuditEvent, leaf: AuditLeaf) -> bool:
+    """Whether an event is what its hash was made of, and that hash what was sealed."""
+    sealed = merkle.leaf_of(event.entry_hash, event.xid).hex()
+    return audit.entry_hash(event) == event.entry_hash and sealed == leaf.hash
+
+
 class Stored:
     """The complete subtrees of the log as its tables hold them, read 256 at a time (a merkle.Subtree)."""
 

@@ -11,6 +11,7 @@ from governance.views import (
     appointments,
     approval_rules,
     audit,
+    audit_samples,
     changes,
     comments,
     coordination,
@@ -153,6 +154,10 @@ urlpatterns = [
     path("audit/", audit.audit, name="audit"),
     path("audit/export.csv", audit.audit_csv, name="audit_csv"),
     path("audit/export.zip", audit.audit_export, name="audit_export"),
+    path("audit/samples/", audit_samples.audit_sample_list, name="audit_samples"),
+    path("audit/samples/export.csv", audit_samples.audit_samples_csv, name="audit_samples_csv"),
+    path("audit/samples/new/", audit_samples.audit_sample_new, name="audit_sample_new"),
+    path("audit/samples/<uuid:pk>/", audit_samples.audit_sample, name="audit_sample"),
     path("audit/<uuid:pk>/", audit.audit_entry, name="audit_entry"),
 ]
 

@@ -3,17 +3,21 @@
 import copy
 import itertools
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from governance import accounts, audit, changes, checks, registry, workflows
+from governance import accounts, audit, audit_samples, changes, checks, registry, seals, workflows
 from governance.audit import Service
 from governance.models import (
     ApiKey,
+    AuditCheckpoint,
+    AuditSample,
     Change,
     Endpoint,
     Environment,
@@ -243,6 +247,23 @@ def make_rules(cast: Cast, *rules: dict[str, Any], **also: Any) -> Change:
 def make_key(cast: Cast, name: str = "Shop") -> tuple[ApiKey, str]:
     """An API key of the workflow in production, with its token."""
     return accounts.create_key(workflow=cast.workflow, environment=cast.production, name=name, by=cast.integrator)
+
+
+def make_audit_sample(cast: Cast, **given: Any) -> AuditSample:
+    """Three entries of all that the last checkpoint was signed over; the log begins with it where there is none."""
+    seals.seal(keys=Path(settings.KEYS), now=timezone.now())
+    signed = AuditCheckpoint.objects.order_by("-number")[0].at
+    usual: dict[str, Any] = {
+        "acts": [],
+        "since": datetime(2000, 1, 1, tzinfo=UTC),
+        "until": signed,
+        "n": 3,
+        "seed": "six dice: 4 2 6 6 1 3",
+        "purpose": "",
+        "by": cast.auditor,
+        "now": timezone.now(),
+    }
+    return audit_samples.draw(**(usual | given))
 
 
 @transaction.atomic

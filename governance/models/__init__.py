@@ -3,6 +3,7 @@
 from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.appointments import Appointment
 from governance.models.audit import AuditBody, AuditEvent
+from governance.models.audit_samples import AuditSample
 from governance.models.brakes import Brake
 from governance.models.changes import Change, Contributor, Revision, Vote
 from governance.models.checks import Check
@@ -44,6 +45,7 @@ __all__ = [
     "AuditEvent",
     "AuditLeaf",
     "AuditNode",
+    "AuditSample",
     "Brake",
     "Change",
     "Check",

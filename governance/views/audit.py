@@ -15,12 +15,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from governance import accounts, anchors, audit_exports, proofs, seals, verifications
+from governance import accounts, anchors, audit_exports, proofs, seals, verifications, waiting
 from governance.accounts import ORGANISATION
 from governance.audit_lines import NoLogError
 from governance.export import csv_of
-from governance.models import AuditEvent
+from governance.models import AuditEvent, AuditLeaf, AuditSample
 from governance.models.audit import AuditEventQuerySet
+from governance.views import evidence
 from governance.views.listing import in_order, page_of
 
 # An entry that waits for its seal longer than this is worth a word: something does not run.
@@ -38,6 +39,7 @@ class AuditFilter(forms.Form):
     q = forms.CharField(label="Text", required=False, max_length=200)
     action = forms.CharField(label="Act", required=False, max_length=60, help_text="for example changes.vote")
     object = forms.CharField(label="Object id", required=False, max_length=80)
+    sample = forms.UUIDField(required=False, widget=forms.HiddenInput)
     since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
@@ -52,6 +54,8 @@ def audit(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "filter_form": form,
+        "may_sample": accounts.can(request.user, "audit.view", ORGANISATION),
+        "sampled": form.cleaned_data.get("sample") if form.is_valid() else None,
         "headline": f"{count:,} {'entry' if count == 1 else 'entries'}, each act with its actor",
         "log": seals.standing(),
         "held": anchors.standing(),
@@ -72,8 +76,10 @@ def audit_csv(request: HttpRequest) -> StreamingHttpResponse:
 def audit_entry(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One entry with all that it says, its place in the log, and what leads from it to a signed root."""
     event = get_object_or_404(AuditEvent.objects.visible_to(request.user), pk=pk)
+    reader = accounts.signed_in(request.user)
     context = {
         "event": event,
+        "evidence": evidence.of([event], acts=waiting.acts_of(reader)).get(event.pk),
         "proof": proofs.of(event),
         "facts": [
             (title, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
@@ -112,6 +118,11 @@ def _listed(request: HttpRequest, form: AuditFilter) -> AuditEventQuerySet:
         events = events.filter(action__startswith=said["action"])
     if said["object"]:
         events = events.filter(object_id=said["object"])
+    if said["sample"]:
+        sample = AuditSample.objects.visible_to(request.user).filter(pk=said["sample"]).first()
+        events = events.filter(
+            pk__in=AuditLeaf.objects.filter(index__in=sample.draws if sample else []).values("event_id")
+        )
     if said["since"]:
         events = events.filter(at__date__gte=said["since"])
     if said["until"]:

@@ -40,7 +40,8 @@ QUERIES: dict[tuple[str, str], int] = {
     ("people", "admin"): 9,
     ("teams", "admin"): 7,
     ("reviews", "reviewer"): 10,
-    ("audit", "auditor"): 11,
+    ("audit", "auditor"): 12,
+    ("audit_samples", "auditor"): 7,
     ("spend", "finance"): 9,
     ("spend_attempts", "finance"): 10,
     ("savings", "finance"): 9,
@@ -84,6 +85,7 @@ def add(site: Site, number: int) -> None:
             owner=site.cast.lead,
             by=site.cast.admin,
         )
+    casting.make_audit_sample(cast)
     notifications.tell_of_faults(checkpoint=number, to=[site.cast.lead.pk], faults=1)
     key, _token = casting.make_key(cast)
     evaluations.schedule(

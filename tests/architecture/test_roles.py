@@ -57,6 +57,7 @@ PERSON_FORMS = ("person_edit", "person_deactivate", "person_reactivate", "grant_
 ACCOUNT_FORMS = (*PERSON_FORMS, "grant_revoke", "team_edit")
 WEBHOOK_PAGES = ("webhook", "deliveries", "deliveries_csv")
 WEBHOOK_FORMS = ("webhook_new", "webhook_edit", "webhook_close", "webhook_secret")
+SAMPLE_PAGES = ("audit_samples", "audit_samples_csv", "audit_sample_new")
 OWN_FORMS = ("account_edit", "account_password", "account_notifications")
 OPEN = dict.fromkeys(ROLES, OK)
 ORGANISATION_WIDE = dict.fromkeys(("finance", "auditor", "admin"), NO)
@@ -216,7 +217,10 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("audit", "get"): only("lead", "auditor", stranger=OK),
     ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
     ("audit_entry", "get"): only("lead", "auditor", else_=ABSENT),
-    ("audit_export", "post"): only("lead", "auditor", gives=GONE_ON, stranger=NO),
+    ("audit_export", "post"): only("lead", "auditor", stranger=NO),
+    **{(name, "get"): only("lead", "auditor", stranger=NO) for name in SAMPLE_PAGES},
+    ("audit_sample_new", "post"): only("lead", "auditor", gives=INVALID, stranger=NO),
+    ("audit_sample", "get"): only("lead", "auditor", else_=ABSENT),
     ("spend", "get"): only(*SPENDERS, stranger=OK),
     ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
     ("setup", "get"): only("lead", stranger=OK),
@@ -344,6 +348,7 @@ def make_stage() -> Stage:
         told = notifications.tell_of_faults(checkpoint=1, to=[], faults=1)
     gateway, _credential = gateways.register(name="Shop floor", environment=cast.production, by=casting.BOOTSTRAP)
     invited = casting.make_person("Invited")
+    sample = casting.make_audit_sample(cast)
     people = cast.people | {"viewer": casting.make_person("Viewer", Role.VIEWER, cast.team), "anonymous": None}
     slug = cast.workflow.slug
     arguments: dict[str, list[Any]] = {
@@ -398,6 +403,7 @@ def make_stage() -> Stage:
         "simulation_new": [slug],
         **{name: [asked.pk] for name in ("request", "request_ladder")},
         "run": [slug, asked.run],
+        "audit_sample": [sample.pk],
         "audit_entry": [AuditEvent.objects.about(change)[0].pk],
         "trial_answer": ["nothing"],
     }

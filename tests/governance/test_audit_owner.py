@@ -43,5 +43,5 @@ def test_the_audit_role_owns_its_tables_whoever_migrates(postgres: Postgres, sup
             found = server.execute(OWNERS).fetchall()
         assert found == [
             (f"governance_audit{noun}", "smallfirst_audit", True, True, False, True)
-            for noun in ("body", "checkpoint", "epoch", "event", "leaf", "node")
+            for noun in ("body", "checkpoint", "epoch", "event", "leaf", "node", "sample")
         ], database

@@ -7,8 +7,6 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,14 +20,12 @@ import routing
 from governance import (
     accounts,
     audit,
-    audit_exports,
     changes,
     gateways,
     people,
     probes,
     registry,
     reviews,
-    seals,
     stops,
     workflows,
 )
@@ -52,6 +48,7 @@ from tests.cast import (
 )
 from tests.governance.scenes import beside_the_votes
 from tests.governance.scenes_of_notifications import of_notifications
+from tests.governance.scenes_of_the_log import of_the_log
 from tests.routing import simulating
 from tests.routing.lab import NOW, Lab, lab_of, row
 
@@ -91,7 +88,7 @@ def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
         | _changes(cast)
         | beside_the_votes(cast)
         | _reviews(cast)
-        | _audit(cast)
+        | of_the_log(cast)
     )
     return governed | _ledger(cast) | _routing(cast) | simulating.scenes(cast) | of_notifications(cast)
 
@@ -333,15 +330,6 @@ def _reviews(cast: Cast) -> dict[str, Callable[[], Act]]:
         "reviews.read_body": read_body,
         "reviews.read_answer": read_answer,
     }
-
-
-def _audit(cast: Cast) -> dict[str, Callable[[], Act]]:
-    def make() -> Act:
-        given: dict[str, Any] = {"keys": Path(settings.KEYS), "now": timezone.now()}
-        seals.seal(**given)
-        return lambda: audit_exports.make(file=BytesIO(), bodies=False, by=cast.auditor, **given)
-
-    return {"audit_exports.make": make}
 
 
 def _ledger(cast: Cast) -> dict[str, Callable[[], Act]]:
