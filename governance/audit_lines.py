@@ -12,9 +12,9 @@ from typing import Any
 from django.db import connection, models, transaction
 from django.db.models import Exists, OuterRef
 
-from governance import seals
+from governance import audit, audit_samples, seals
 from governance.canonical import moment
-from governance.models import AuditBody, AuditCheckpoint, AuditEpoch, AuditEvent, AuditLeaf, AuditNode
+from governance.models import AuditBody, AuditCheckpoint, AuditEpoch, AuditEvent, AuditLeaf, AuditNode, AuditSample
 from smallfirst import merkle
 
 Line = dict[str, Any]
@@ -38,6 +38,8 @@ def whole(*, keys: Path, now: datetime, since: int | None = None, masked: bool =
         begin = _begin(since)
         yield _head(keys, now) | {"masked": masked} | ({"begin": begin} if begin else {})
         yield from map(epoch_line, AuditEpoch.objects.order_by("number"))
+        # From the middle on, none can be drawn again.
+        yield from map(sample_line, AuditSample.objects.order_by("created_at", "id") if begin is None else ())
         size = begin["size"] if begin else 0
         sources: list[Iterator[_Placed]] = [_entries(size), _checkpoints(size, since or 0)]
         levels = AuditNode.objects.order_by("level").values_list("level", flat=True).distinct()
@@ -47,6 +49,37 @@ def whole(*, keys: Path, now: datetime, since: int | None = None, masked: bool =
             yield line | {"body": None} if masked and line["kind"] == "entry" else line
         yield from _stray_bodies()
         yield {"kind": "end"}
+
+
+def of_sample(sample: AuditSample, *, keys: Path, now: datetime) -> Iterator[Line]:
+    """Yield a sample's whole population with proofs to its checkpoint, then the entry that tells of the draw, once one
+    was signed over that as well. Without bodies.
+
+    Raises FileNotFoundError without a key, SealError for a file that holds none, LookupError for a tree with gaps.
+    """
+    with _snapshot():
+        yield _head(keys, now) | {"masked": True, "whole": False}
+        signed = AuditCheckpoint.objects.get(number=sample.checkpoint)
+        yield checkpoint_line(signed)
+        last, population = -1, audit_samples.population(sample)
+        while leaves := list(population.filter(index__gt=last).order_by("index")[:CHUNK]):
+            yield from _proved(leaves, signed)
+            last = leaves[-1].index
+        own = AuditEvent.objects.about(sample).values("pk")
+        leaf = AuditLeaf.objects.filter(event_id__in=own).first()
+        above = AuditCheckpoint.objects.filter(size__gt=leaf.index).order_by("number").first() if leaf else None
+        if leaf is not None and above is not None:
+            yield checkpoint_line(above)
+            yield from _proved([leaf], above)
+        yield {"kind": "end"}
+
+
+def _proved(leaves: Sequence[AuditLeaf], signed: AuditCheckpoint) -> Iterator[Line]:
+    """Each leaf with its event, and with what leads to a checkpoint's root."""
+    stored = seals.Stored()
+    for leaf, line in zip(leaves, entry_lines(leaves), strict=True):
+        proof = merkle.inclusion_proof(leaf.index, signed.size, stored)
+        yield line | {"body": None, "proof": [each.hex() for each in proof]}
 
 
 @contextmanager
@@ -71,6 +104,12 @@ def epoch_line(epoch: AuditEpoch) -> Line:
         "size": str(epoch.size),
         "began_at": moment(epoch.began_at),
     }
+
+
+def sample_line(sample: AuditSample) -> Line:
+    """A sample as its own entry tells it."""
+    said: Line = audit.plain(audit_samples.facts(sample))
+    return {"kind": "sample", "id": str(sample.pk), **said}
 
 
 def event_line(event: AuditEvent) -> Line:

@@ -1,11 +1,13 @@
 """Verifies an audit log of Smallfirst without Smallfirst: one file, Python 3.11 and the package `cryptography`.
 
-    python3 audit_verifier.py EXPORT [--key KEY] [--against FILE]...
+    python3 audit_verifier.py EXPORT [--key KEY] [--against FILE]... [--sample SAMPLE]...
 
 EXPORT is the zip, or the log.jsonl in it. KEY is the log's public key as `./run manage audit_key` printed it when you
 took it down; without one the export's own is believed, which proves nothing against whoever made the export. FILE holds
-checkpoints that were kept elsewhere. The code is 0 where all holds, 1 where something does not, and 2 where this could
-not be found out. It is tamper-evidence: that an entry is unchanged, not that it was true.
+checkpoints that were kept elsewhere. SAMPLE is the zip of a sample, or the sample.json in it: its population is counted
+and drawn from again, in the whole log; the zip of a sample is an EXPORT too, of its population alone. The code is 0
+where all holds, 1 where something does not, and 2 where this could not be found out. It is tamper-evidence: that an
+entry is unchanged, not that it was true.
 
 Smallfirst's own `audit_verify` reads its database through this file, and tests/governance/second_verifier.py is another
 implementation. The lines of an export, `kind` by `kind`, are told in `Check`.
@@ -13,8 +15,10 @@ implementation. The lines of an export, `kind` by `kind`, are told in `Check`.
 
 import argparse
 import base64
+import bisect
 import hashlib
 import io
+import itertools
 import json
 import sys
 import zipfile
@@ -28,12 +32,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LOG = "log.jsonl"
+SAMPLE = "sample.json"
 # Each stored node stands so high above the row below: for 256 of it.
 HEIGHTS = 8
 # What was written this long before the export is sealed by then.
 LAG = timedelta(minutes=2)
 _ED25519 = b"\x01"
 HELD = "the checkpoint held elsewhere"
+# The act whose entry tells of a sample.
+DRAWN = "audit_samples.draw"
 
 Line = dict[str, Any]
 # Whether a name and key id is known: the public key.
@@ -95,21 +102,61 @@ class Tree:
         return found
 
 
+class Draw:
+    """A sample drawn again, from the entries that pass: how many are of its population, and whose tickets are smallest.
+
+    The ticket of an entry is SHA-256(seed + hash of its leaf); the `n` smallest are drawn, in their order.
+    """
+
+    def __init__(self, row: Line) -> None:
+        self.row, self.acts, self.seed = row, frozenset(row["acts"]), str(row["seed"]).encode()
+        self.since, self.until = _moment(row["since"]), _moment(row["until"])
+        self.population = 0
+        self.tickets: list[tuple[bytes, int]] = []
+        self.signed = self.told = False
+
+    def take(self, leaf: Line, act: str, at: datetime) -> bool:
+        """Count an entry and give it its ticket, where it belongs to the population; whether it does."""
+        if (
+            leaf["index"] >= self.row["size"]
+            or not self.since <= at < self.until
+            or (self.acts and act not in self.acts)
+        ):
+            return False
+        self.population += 1
+        ticket = hashlib.sha256(self.seed + bytes.fromhex(leaf["hash"])).digest()
+        bisect.insort(self.tickets, (ticket, leaf["index"]))
+        del self.tickets[self.row["n"] :]
+        return True
+
+    def faults(self) -> Iterator[str]:
+        """What the sample says otherwise than the entries do."""
+        if self.population != self.row["population"]:
+            yield f"it counts {self.row['population']:,} entries of its population, and here are {self.population:,}"
+        pairs = itertools.zip_longest(self.row["draws"], (index for _ticket, index in self.tickets))
+        for place, (drawn, here) in enumerate(pairs, 1):
+            if drawn != here:
+                said = ("nothing" if each is None else f"leaf {each}" for each in (drawn, here))
+                yield "its draw {} is {}, and the seed gives {}".format(place, *said)
+                return
+
+
 class Check:
     """Reads the lines of an export in their order and yields what does not hold. Memory does not grow with the log.
 
     `log` comes first: origin, when it was made, whether it is whole, its keys; where it begins, if not at the first
-    leaf, with the tree's right edge there. Then every `epoch`; in a partial export the `checkpoint`. Then each `entry`
-    (leaf, event, body; in a partial one its proof), after it each `node` and `checkpoint` that end with it; entries not
-    sealed yet; every `body` of no entry; `end` last.
+    leaf, with the tree's right edge there. Then every `epoch` and `sample`; each `entry` (leaf, event, body), after it
+    each `node` and `checkpoint` that end with it; entries not sealed yet; every `body` of no entry; `end` last. A
+    partial export has each `checkpoint` before the entries whose `proof` leads to it. `samples` were kept elsewhere.
     """
 
-    def __init__(self, *, keys: Iterable[str] = (), held: Sequence[Note] = ()) -> None:
+    def __init__(self, *, keys: Iterable[str] = (), held: Sequence[Note] = (), samples: Iterable[Line] = ()) -> None:
         self.keys: Keys = dict(map(public_key, keys))
         self.trusted = bool(self.keys)
         self.held: dict[int, list[Note]] = {}
         for note in held:
             self.held.setdefault(note.size, []).append(note)
+        self.samples = {str(row["id"]): Draw(row) for row in samples}
         self.tree = Tree()
         self.entries = self.checkpoints = 0
         self.head: Line = {}
@@ -120,12 +167,13 @@ class Check:
         self._epochs: dict[str, Line] = {}
         self._erased: dict[str, str] = {}
         self._told_erased: dict[str, str] = {}
-        self._due = 0
+        self._due = self._next = 0
         self._signed_at = ""
 
     def faults(self, lines: Iterable[Line]) -> Iterator[Fault]:
         """Yield what does not hold, in the order of the lines. Raises UnreadableError for what is no export."""
         read = {"epoch": self._epoch, "entry": self._entry, "node": self._node, "checkpoint": self._checkpoint}
+        read["sample"] = self._sample
         rest = iter(lines)
         self._log(next(rest, {}))
         ended = False
@@ -157,11 +205,18 @@ class Check:
         begin = line.get("begin")
         if begin:
             self.tree = Tree(begin["size"], [bytes.fromhex(each) for each in begin["peaks"]])
+            if self.samples:
+                raise UnreadableError("a sample can be drawn again from the whole log alone")
 
     def _epoch(self, line: Line) -> Iterator[Fault]:
         if line["origin"] != self.head["origin"]:
             yield Fault(f"epoch {line['number']}", "it belongs to another log")
         self._epochs[str(line["number"])] = line
+
+    def _sample(self, line: Line) -> Iterator[Fault]:
+        known = self.samples.setdefault(line["id"], Draw(line))
+        if known.row != line:
+            yield Fault(f"sample {line['id']}", "it is not the one that was kept elsewhere")
 
     def _entry(self, line: Line) -> Iterator[Fault]:
         leaf, event = line["leaf"], line["event"]
@@ -180,6 +235,11 @@ class Check:
             yield Fault(row, "it is not what was sealed")
         yield from self._body(row, event, line["body"])
         yield from self._told(row, event)
+        if leaf is not None and self.samples:
+            at, tells = _moment(event["at"]), event["action"] == DRAWN and event["object_id"] in self.samples
+            taken = [sample.take(leaf, event["action"], at) for sample in self.samples.values()]
+            if not self._whole and not tells and not any(taken):
+                yield Fault(row, "it belongs to no population of these samples")
         if leaf is None and self._whole and _moment(event["at"]) < _moment(self.head["made_at"]) - LAG:
             yield Fault(row, "it was never sealed")
 
@@ -190,6 +250,9 @@ class Check:
         elif event["id"] != leaf["event_id"]:
             yield Fault(f"leaf {index}", f"it is that of entry {leaf['event_id']}, and stands at {event['id']}")
         if not self._whole:
+            if index < self._next:
+                yield Fault(f"leaf {index}", "it stands out of its order")
+            self._next = index + 1
             return
         for level, number, _ in self._nodes:
             yield Fault(f"node {number} of level {level}", "it is gone")
@@ -228,6 +291,14 @@ class Check:
                 yield Fault(f"epoch {event['object_id']}", f"it is not what {row} says of it")
         elif event["action"] == "audit.erase_body":
             self._told_erased[event["object_id"]] = event["after"]["erased_at"]
+        elif event["action"] == DRAWN:
+            sample = self.samples.get(event["object_id"])
+            if sample is not None:
+                sample.told = True
+                if {"kind": "sample", "id": event["object_id"], **event["after"]} != sample.row:
+                    yield Fault(f"sample {event['object_id']}", f"it is not what {row} says of it")
+            elif self._whole and not self._partly():
+                yield Fault(f"sample {event['object_id']}", "it is gone")
 
     def _node(self, line: Line) -> Iterator[Fault]:
         found = (line["level"], line["index"], bytes.fromhex(line["hash"]))
@@ -258,6 +329,19 @@ class Check:
         self._signed_at = note.at
         yield from self._compare(row, note)
         self.last = note
+        yield from self._under(line["number"], note)
+        for held in () if self._whole else self.held.pop(note.size, ()):
+            yield from self._left(held)
+
+    def _under(self, number: int, note: Note) -> Iterator[Fault]:
+        """The samples that were drawn from what this checkpoint was signed over."""
+        for name, sample in self.samples.items():
+            if sample.row["checkpoint"] == number:
+                sample.signed = True
+                if (sample.row["size"], sample.row["root"]) != (note.size, note.root.hex()):
+                    yield Fault(f"sample {name}", f"it names another size or root than checkpoint {number}")
+                if sample.until > _moment(note.at):
+                    yield Fault(f"sample {name}", f"its period ends after checkpoint {number} was signed")
 
     def _compare(self, row: str, note: Note) -> Iterator[Fault]:
         """A checkpoint with its signature, and with the tree where the tree is there."""
@@ -295,6 +379,12 @@ class Check:
                 yield Fault(f"body {event}", "it was erased, and no entry says so")
         for note in (note for _, notes in sorted(self.held.items()) for note in notes):
             yield from self._left(note)
+        for name, sample in self.samples.items() if not self._partly() else ():
+            yield from (Fault(f"sample {name}", text) for text in sample.faults())
+            if not sample.signed:
+                yield Fault(f"sample {name}", f"its checkpoint {sample.row['checkpoint']} is not there")
+            if not sample.told and self._whole:
+                yield Fault(f"sample {name}", "no entry says that it was drawn")
 
     def _left(self, note: Note) -> Iterator[Fault]:
         """A checkpoint held elsewhere that the tree did not come by."""
@@ -387,6 +477,21 @@ def notes_in(text: str) -> list[Note]:
     return found
 
 
+def sample_in(path: Path) -> Line:
+    """The sample of a file, or of the zip of one. Raises UnreadableError."""
+    try:
+        text = path.read_text(encoding="utf-8") if not zipfile.is_zipfile(path) else None
+        if text is None:
+            with zipfile.ZipFile(path) as content:
+                text = content.read(SAMPLE).decode()
+        row: Line = json.loads(text)
+        if row["kind"] != "sample":
+            raise ValueError("it is another kind of thing")
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise UnreadableError(f"{path.name} holds no sample: {error}") from error
+    return row
+
+
 def lines_of(path: Path) -> Iterator[Line]:
     """The lines of an export. Raises UnreadableError."""
     try:
@@ -406,10 +511,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("export", type=Path)
     parser.add_argument("--key", action="append", default=[], help="the log's public key, as you keep it")
     parser.add_argument("--against", action="append", default=[], type=Path, help="checkpoints held elsewhere")
+    parser.add_argument("--sample", action="append", default=[], type=Path, help="a sample to count and draw again")
     given = parser.parse_args(words)
     try:
         held = [note for path in given.against for note in notes_in(path.read_text(encoding="utf-8"))]
-        check = Check(keys=given.key, held=held)
+        samples = [
+            sample_in(path) for path in [*given.sample, *([given.export] if _is_of_sample(given.export) else [])]
+        ]
+        check = Check(keys=given.key, held=held, samples=samples)
         found = 0
         for fault in check.faults(lines_of(given.export)):
             found += 1
@@ -420,16 +529,28 @@ def main(words: Sequence[str] | None = None) -> int:
     sys.stdout.write(f"{summary(check, found)}\n")
     if not check.trusted:
         sys.stdout.write("The key was the export's own: compare it with the one that you were given.\n")
+    if check.samples and not check.head["whole"]:
+        sys.stdout.write("Whether the log has more entries of the population, its whole export tells, with --sample.\n")
     return 1 if found else 0
 
 
 def summary(check: Check, found: int) -> str:
     """What was read and found, in a sentence."""
     what = f"{check.entries:,} entries and {check.checkpoints:,} checkpoints of {check.head.get('origin')}"
+    if check.samples:
+        what = f"{len(check.samples):,} {'sample' if len(check.samples) == 1 else 'samples'}, {what}"
     if found:
         return f"{found:,} {'fault' if found == 1 else 'faults'} in {what}"
     last = f", the last signed {check.last.at} over {check.last.size:,}" if check.last else ""
     return f"{what} hold{last}"
+
+
+def _is_of_sample(path: Path) -> bool:
+    """Whether an export is that of a sample's population."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as content:
+        return SAMPLE in content.namelist()
 
 
 def _signature(line: str) -> tuple[str, bytes, bytes]:

@@ -158,6 +158,7 @@ urlpatterns = [
     path("audit/samples/export.csv", audit_samples.audit_samples_csv, name="audit_samples_csv"),
     path("audit/samples/new/", audit_samples.audit_sample_new, name="audit_sample_new"),
     path("audit/samples/<uuid:pk>/", audit_samples.audit_sample, name="audit_sample"),
+    path("audit/samples/<uuid:pk>/export.zip", audit_samples.audit_sample_export, name="audit_sample_export"),
     path("audit/<uuid:pk>/", audit.audit_entry, name="audit_entry"),
 ]
 

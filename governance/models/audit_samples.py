@@ -35,7 +35,13 @@ KINDS: dict[str, Kind] = {
     "personal": Kind(
         "What was read, taken out or erased",
         (
-            *("audit_exports.make", "evaluations.erase_set", "evaluations.read_sample", "evaluations.read_set"),
+            *(
+                "audit_exports.make",
+                "audit_exports.make_of_sample",
+                "evaluations.erase_set",
+                "evaluations.read_sample",
+                "evaluations.read_set",
+            ),
             *("reviews.erase", "reviews.read"),
         ),
     ),

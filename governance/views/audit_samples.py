@@ -2,19 +2,23 @@
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, audit_samples, seals, waiting
+from governance import accounts, audit_exports, audit_samples, seals, waiting
 from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import AuditCheckpoint, AuditEvent, AuditLeaf, AuditSample
@@ -160,6 +164,16 @@ def audit_sample(request: HttpRequest, pk: UUID) -> HttpResponse:
             }
         )
     return render(request, "governance/audit_sample.html", {"sample": found, "page": page, "rows": rows})
+
+
+@require_POST
+def audit_sample_export(request: HttpRequest, pk: UUID) -> HttpResponseBase:
+    """A sample with its population and what proves it, as a zip. That it was taken is an entry, so it is a POST."""
+    found = get_object_or_404(AuditSample.objects.visible_to(request.user), pk=pk)
+    by, now, file = accounts.signed_in(request.user), timezone.now(), TemporaryFile()  # noqa: SIM115 (the answer closes it)
+    audit_exports.make_of_sample(file=file, sample=found, keys=Path(settings.KEYS), now=now, by=by)
+    file.seek(0)
+    return FileResponse(file, as_attachment=True, filename=f"audit-sample-{found.created_at:%Y-%m-%d}.zip")
 
 
 def _listed(request: HttpRequest) -> AuditSampleQuerySet:

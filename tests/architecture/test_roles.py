@@ -221,6 +221,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     **{(name, "get"): only("lead", "auditor", stranger=NO) for name in SAMPLE_PAGES},
     ("audit_sample_new", "post"): only("lead", "auditor", gives=INVALID, stranger=NO),
     ("audit_sample", "get"): only("lead", "auditor", else_=ABSENT),
+    ("audit_sample_export", "post"): only("lead", "auditor", else_=ABSENT),
     ("spend", "get"): only(*SPENDERS, stranger=OK),
     ("spend_csv", "get"): only(*SPENDERS, stranger=OK),
     ("setup", "get"): only("lead", stranger=OK),
@@ -403,7 +404,7 @@ def make_stage() -> Stage:
         "simulation_new": [slug],
         **{name: [asked.pk] for name in ("request", "request_ladder")},
         "run": [slug, asked.run],
-        "audit_sample": [sample.pk],
+        **{name: [sample.pk] for name in ("audit_sample", "audit_sample_export")},
         "audit_entry": [AuditEvent.objects.about(change)[0].pk],
         "trial_answer": ["nothing"],
     }

@@ -17,6 +17,8 @@ from django.db import connection
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("config", "demo", "governance", "ledger", "routing", "smallfirst")
 FILE_LINES = 500
+# One file on purpose: an auditor reads it, and runs it where nothing else of ours is.
+ALONE = {"governance/audit_verifier.py": 600}
 FUNCTION_LINES = 60
 VIEW_LINES = 40
 TYPE_IGNORES = 10
@@ -55,7 +57,8 @@ def test_imports_point_one_way() -> None:
 def test_files_stay_readable() -> None:
     """At most 500 lines a file: split by noun before that."""
     files = [*modules(*PRODUCT, "tests", "benchmarks"), *(ROOT / "templates").rglob("*.html")]
-    long = {named(path): count for path in files if (count := len(path.read_text().splitlines())) > FILE_LINES}
+    counts = {named(path): len(path.read_text().splitlines()) for path in files}
+    long = {name: count for name, count in counts.items() if count > ALONE.get(name, FILE_LINES)}
     assert long == {}
 
 

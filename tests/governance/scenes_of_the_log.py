@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from governance import audit_exports, audit_samples, seals
-from tests.cast import Cast
+from tests.cast import Cast, make_audit_sample
 
 Act = Callable[[], object]
 
@@ -29,4 +29,8 @@ def of_the_log(cast: Cast) -> dict[str, Callable[[], Act]]:
         said: dict[str, Any] = {"acts": [], "since": now - timedelta(days=1), "until": now, "n": 5, "seed": "1"}
         return lambda: audit_samples.draw(purpose="", by=cast.auditor, now=now, **said)
 
-    return {"audit_exports.make": make, "audit_samples.draw": draw}
+    def make_of_sample() -> Act:
+        sample = make_audit_sample(cast)
+        return lambda: audit_exports.make_of_sample(file=BytesIO(), sample=sample, by=cast.auditor, **given)
+
+    return {"audit_exports.make_of_sample": make_of_sample, "audit_exports.make": make, "audit_samples.draw": draw}

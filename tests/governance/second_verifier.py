@@ -1,4 +1,4 @@
-"""A second verifier of exports: the whole log in memory, roots by the definition of RFC 9162.
+"""A second verifier of exports: the whole log in memory, roots by the definition of RFC 9162; and of samples of it.
 
 It says only whether all holds, and shares no code with the first or with the product.
 """
@@ -30,8 +30,73 @@ def holds(lines: list[dict[str, Any]], *, key: str, held: tuple[str, ...] = ()) 
         return False
 
 
+def sample_holds(lines: list[dict[str, Any]], sample: dict[str, Any], *, key: str) -> bool:
+    """Whether the export of a sample's population holds under this key, and the sample is drawn from that."""
+    try:
+        return _sample_holds(lines, sample, key)
+    except (AssertionError, KeyError, TypeError, ValueError, IndexError, InvalidSignature):
+        return False
+
+
+def _sample_holds(lines: list[dict[str, Any]], sample: dict[str, Any], key: str) -> bool:
+    size, root, signed_at = 0, "", ""
+    under: dict[int, tuple[int, str, str]] = {}
+    members = []
+    assert lines[-1] == {"kind": "end"}
+    for line in lines[1:-1]:
+        if line["kind"] == "checkpoint":
+            size, root, signed_at = _signed(line["note"], lines[0]["origin"], key)
+            assert (size, root, signed_at) == (line["size"], line["root"], line["at"])
+            under[line["number"]] = (size, root, signed_at)
+            continue
+        event, leaf = line["event"], line["leaf"]
+        _entry(event, None, masked=True)
+        assert leaf["event_id"] == event["id"]
+        assert leaf["hash"] == _leaf(event).hex()
+        assert _top(leaf["index"], size, _leaf(event), [bytes.fromhex(each) for each in line["proof"]]).hex() == root
+        if event["action"] == "audit_samples.draw" and event["object_id"] == sample["id"]:
+            assert {"kind": "sample", "id": sample["id"], **event["after"]} == sample
+        else:
+            members.append((leaf["index"], event))
+    assert [index for index, _event in members] == sorted({index for index, _event in members})
+    assert _drawn(members, sample) == (len(members), sample["draws"])
+    assert len(members) == sample["population"]
+    assert under[sample["checkpoint"]][:2] == (sample["size"], sample["root"])
+    assert sample["until"] <= under[sample["checkpoint"]][2]
+    return True
+
+
+def _drawn(entries: list[tuple[int, dict[str, Any]]], sample: dict[str, Any]) -> tuple[int, list[int]]:
+    """How many of these are of the sample's population, and the leaves that its seed gives."""
+    tickets = {
+        sha(sample["seed"].encode() + _leaf(event)): index
+        for index, event in entries
+        if index < sample["size"]
+        if sample["since"] <= event["at"] < sample["until"]
+        if event["action"] in sample["acts"] or not sample["acts"]
+    }
+    return len(tickets), [tickets[each] for each in sorted(tickets)][: sample["n"]]
+
+
+def _leaf(event: dict[str, Any]) -> bytes:
+    return sha(b"\x00" + bytes.fromhex(event["entry_hash"]) + int(event["xid"]).to_bytes(8, "big"))
+
+
+def _top(index: int, size: int, leaf: bytes, proof: list[bytes]) -> bytes:
+    """The root over a leaf by the definition: the last of the proof is the other half of the whole tree."""
+    if size == 1:
+        assert not proof
+        return leaf
+    split = 1
+    while split * 2 < size:
+        split *= 2
+    if index < split:
+        return sha(b"\x01" + _top(index, split, leaf, proof[:-1]) + proof[-1])
+    return sha(b"\x01" + proof[-1] + _top(index - split, size - split, leaf, proof[:-1]))
+
+
 def _holds(lines: list[dict[str, Any]], key: str, held: tuple[str, ...]) -> bool:
-    kinds = ("entry", "node", "epoch", "checkpoint", "body")
+    kinds = ("entry", "node", "epoch", "checkpoint", "body", "sample")
     found = {kind: [line for line in lines if line["kind"] == kind] for kind in kinds}
     sealed = [line for line in found["entry"] if line["leaf"]]
     leaves = [bytes.fromhex(line["leaf"]["hash"]) for line in sealed]
@@ -39,13 +104,21 @@ def _holds(lines: list[dict[str, Any]], key: str, held: tuple[str, ...]) -> bool
         event, leaf = line["event"], line["leaf"]
         assert leaf["index"] == index
         assert leaf["event_id"] == event["id"]
-        assert leaves[index] == sha(b"\x00" + bytes.fromhex(event["entry_hash"]) + int(event["xid"]).to_bytes(8, "big"))
+        assert leaves[index] == _leaf(event)
     for line in found["entry"]:
         _entry(line["event"], line["body"])
     assert not found["body"]
     assert lines[-1] == {"kind": "end"}
     begun = {line["event"]["object_id"]: line["event"]["after"] for line in found["entry"] if _begins(line)}
     assert {str(line["number"]): {k: v for k, v in line.items() if k != "kind"} for line in found["epoch"]} == begun
+    drawn = {line["event"]["object_id"]: line["event"]["after"] for line in found["entry"] if _draws(line)}
+    assert {row["id"]: {k: v for k, v in row.items() if k not in ("kind", "id")} for row in found["sample"]} == drawn
+    entries = [(line["leaf"]["index"], line["event"]) for line in sealed]
+    signed = {line["number"]: line for line in found["checkpoint"]}
+    for row in found["sample"]:
+        assert _drawn(entries, row) == (row["population"], row["draws"])
+        above = signed[row["checkpoint"]]
+        assert (above["size"], above["root"], above["at"] >= row["until"]) == (row["size"], row["root"], True)
     _tree(leaves, found["node"], found["checkpoint"], lines[0]["origin"], key, held)
     return True
 
@@ -88,13 +161,17 @@ def _begins(line: dict[str, Any]) -> bool:
     return bool(line["event"]["action"] == "seals.begin_epoch")
 
 
-def _entry(event: dict[str, Any], body: dict[str, Any] | None) -> None:
+def _draws(line: dict[str, Any]) -> bool:
+    return bool(line["event"]["action"] == "audit_samples.draw")
+
+
+def _entry(event: dict[str, Any], body: dict[str, Any] | None, *, masked: bool = False) -> None:
     nested = {"actor": ("kind", "id", "name"), "object": ("type", "id", "name", "version")}
     value = {outer: {part: event[f"{outer}_{part}"] for part in parts} for outer, parts in nested.items()}
     left = {name for outer, parts in nested.items() for name in (f"{outer}_{part}" for part in parts)}
     value |= {name: event[name] for name in event.keys() - left - {"xid", "entry_hash"}}
     assert sha(compact(value)).hex() == event["entry_hash"]
-    assert (body is None) == (event["body_digest"] is None)
+    assert masked or (body is None) == (event["body_digest"] is None)
     if body:
         assert body["event_id"] == event["id"]
         assert body["erased_at"] is None
