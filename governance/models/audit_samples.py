@@ -35,14 +35,8 @@ KINDS: dict[str, Kind] = {
     "personal": Kind(
         "What was read, taken out or erased",
         (
-            *(
-                "audit_exports.make",
-                "audit_exports.make_of_sample",
-                "evaluations.erase_set",
-                "evaluations.read_sample",
-                "evaluations.read_set",
-            ),
-            *("reviews.erase", "reviews.read"),
+            *("audit_exports.make", "audit_exports.make_of_sample", "reviews.erase", "reviews.read"),
+            *("sample_sets.erase", "sample_sets.read", "sample_sets.read_sample"),
         ),
     ),
     "people": Kind(
@@ -67,7 +61,7 @@ KINDS: dict[str, Kind] = {
     "workflows": Kind("Workflows", ("workflows.add_step", "workflows.create", "workflows.edit", "workflows.retire")),
     "money": Kind("Prices and baselines", ("prices.set_own_price", "savings.set_baseline")),
     "evaluations": Kind(
-        "Evaluations", ("evaluations.create_set", "evaluations.fail", "evaluations.finish", "evaluations.start")
+        "Evaluations", ("evaluations.fail", "evaluations.finish", "evaluations.start", "sample_sets.create")
     ),
 }
 

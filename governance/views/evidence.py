@@ -17,7 +17,7 @@ _BY_ID = {
     "user": ("person", "accounts.view"),
     "webhook": ("webhook", "webhooks.view"),
     "evaluation": ("evaluation", "evaluations.view"),
-    "sampleset": ("evaluation_set", "evaluations.view"),
+    "sampleset": ("sample_set", "evaluations.view"),
     "simulation": ("simulation", "spend.view"),
     "auditsample": ("audit_sample", "audit.view"),
 }
