@@ -17,6 +17,14 @@ from governance.checks import CheckStanding
 from governance.models import Change, Check, Contributor, Delegation, User, Vote
 
 Choice = Vote.Choice
+# What somebody did by a vote, after his name.
+SAID = {
+    Choice.APPROVE: "approved it",
+    Choice.REQUEST_CHANGES: "asked for changes",
+    Choice.REJECT: "rejected it",
+    Choice.ABSTAIN: "abstained",
+    Choice.WITHDRAW: "took the vote back",
+}
 # The states of a change in which people vote on it.
 VOTABLE = (Change.State.IN_REVIEW, Change.State.APPROVED)
 
@@ -32,6 +40,11 @@ class CastVote:
     def counts(self) -> bool:
         """Whether it counts."""
         return not self.why_not
+
+    @property
+    def said(self) -> str:
+        """What the person did, as it stands after a name."""
+        return SAID[Choice(self.vote.choice)]
 
     @property
     def of(self) -> UUID:
@@ -81,12 +94,13 @@ class Freeze:
 class Standing:
     """Where the votes on the current revision stand: approvals that count, how many it takes, and objections.
 
-    `voters` may vote on it now: whoever holds a role for it and had no hand in it. With none it can pass single-handed.
+    `voters` may vote on it now, with their names: whoever holds a role for it and had no hand in it. With none it can
+    pass single-handed.
     `simulation` is how its newest one stands, `revision` the number of the present one.
     """
 
     votes: tuple[CastVote, ...]
-    voters: frozenset[UUID]
+    voters: Mapping[UUID, str]
     counted: int
     against: int
     requirement: Requirement
@@ -145,7 +159,7 @@ def standing(change: Change) -> Standing:
     revision = change.revision
     votes = Vote.objects.filter(revision=revision).select_related("voter", "delegation__by")
     newest = list(votes.order_by("voter_id", "-number").distinct("voter_id"))
-    may, now = may_vote(change), timezone.now()
+    may, now = voters(change), timezone.now()
     themselves = {each.voter_id for each in newest if each.choice != Choice.WITHDRAW}
     needed, freeze, simulation = _asked(change)
     hands = set(Contributor.objects.filter(change=change).values_list("user_id", flat=True)) | {change.proposed_by_id}
@@ -217,9 +231,18 @@ def _why_not_for(delegation: Delegation, may: Collection[UUID], themselves: Coll
 
 def may_vote(change: Change) -> frozenset[UUID]:
     """Return who may vote on a change now: active people with a role for it, who had no hand in it; one query."""
+    return frozenset(voters(change))
+
+
+def voters(change: Change) -> dict[UUID, str]:
+    """Return who may vote on a change now, each with his name; one query."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT user_id FROM governance_voters(%s)", [change.pk])
-        return frozenset(key for (key,) in cursor.fetchall())
+        cursor.execute(
+            "SELECT may.user_id, person.name FROM governance_voters(%s) AS may"
+            " JOIN governance_user AS person ON person.id = may.user_id",
+            [change.pk],
+        )
+        return dict(cursor.fetchall())
 
 
 def _why_later(

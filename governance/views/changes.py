@@ -37,6 +37,7 @@ from governance.views.comments import CommentForm
 from governance.views.forms import refuse, sent
 from governance.views.listing import in_order, page_of
 from governance.views.policy_forms import DocumentForm, LadderForm, PolicyForm
+from governance.views.standings import conditions
 from governance.waiting import acts_on
 
 # What a verb says no with; NotPermitted is not among them, it is a page of its own.
@@ -393,6 +394,8 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "emergency": getattr(found, "emergency", None),
         "now": timezone.now(),
         "standing": standing,
+        "conditions": conditions(found, standing, now=timezone.now()),
+        "votable": votes.VOTABLE,
         "later": standing.why_later(timezone.now()) if found.state in votes.VOTABLE else "",
         "why_no_vote": why_no_vote,
         "would_activate": standing.would_do(request.user),

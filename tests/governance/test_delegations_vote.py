@@ -230,7 +230,9 @@ def test_the_pages_offer_and_tell_it(cast: Cast) -> None:
     refused = signed_in(cast.second_lead).post(reverse("change_vote", args=[change.pk]), ballot)
     assert refused.status_code == 422
     assert not Vote.objects.exists()
-    assert "Owner for Lead" in text(owner.post(reverse("change_vote", args=[change.pk]), ballot, follow=True))
+    assert "Owner for Lead approved it" in text(
+        owner.post(reverse("change_vote", args=[change.pk]), ballot, follow=True)
+    )
     assert signed_in(cast.stranger).post(reverse("delegation_revoke", args=[held.pk])).status_code == 404
     assert "The delegation is over." in text(lead.post(reverse("delegation_revoke", args=[held.pk]), follow=True))
     assert "is over already" in text(owner.post(reverse("delegation_revoke", args=[held.pk]), follow=True))

@@ -168,7 +168,7 @@ def test_a_request_no_model_is_sure_of_is_answered_by_a_person_and_the_policy_is
     lead.get_by_label("What changes, in one line").fill("Keep answers from a lower confidence")
     lead.get_by_label("sentiment: keep an answer from confidence").fill(str(LOWERED_KEEP_FROM))
     lead.get_by_role("button", name="Submit for approval").click()
-    expect(lead.locator("main")).to_contain_text("0 of 1 needed")
+    expect(lead.locator("main")).to_contain_text("0 of 1 vote; waits on")
     expect(lead.get_by_role("button", name="Approve")).to_have_count(0)
     expect(lead.locator("#evaluated")).to_contain_text("on 9 samples evaluated")
     expect(lead.locator("#evaluated")).to_contain_text("models would answer 2 samples where a person decides now")
@@ -333,7 +333,7 @@ def test_an_auditor_follows_a_request_through_every_record(site: Site, browser: 
     expect(main).to_contain_text("An answer is kept from confidence 0.80")
     auditor.goto(request)
     auditor.get_by_role("link", name=re.compile("change")).click()
-    expect(main).to_contain_text("1 of 1 needed")
+    expect(main).to_contain_text("1 of 1 vote")
     expect(main).to_contain_text("counts")
     auditor.get_by_role("link", name="Its record in the audit log").click()
     for act in ("changes.propose", "changes.vote", "changes.activate"):
