@@ -81,7 +81,7 @@ def _review_problems(policy: Policy) -> Iterator[Problem]:
             continue
         path = f"steps[{index}].review"
         if step.review.role not in takers:
-            message = f"nobody takes reviews as '{step.review.role}'"
+            message = f"nobody takes reviews as “{step.review.role}”"
             yield Problem(f"{path}.role", message, f"use {' or '.join(takers)}")
         fault = answers.schema_fault(step.review.answer.schema)
         if fault:

@@ -236,7 +236,7 @@ def can_fire(rule: Rule, step: str, policy: Policy) -> bool:
 
 
 def _compile_rule(rule: Rule) -> CompiledRule:
-    source = None if rule.then.guards is None else Source(f"rule '{rule.name}'", rule.then.guards)
+    source = None if rule.then.guards is None else Source(f"rule “{rule.name}”", rule.then.guards)
     return CompiledRule(rule.name, all_hold(rule.when), rule.then, source)
 
 

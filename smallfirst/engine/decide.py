@@ -73,10 +73,10 @@ def doubt(plan: Plan, attempt: AttemptSignals) -> Reason | None:
         return None
     rung = plan.rungs[attempt.rung]
     if gate.stop_reasons is not None and attempt.stop_reason not in gate.stop_reasons:
-        stopped = "for no known reason" if attempt.stop_reason is None else f"with '{attempt.stop_reason}'"
+        stopped = "for no known reason" if attempt.stop_reason is None else f"with “{attempt.stop_reason}”"
         return Reason("stop_reason", f"{rung.model} stopped {stopped}", {"stop_reason": attempt.stop_reason})
     if gate.labels is not None and attempt.label not in gate.labels:
-        said = "no label" if attempt.label is None else f"'{attempt.label}'"
+        said = "no label" if attempt.label is None else f"“{attempt.label}”"
         return Reason("label", f"{rung.model} answered {said}, which is none of its labels", {"label": attempt.label})
     if rung.keep_from is None:
         return None
@@ -258,7 +258,7 @@ def _finish(plan: Plan, attempts: Sequence[AttemptSignals]) -> Move:
 
 def _why_always(plan: Plan) -> Reason:
     if plan.review_rule is not None:
-        return Reason("rule", f"Rule '{plan.review_rule}' asks for a person.", {"rule": plan.review_rule})
+        return Reason("rule", f"Rule “{plan.review_rule}” asks for a person.", {"rule": plan.review_rule})
     return Reason("always", "A person releases every answer of this step.")
 
 

@@ -105,7 +105,7 @@ def _lines(policy: Policy) -> Iterator[Line]:
         for line in _step_lines(step):
             yield Line(f"{key}.{line.key}", f"{path}.{line.path}", f"In {name}, {line.text}.", line.colour)
     if len(policy.rules) > 1:
-        order = listed([f"'{rule.name}'" for rule in policy.rules])
+        order = listed([f"“{rule.name}”" for rule in policy.rules])
         yield Line("rules", "rules", f"Where several rules choose, the first does, in the order {order}.")
     for index, rule in enumerate(policy.rules):
         colour = "person" if rule.then.review else rule.then.start
@@ -230,7 +230,7 @@ def _rule_text(rule: Rule) -> str:
     if then.review:
         effects.append("a person releases the answer")
     when = f"when {conditions}" if conditions else "always"
-    return f"Rule '{rule.name}': {when}, {listed(effects) or 'nothing happens'}."
+    return f"Rule “{rule.name}”: {when}, {listed(effects) or 'nothing happens'}."
 
 
 def _condition_text(condition: Condition) -> str:

@@ -25,7 +25,7 @@ def explain(decision: Decision, snapshot: Snapshot) -> list[Reason]:
     reasons = [_under_policy(planned, decision, snapshot)]
     if planned.observed is not None:
         reasons.append(_would_have(decision, snapshot))
-    reasons += [Reason("rule", f"Rule '{name}' fired.", {"rule": name}) for name in planned.rules]
+    reasons += [Reason("rule", f"Rule “{name}” fired.", {"rule": name}) for name in planned.rules]
     reasons += [_left_out(one) for one in planned.left_out]
     if isinstance(planned, Refusal):
         reasons.append(Reason(planned.code, f"Refused: {planned.text.rstrip('.')}.", {"clause": planned.clause}))
@@ -47,7 +47,7 @@ def _under_policy(planned: Plan | Refusal, decision: Decision, snapshot: Snapsho
     if planned.policy_version is None:
         return Reason("policy", "No policy decided: the bundle did not hold the workflow.", {"version": None})
     number, slug = planned.policy_version.number, snapshot.workflows[decision.workflow].slug
-    where = "for a request that names no step" if decision.step == ANY_STEP else f"for step '{decision.step}'"
+    where = "for a request that names no step" if decision.step == ANY_STEP else f"for step “{decision.step}”"
     did = "decided" if planned.observed is None else "was only watched"
     return Reason("policy", f"Policy version {number} of {slug} {did}, {where}.", {"version": number})
 
@@ -90,7 +90,7 @@ def _entered(planned: Plan, signals: Signals) -> Reason:
     first = planned.rungs[planned.start]
     facts: Figures = {"triage": planned.triage, "model": first.model, "tier": first.tier}
     if planned.start_rule is not None:
-        sentence = f"Rule '{planned.start_rule}' starts the ladder at {first.model} ({first.tier})."
+        sentence = f"Rule “{planned.start_rule}” starts the ladder at {first.model} ({first.tier})."
         return Reason("start", sentence, {**facts, "rule": planned.start_rule})
     seen = listed([cut.words for cut in cuts_reached(signals)])
     why = f"The request looks {planned.triage} ({seen})" if seen else f"The request looks {planned.triage}"

@@ -13,7 +13,7 @@ EXACT = Context(prec=100)
 
 
 class Source(Output, frozen=True):
-    """Guards with the words for where they come from, such as ``the organisation`` or ``rule 'x'``."""
+    """Guards with the words for where they come from, such as ``the organisation`` or ``rule “x”``."""
 
     name: str
     guards: Guards

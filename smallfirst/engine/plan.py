@@ -111,7 +111,7 @@ def _decided(
     """Plan a request under the policy of one compiled workflow."""
     step = workflow.steps.get(facts.step) or workflow.steps.get(ANY_STEP)
     if step is None:
-        text = f"the policy has no step '{facts.step}'"
+        text = f"the policy has no step “{facts.step}”"
         return Refusal(workflow.policy_version, facts.step, (), difficulty, "not_allowed", "step", text)
     case = _case(facts, signals, state, snapshot, workflow, step, difficulty)
     refusal = _refused_outright(case) or _pin_refused(case, step)
@@ -179,7 +179,7 @@ def _refused_outright(case: Case) -> Refusal | None:
     """Say what refuses the request whatever its candidates are; None when nothing does."""
     facts = case.facts
     if facts.model != AUTO and facts.model not in case.snapshot.models:
-        text = f"no model is called '{facts.model}'; '{AUTO}' lets the policy choose"
+        text = f"no model is called “{facts.model}”; “{AUTO}” lets the policy choose"
         return _refusal(case, "unknown_model", "model", text)
     if case.state.stopped_workflow:
         return _refusal(case, "no_model_available", "stopped", "this workflow is stopped")
@@ -196,13 +196,13 @@ def _pin_refused(case: Case, step: CompiledStep) -> Refusal | None:
     named = case.facts.model
     if case.facts.purpose == "evaluation":
         if named == AUTO:
-            text = f"an evaluation measures one model: name one of the ladder instead of '{AUTO}'"
+            text = f"an evaluation measures one model: name one of the ladder instead of “{AUTO}”"
             return _refusal(case, "not_allowed", "pin", text)
         if all(rung.model != named for rung in step.step.ladder):
-            text = f"'{named}' is no rung of step '{step.step.name}', and an evaluation measures only those"
+            text = f"“{named}” is no rung of step “{step.step.name}”, and an evaluation measures only those"
             return _refusal(case, "not_allowed", "pin", text)
     elif named != AUTO and case.workflow.pin == "refuse":
-        text = f"this workflow's policy chooses the model: ask for '{AUTO}' instead of '{named}'"
+        text = f"this workflow's policy chooses the model: ask for “{AUTO}” instead of “{named}”"
         return _refusal(case, "not_allowed", "pin", text)
     return None
 
@@ -336,11 +336,11 @@ def _planned(
     review = policy.review
     if review_rule is not None:
         if review is None:
-            text = f"rule '{review_rule}' asks for a person, and step '{policy.name}' does not say how"
+            text = f"rule “{review_rule}” asks for a person, and step “{policy.name}” does not say how"
             return _refusal(case, "not_allowed", "review", text, left_out)
         review = msgspec.structs.replace(review, when="always")
     if case.facts.kind == "embeddings" and (gate is not None or review is not None):
-        text = f"step '{policy.name}' judges its answers; ask for embeddings in a step without a gate and a review"
+        text = f"step “{policy.name}” judges its answers; ask for embeddings in a step without a gate and a review"
         return _refusal(case, "not_allowed", "review" if gate is None else "gate", text, left_out)
     return Plan(
         policy_version=case.workflow.policy_version,

@@ -86,7 +86,7 @@ def _steps_problems(policy: Policy, models: Mapping[str, Model]) -> Iterator[Pro
     for index, step in enumerate(policy.steps):
         path = f"steps[{index}]"
         if step.name in seen:
-            yield Problem(f"{path}.name", f"step '{step.name}' stands twice", "rename it or remove it")
+            yield Problem(f"{path}.name", f"step “{step.name}” stands twice", "rename it or remove it")
         seen.add(step.name)
         yield from _ladder_problems(path, step, models)
         if step.gate is not None:
@@ -121,7 +121,7 @@ def _ladder_problems(path: str, step: Step, models: Mapping[str, Model]) -> Iter
             yield from _confidence_problems(f"{here}.keep_from", rung.keep_from)
             if step.gate is None:
                 message = "without a gate no confidence is looked at"
-                yield Problem(f"{here}.keep_from", message, f"give step '{step.name}' a gate, or use null")
+                yield Problem(f"{here}.keep_from", message, f"give step “{step.name}” a gate, or use null")
 
 
 def _gate_problems(path: str, gate: Gate) -> Iterator[Problem]:
@@ -165,7 +165,7 @@ def _review_problems(path: str, review: Review) -> Iterator[Problem]:
     if expiry.action == "refuse" and expiry.answer is not None:
         yield Problem(f"{path}.on_expiry.answer", "a refusal has no answer", "use null")
     if expiry.answer is not None and form.type == "label" and expiry.answer not in form.options:
-        message = f"'{expiry.answer}' is none of the labels"
+        message = f"“{expiry.answer}” is none of the labels"
         yield Problem(f"{path}.on_expiry.answer", message, f"use {listed(form.options, 'or')}")
 
 
@@ -185,7 +185,7 @@ def _rules_problems(policy: Policy, models: Mapping[str, Model]) -> Iterator[Pro
     for index, rule in enumerate(policy.rules):
         path = f"rules[{index}]"
         if rule.name in seen:
-            yield Problem(f"{path}.name", f"rule '{rule.name}' stands twice", "rename it or remove it")
+            yield Problem(f"{path}.name", f"rule “{rule.name}” stands twice", "rename it or remove it")
         seen.add(rule.name)
         for number, condition in enumerate(rule.when):
             yield from _condition_problems(f"{path}.when[{number}]", condition, steps, models)
@@ -199,8 +199,8 @@ def _rules_problems(policy: Policy, models: Mapping[str, Model]) -> Iterator[Pro
             yield Problem(f"{path}.when", "the rule refuses every request", "add a condition")
         for step in policy.steps:
             if then.review and step.review is None and can_fire(rule, step.name, policy):
-                message = f"step '{step.name}' does not say how a person is asked"
-                yield Problem(f"{path}.then.review", message, f"give step '{step.name}' a review")
+                message = f"step “{step.name}” does not say how a person is asked"
+                yield Problem(f"{path}.then.review", message, f"give step “{step.name}” a review")
 
 
 def _condition_problems(
@@ -214,7 +214,7 @@ def _condition_problems(
         case StepIs(is_=names) if ANY_STEP not in steps:
             for index, name in enumerate(names):
                 if name not in steps:
-                    message = f"no step is called '{name}'"
+                    message = f"no step is called “{name}”"
                     yield Problem(f"{path}.is[{index}]", message, f"use {listed(sorted(steps), 'or')}")
         case ModelIs(is_=names):
             for index, name in enumerate(names):
@@ -233,7 +233,7 @@ def _bounds_problems(path: str, least: float | None, most: float | None) -> Iter
 
 def _unknown_model(path: str, name: str, models: Mapping[str, Model]) -> Problem:
     fix = f"use one of: {', '.join(sorted(models))}" if models else "register a model first"
-    return Problem(path, f"no model is called '{name}'", fix)
+    return Problem(path, f"no model is called “{name}”", fix)
 
 
 def _service_problems(
@@ -279,5 +279,5 @@ def _service_problems(
                 continue
             refused = refusal(msgspec.structs.replace(policy, rules=(always,)), step)
             if refused is not None:
-                message = f"in step '{step.name}' it leaves no model: {refused.text}"
+                message = f"in step “{step.name}” it leaves no model: {refused.text}"
                 yield Problem(f"rules[{index}].then.guards", message, "widen them, or say refuse instead")

@@ -134,7 +134,7 @@ def test_a_rule_asks_for_a_person_by_its_name() -> None:
 
     assert isinstance(move, Person)
     assert move.reason.code == "rule"
-    assert move.reason.sentence == "Rule 'money above 5,000' asks for a person."
+    assert move.reason.sentence == "Rule “money above 5,000” asks for a person."
 
 
 def test_without_any_answer_it_fails_even_where_a_person_could_be_asked() -> None:

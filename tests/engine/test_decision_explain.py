@@ -25,7 +25,7 @@ from tests.engine.made import (
     make_step,
 )
 
-FIRST = "Policy version 3 of feedback decided, for step 'sentiment'."
+FIRST = "Policy version 3 of feedback decided, for step “sentiment”."
 
 
 def told(snapshot: Snapshot, *attempts: AttemptSignals, **inputs: Any) -> list[str]:
@@ -46,7 +46,7 @@ def test_a_climb_is_told_in_the_order_in_which_it_happened() -> None:
 
     assert sentences == [
         FIRST,
-        "Rule 'careful with German' fired.",
+        "Rule “careful with German” fired.",
         "grand left out: data class confidential is not allowed there.",
         "lexicon answered with confidence 0.41, under 0.80: climbed.",
         "minilm did not answer in time: its next endpoint was asked.",
@@ -91,9 +91,9 @@ def test_a_rule_that_asks_for_a_person_says_so() -> None:
     policy = make_policy(make_step(review=make_review()), rules=(make_rule("money above 5,000", review=True),))
 
     assert told(make_snapshot(policy), attempted(0, LEXICON, confidence=0.9), review=REVIEW)[1:] == [
-        "Rule 'money above 5,000' fired.",
+        "Rule “money above 5,000” fired.",
         "lexicon answered with confidence 0.90, 0.80 is enough: a person was asked.",
-        "Rule 'money above 5,000' asks for a person.",
+        "Rule “money above 5,000” asks for a person.",
         "minilm and grand were not asked.",
     ]
 
@@ -105,7 +105,7 @@ def test_the_last_answer_is_kept_for_want_of_another() -> None:
     kept_below = told(make_snapshot(), *unsure, attempted(2, GRAND, "refused"))
 
     assert kept_itself[1] == "lexicon answered without a confidence, 0.80 is needed: climbed."
-    assert kept_itself[3:] == ["grand stopped with 'length': kept, since no further model may be asked."]
+    assert kept_itself[3:] == ["grand stopped with “length”: kept, since no further model may be asked."]
     assert kept_below[3:] == [
         "grand refused the request: the answer of minilm was kept, since no further model may be asked."
     ]
@@ -122,7 +122,7 @@ def test_labels_and_stop_reasons_that_do_not_pass_are_named() -> None:
     )
 
     assert sentences[1:] == [
-        "lexicon answered 'perhaps', which is none of its labels: climbed.",
+        "lexicon answered “perhaps”, which is none of its labels: climbed.",
         "minilm stopped for no known reason: climbed.",
         "grand answered: kept.",
     ]
@@ -184,7 +184,7 @@ def test_an_entry_that_a_rule_chose_names_the_rule() -> None:
 
     sentences = told(make_snapshot(policy), attempted(2, GRAND))
 
-    assert sentences[1:3] == ["Rule 'hard ones' fired.", "Rule 'hard ones' starts the ladder at grand (frontier)."]
+    assert sentences[1:3] == ["Rule “hard ones” fired.", "Rule “hard ones” starts the ladder at grand (frontier)."]
 
 
 def test_a_pin_is_named_with_what_became_of_it() -> None:
@@ -214,7 +214,7 @@ def test_a_rule_that_refuses_is_named_before_its_words() -> None:
 
     assert told(make_snapshot(make_policy(rules=rules))) == [
         FIRST,
-        "Rule 'no refunds' fired.",
+        "Rule “no refunds” fired.",
         "Refused: refunds are made by people.",
     ]
 

@@ -84,7 +84,7 @@ def test_where_answers_are_judged_there_are_no_embeddings(policy: Policy, clause
 
     assert (refusal.code, refusal.clause) == ("not_allowed", clause)
     assert refusal.text == (
-        "step 'sentiment' judges its answers; ask for embeddings in a step without a gate and a review"
+        "step “sentiment” judges its answers; ask for embeddings in a step without a gate and a review"
     )
 
 

@@ -183,7 +183,7 @@ def test_it_is_told_that_the_policy_was_only_watched_and_what_it_would_have_done
     decision = concluded(snapshot, [attempted(0, MINILM, "error"), attempted(0, MINILM_SPARE)], facts=ASKING)
 
     assert told(decision, snapshot) == [
-        ("policy", "Policy version 3 of feedback was only watched, for step 'sentiment'."),
+        ("policy", "Policy version 3 of feedback was only watched, for step “sentiment”."),
         ("observed", "It would have started at lexicon (small) and could have climbed to minilm, grand and a person."),
         ("pin", "minilm was asked for by name and served as asked."),
         ("attempt", "minilm failed: its next endpoint was asked."),

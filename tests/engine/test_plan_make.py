@@ -108,7 +108,7 @@ def test_an_unknown_step_is_not_allowed() -> None:
     refusal = refused(facts=make_facts(step="reply"))
 
     assert (refusal.code, refusal.clause) == ("not_allowed", "step")
-    assert refusal.text == "the policy has no step 'reply'"
+    assert refusal.text == "the policy has no step “reply”"
     assert refusal.policy_version == PolicyNumber(VERSION, 3)
 
 
@@ -241,7 +241,7 @@ def test_a_guard_leaves_out_what_it_does_not_allow(guards: Guards, left_out: dic
 
     assert left_out_of(by_policy) == left_out
     assert left_out_of(by_rule) == {
-        model: (clause, text.replace("the policy", "rule 'x'")) for model, (clause, text) in left_out.items()
+        model: (clause, text.replace("the policy", "rule “x”")) for model, (clause, text) in left_out.items()
     }
 
 
@@ -254,12 +254,12 @@ def test_every_level_of_guards_is_asked() -> None:
     refusal = refused(policy, registry=guarded, guards=Guards(licences=("MIT",)))
 
     assert left_out_of(refusal) == {
-        "lexicon": ("models", "rule 'x' does not allow this model"),
+        "lexicon": ("models", "rule “x” does not allow this model"),
         "minilm": ("licence", "the workflow does not allow licence Apache-2.0"),
         "grand": ("models", "the organisation does not allow this model"),
     }
     assert (refusal.code, refusal.clause) == ("not_allowed", "models")
-    assert refusal.text.startswith("lexicon: rule 'x' does not allow this model; minilm: the workflow")
+    assert refusal.text.startswith("lexicon: rule “x” does not allow this model; minilm: the workflow")
 
 
 def test_a_guard_leaves_out_single_endpoints() -> None:
@@ -418,7 +418,7 @@ def test_a_pin_is_replaced_or_refused_where_the_policy_says_so() -> None:
     assert models_of(planned(make_policy(pin="replace"), facts=facts)) == ["lexicon", "minilm", "grand"]
     refusal = refused(make_policy(pin="refuse"), facts=facts)
     assert (refusal.code, refusal.clause) == ("not_allowed", "pin")
-    assert "'grand'" in refusal.text
+    assert "“grand”" in refusal.text
 
 
 @pytest.mark.parametrize("pin", ["allow", "replace", "refuse"])
@@ -426,7 +426,7 @@ def test_a_model_that_nobody_registered_is_unknown(pin: str) -> None:
     refusal = refused(make_policy(pin=pin), facts=make_facts(model="gpt5"))
 
     assert (refusal.code, refusal.clause) == ("unknown_model", "model")
-    assert refusal.text == "no model is called 'gpt5'; 'auto' lets the policy choose"
+    assert refusal.text == "no model is called “gpt5”; “auto” lets the policy choose"
 
 
 def test_a_rule_asks_for_a_person_in_the_way_of_the_step() -> None:
@@ -442,7 +442,7 @@ def test_a_person_who_cannot_be_asked_refuses() -> None:
     refusal = refused(make_policy(rules=(make_rule("money", review=True),)))
 
     assert (refusal.code, refusal.clause) == ("not_allowed", "review")
-    assert refusal.text == "rule 'money' asks for a person, and step 'sentiment' does not say how"
+    assert refusal.text == "rule “money” asks for a person, and step “sentiment” does not say how"
 
 
 def test_limits_are_the_narrowest_of_step_request_and_guards() -> None:

@@ -91,9 +91,9 @@ def test_what_is_gone_stands_last_with_its_old_place() -> None:
     assert gone[0].path == "steps[1].ladder"
     assert gone[-1] == Sentence(
         "rules[0]",
-        "Rule 'x': always, the ladder starts at mid.",
+        "Rule “x”: always, the ladder starts at mid.",
         None,
-        (Part("del", "Rule 'x': always, the ladder starts at mid."),),
+        (Part("del", "Rule “x”: always, the ladder starts at mid."),),
     )
     assert engine.difference(old, new)[0].after == "The policy covers sentiment."
 
@@ -106,7 +106,7 @@ def test_moving_steps_and_rules_changes_only_what_is_said_about_the_order() -> N
 
     assert [one.after for one in changes] == [
         "The policy covers b and a.",
-        "Where several rules choose, the first does, in the order 'y' and 'x'.",
+        "Where several rules choose, the first does, in the order “y” and “x”.",
     ]
 
 
@@ -138,7 +138,7 @@ def test_a_guard_is_told_alone_and_within_a_rule(guards: Guards, sentence: str) 
 
     assert told(make_policy(guards=guards))[f"guards.{path}"] == sentence
     clause = sentence[:1].lower() + sentence[1:]
-    assert told(make_policy(rules=(make_rule("x", guards=guards),)))["rules[0]"] == f"Rule 'x': always, {clause}"
+    assert told(make_policy(rules=(make_rule("x", guards=guards),)))["rules[0]"] == f"Rule “x”: always, {clause}"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_policy_without_steps_can_still_be_told() -> None:
 def test_a_condition_is_told(condition: object, words: str) -> None:
     policy = make_policy(rules=(make_rule("x", when=(condition,), start="mid"),))
 
-    assert told(policy)["rules[0]"] == f"Rule 'x': when {words}, the ladder starts at mid."
+    assert told(policy)["rules[0]"] == f"Rule “x”: when {words}, the ladder starts at mid."
 
 
 def test_a_rule_is_told_with_all_it_does() -> None:
@@ -295,13 +295,13 @@ def test_a_rule_is_told_with_all_it_does() -> None:
     assert lines[-3:] == [
         (
             "rules[0]",
-            "Rule 'all of it': when the language is de and the risk is high or graver, the request is refused "
+            "Rule “all of it”: when the language is de and the risk is high or graver, the request is refused "
             "with “no”, only endpoints in eu are asked, of all models only lexicon may be asked, the ladder starts at "
             "small, an answer is kept from confidence 0.90 and a person releases the answer.",
             "person",
         ),
-        ("rules[1]", "Rule 'nothing': always, nothing happens.", None),
-        ("rules[2]", "Rule 'start': always, the ladder starts at mid.", "mid"),
+        ("rules[1]", "Rule “nothing”: always, nothing happens.", None),
+        ("rules[2]", "Rule “start”: always, the ladder starts at mid.", "mid"),
     ]
 
 

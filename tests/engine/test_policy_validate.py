@@ -62,7 +62,7 @@ def test_a_model_that_nobody_registered_is_named_with_those_there_are() -> None:
     step = make_step(ladder=(Rung(model="lexicon"), Rung(model="gpt5")))
 
     assert problems(make_policy(step)) == [
-        ("steps[0].ladder[1].model", "no model is called 'gpt5'", "use one of: grand, lexicon, minilm")
+        ("steps[0].ladder[1].model", "no model is called “gpt5”", "use one of: grand, lexicon, minilm")
     ]
     nothing = Registry(models=(), endpoints=(), prices=())
     assert problems(make_policy(step), nothing)[0][2] == "register a model first"
@@ -94,7 +94,7 @@ def test_a_model_that_nobody_registered_is_named_with_those_there_are() -> None:
             {"ladder": (Rung(model="lexicon", keep_from=0.8),), "gate": None},
             "steps[0].ladder[0].keep_from",
             "without a gate no confidence is looked at",
-            "give step 'sentiment' a gate, or use null",
+            "give step “sentiment” a gate, or use null",
         ),
         (
             {"gate": Gate(keep_from=0.0)},
@@ -198,7 +198,7 @@ def test_a_step_that_makes_no_sense_is_named(changes: dict[str, Any], path: str,
         (
             {"on_expiry": Expiry(action="answer", answer="perhaps")},
             "on_expiry.answer",
-            "'perhaps' is none of the labels",
+            "“perhaps” is none of the labels",
             "use positive or negative",
         ),
     ],
@@ -237,7 +237,7 @@ def test_a_rule_can_make_answers_unsure_where_no_gate_does(then: dict[str, Any])
         (
             make_rule(guards=Guards(models=("gpt5",))),
             "rules[0].then.guards.models[0]",
-            "no model is called 'gpt5'",
+            "no model is called “gpt5”",
             "use one of: grand, lexicon, minilm",
         ),
         (
@@ -249,13 +249,13 @@ def test_a_rule_can_make_answers_unsure_where_no_gate_does(then: dict[str, Any])
         (
             make_rule(when=(GERMAN, StepIs(is_=("sentiment", "reply"))), start="mid"),
             "rules[0].when[1].is[1]",
-            "no step is called 'reply'",
+            "no step is called “reply”",
             "use sentiment",
         ),
         (
             make_rule(when=(ModelIs(is_=("gpt5", "auto", "grand")),), start="mid"),
             "rules[0].when[0].is[0]",
-            "no model is called 'gpt5'",
+            "no model is called “gpt5”",
             "use one of: grand, lexicon, minilm",
         ),
         (
@@ -279,8 +279,8 @@ def test_a_rule_can_make_answers_unsure_where_no_gate_does(then: dict[str, Any])
         (
             make_rule(review=True),
             "rules[0].then.review",
-            "step 'sentiment' does not say how a person is asked",
-            "give step 'sentiment' a review",
+            "step “sentiment” does not say how a person is asked",
+            "give step “sentiment” a review",
         ),
     ],
 )
@@ -305,8 +305,8 @@ def test_names_stand_once() -> None:
     rules = make_rule("x", start="mid"), make_rule("x", start="small")
 
     assert problems(make_policy(make_step(), make_step(), rules=rules)) == [
-        ("steps[1].name", "step 'sentiment' stands twice", "rename it or remove it"),
-        ("rules[1].name", "rule 'x' stands twice", "rename it or remove it"),
+        ("steps[1].name", "step “sentiment” stands twice", "rename it or remove it"),
+        ("rules[1].name", "rule “x” stands twice", "rename it or remove it"),
     ]
 
 
@@ -375,7 +375,7 @@ def test_a_rule_that_leaves_a_step_empty_is_named() -> None:
     assert problems(make_policy(*steps, rules=rules)) == [
         (
             "rules[0].then.guards",
-            "in step 'reply' it leaves no model: lexicon: rule 'everywhere' does not allow licence MIT",
+            "in step “reply” it leaves no model: lexicon: rule “everywhere” does not allow licence MIT",
             "widen them, or say refuse instead",
         )
     ]

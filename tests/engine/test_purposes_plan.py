@@ -66,8 +66,8 @@ def test_an_evaluation_keeps_whatever_the_model_answers() -> None:
 @pytest.mark.parametrize(
     ("model", "text"),
     [
-        ("auto", "an evaluation measures one model: name one of the ladder instead of 'auto'"),
-        ("grand", "'grand' is no rung of step 'sentiment', and an evaluation measures only those"),
+        ("auto", "an evaluation measures one model: name one of the ladder instead of “auto”"),
+        ("grand", "“grand” is no rung of step “sentiment”, and an evaluation measures only those"),
     ],
 )
 def test_an_evaluation_of_no_rung_is_refused(model: str, text: str) -> None:
@@ -166,7 +166,7 @@ def test_an_evaluation_is_told() -> None:
     reasons = engine.explain(concluded(snapshot, [attempted(0, LEXICON, confidence=0.1)], facts=facts), snapshot)
 
     assert [reason.sentence for reason in reasons] == [
-        "Policy version 3 of feedback decided, for step 'sentiment'.",
+        "Policy version 3 of feedback decided, for step “sentiment”.",
         "lexicon was asked alone, to be measured: no gate looked at its answer, and no person.",
         "lexicon answered: kept.",
     ]

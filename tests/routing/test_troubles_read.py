@@ -41,7 +41,7 @@ def test_troubles_stand_by_workflow_outcome_and_reason(shop: Shop) -> None:
             3,
             [
                 ("Not allowed: no model is left on the ladder (data class)", 2),
-                ("Not served: no model is called 'nobody'; 'auto' lets the policy choose", 1),
+                ("Not served: no model is called “nobody”; “auto” lets the policy choose", 1),
             ],
         ),
         ("failed", 2, [("lexicon: cut off (503, overloaded)", 2)]),
