@@ -210,5 +210,16 @@ document.addEventListener("htmx:responseError", (event) => {
 document.addEventListener("htmx:sendError", () => notice("bad", "The server could not be reached. Reload the page to see what was saved."));
 // A view says something with the header HX-Trigger: {"notice": {"level": "good", "text": "…"}}.
 document.addEventListener("notice", (event) => notice(event.detail.level, event.detail.text));
+// Where an address leads into something folded, it opens, also where the browser does not do so by itself.
+const unfold = () => {
+  const place = location.hash && document.getElementById(location.hash.slice(1));
+  const folded = place && place.closest("details:not([open])");
+  if (folded) {
+    folded.open = true;
+    place.scrollIntoView();
+  }
+};
+window.addEventListener("hashchange", unfold);
+unfold();
 setInterval(refreshTimes, 15000);
 letScroll();

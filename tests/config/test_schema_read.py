@@ -155,10 +155,12 @@ def test_people_read_all_of_it_without_a_script(client: Client, name: str) -> No
     assert len(queries) <= 12
     document = DOCUMENTS["schema" if name == "api_docs" else "gateway_schema"]()
     told = [(method, path, each) for path, methods in document["paths"].items() for method, each in methods.items()]
-    assert sorted(texts(page, r'<p class="call"><code><b>(.+?)</code>')) == sorted(
+    assert sorted(texts(page, r'<code class="call"><b>(.+?)</code>')) == sorted(
         f"{method.upper()}</b> {path}" for method, path, _ in told
     )
-    assert sorted(texts(page, r'<h3 id="operation-(\w+)">')) == sorted(each["operationId"] for _, _, each in told)
+    assert sorted(texts(page, r'<div class="told" id="operation-(\w+)">')) == sorted(
+        each["operationId"] for _, _, each in told
+    )
     fields = {name for each in document["components"]["schemas"].values() for name in each.get("properties", {})}
     assert fields <= set(texts(page, r"<code>([^<]+)</code></th>"))
     ids = texts(page, r' id="([^"]+)"')
