@@ -9,7 +9,7 @@ import msgspec
 from psycopg.types.json import Jsonb
 
 from governance.models import Gateway
-from ledger import batches
+from ledger import batches, packed
 from ledger.models import Decision
 from smallfirst import records
 
@@ -39,6 +39,8 @@ COLUMNS = (
     ("observed_tier", "text"),
     ("observed_ladder", "jsonb"),
     ("observed_clause", "text"),
+    ("packed", "bytea"),
+    ("packed_attempts", "bytea"),
 )
 
 # What a row holds under the same name and in the same form as the record.
@@ -148,6 +150,8 @@ def _row(decision: records.Decision, gateway: Gateway, now: datetime) -> tuple[A
         observed.tier if observed else None,
         _json(observed.ladder) if observed else None,
         observed.clause if observed else None,
+        packed.head(decision),
+        packed.attempts(decision),
     )
 
 

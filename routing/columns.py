@@ -1,15 +1,14 @@
 """Many requests planned at once: their numbers in columns, and the engine asked once for each kind of request.
 
-A policy never looks at a number but to compare it. So a column of numbers is cut at every number that it is compared
-with; two requests with the same facts and state, and with each number in the same interval, are planned alike. The
-conditions of rules, the cuts of triage and the sizes that models take are thus held against whole columns, and what
-follows from them is the engine's own plan of one request of each kind. Under a cost ceiling the input tokens are no
-longer cut: each number of them is a kind of its own.
+A plan depends on a request by the rules that fire, by how hard it looks, by which models it fits into, by its state and
+by its facts; but on language and tags by nothing else than the conditions of rules. So conditions of facts are held
+once against each of the different facts, those of numbers against whole columns, both as the engine compiles them; two
+requests alike in all of this are planned alike, and what follows is the engine's own plan of one request of each kind.
+Under a cost ceiling every number of input tokens is a kind of its own.
 
 Alike but for a text that counts tokens: it counts those of the request that stands for its kind.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +19,24 @@ from numpy.typing import NDArray
 
 from smallfirst import engine
 from smallfirst.engine import Facts, Plan, Policy, Refusal, Signals, Snapshot, State
-from smallfirst.engine.policy import InputTokens, SignalBetween
-from smallfirst.engine.triage import CUTS
+from smallfirst.engine.conditions import all_hold
+from smallfirst.engine.policy import (
+    DATA_CLASS_RANK,
+    RISK_RANK,
+    Condition,
+    InputTokens,
+    LanguageIs,
+    SignalBetween,
+    TagIs,
+)
+from smallfirst.engine.triage import CUTS, HARD_FROM, MEDIUM_FROM
 
 Numbers = NDArray[np.int64]
+OF_NUMBERS = (InputTokens, SignalBetween)
 
 SIGNALS = tuple(name for name in Signals.__struct_fields__ if name != "version")
 # Up to so many possible kinds are told apart in a table of them all, more by sorting.
-MOST_IN_TABLE = 1 << 22
+MOST_IN_TABLE = 1 << 20
 MOST_KINDS = 1 << 62
 
 
@@ -86,23 +95,70 @@ def columns(rows: Iterable[tuple[Facts, Signals, State]]) -> Columns:
     return Columns(list(facts), list(states), table[:, 0].copy(), table[:, 1].copy(), by_name)
 
 
+class Kinds:
+    """Tells rows apart by all that is added: two have the same number where each part has."""
+
+    def __init__(self, rows: int) -> None:
+        self.number = np.zeros(rows, dtype=np.int64)
+        self.size = 1
+
+    def add(self, part: Numbers, size: int) -> None:
+        """Tell rows apart by numbers from 0 up to, not with, `size` as well."""
+        if size <= 1:
+            return
+        if self.size > MOST_IN_TABLE // size:
+            self._renumber()
+        if self.size > MOST_KINDS // size:
+            different, part = np.unique(part, return_inverse=True)
+            size = max(different.size, 1)
+        self.number = self.number * size + part
+        self.size *= size
+
+    def close(self) -> tuple[Numbers, Numbers]:
+        """One row of each kind that occurs, and for each row which of these kinds it is."""
+        self._renumber()
+        first = np.empty(self.size if self.number.size else 0, dtype=np.int64)
+        first[self.number] = np.arange(self.number.size, dtype=np.int64)
+        return first, self.number
+
+    def _renumber(self) -> None:
+        """Number those that occur from 0 on, without gaps."""
+        if self.size > MOST_IN_TABLE:
+            different, number = np.unique(self.number, return_inverse=True)
+            self.number, self.size = number.astype(np.int64), max(different.size, 1)
+            return
+        there = np.zeros(self.size, dtype=bool)
+        there[self.number] = True
+        self.number = (np.cumsum(there) - 1)[self.number]
+        self.size = max(int(there.sum()), 1)
+
+
 def planned(asked: Columns, snapshot: Snapshot, policy: Policy) -> Planned:
     """Return the plan of each request under a snapshot in which this policy is live for all of their workflows."""
-    key, kinds = asked.fact.copy(), max(len(asked.facts), 1)
-    parts = [(asked.state, max(len(asked.states), 1))]
-    for name, cuts in _cuts(asked, snapshot, policy).items():
-        if cuts.size:
-            parts.append((np.searchsorted(cuts, asked.signals[name], side="right"), cuts.size + 1))
-    if _has_ceiling(snapshot):
-        different, place = np.unique(asked.signals["input_tokens"], return_inverse=True)
-        parts.append((place.astype(np.int64), max(different.size, 1)))
-    for part, size in parts:
-        if kinds > MOST_KINDS // size:
-            different, key = np.unique(key, return_inverse=True)
-            kinds = max(different.size, 1)
-        key = key * size + part
-        kinds *= size
-    first, of = _kinds(key, kinds)
+    kinds = Kinds(len(asked))
+    which, facts = _alike(asked.facts, policy)
+    fact = which[asked.fact]
+    apart: dict[Any, int] = {}
+    numbers: list[tuple[NDArray[np.bool_], Sequence[Condition]]] = []
+    # By different facts, which of the rules that look at no number fire.
+    fired: list[list[bool]] = [[] for _ in facts]
+    for rule in policy.rules:
+        of_numbers = [each for each in rule.when if isinstance(each, OF_NUMBERS)]
+        holds = _hold([each for each in rule.when if not isinstance(each, OF_NUMBERS)], facts, snapshot)
+        if of_numbers and any(holds):
+            numbers.append((np.array(holds, dtype=bool), of_numbers))
+        elif any(holds):
+            for place, held in enumerate(holds):
+                fired[place].append(held)
+    bare = [msgspec.structs.replace(each, language=None, tags=()) for each in facts]
+    told = [apart.setdefault((each, tuple(by)), len(apart)) for each, by in zip(bare, fired, strict=True)]
+    kinds.add(np.array(told, dtype=np.int64)[fact], len(apart))
+    kinds.add(asked.state, len(asked.states))
+    kinds.add(_difficulty(asked), 3)
+    for held_by, conditions in numbers:
+        kinds.add((held_by[fact] & _between(conditions, asked)).astype(np.int64), 2)
+    _add_tokens(kinds, asked, snapshot, policy)
+    first, of = kinds.close()
     plans = [
         engine.plan(
             asked.facts[int(asked.fact[row])], asked.signals_of(row), asked.states[int(asked.state[row])], snapshot
@@ -112,47 +168,82 @@ def planned(asked: Columns, snapshot: Snapshot, policy: Policy) -> Planned:
     return Planned(plans, of, first)
 
 
-def _kinds(key: Numbers, kinds: int) -> tuple[Numbers, Numbers]:
-    """One row of each kind that occurs, and for each row which of these kinds it is."""
-    if kinds > MOST_IN_TABLE:
-        _different, first, of = np.unique(key, return_index=True, return_inverse=True)
-        return first.astype(np.int64), of.astype(np.int64)
-    rows = np.full(kinds, -1, dtype=np.int64)
-    rows[key] = np.arange(key.size, dtype=np.int64)
-    there = np.flatnonzero(rows >= 0)
-    number = np.empty(kinds, dtype=np.int64)
-    number[there] = np.arange(there.size, dtype=np.int64)
-    return rows[there], number[key]
-
-
-def _cuts(asked: Columns, snapshot: Snapshot, policy: Policy) -> dict[str, Numbers]:
-    """By signal, the whole numbers from which on something compares otherwise than below."""
-    found: dict[str, set[int]] = {name: set() for name in SIGNALS}
-    for cut in CUTS:
-        found[cut.signal].add(cut.at_least)
+def _alike(facts: Sequence[Facts], policy: Policy) -> tuple[Numbers, list[Facts]]:
+    """The different facts but for languages and tags that no rule names, and which of them each is."""
+    languages: set[str] = set()
+    tags: set[tuple[str, str]] = set()
     for rule in policy.rules:
         for condition in rule.when:
             match condition:
-                case InputTokens(at_least=least, at_most=most):
-                    found["input_tokens"].update(_sides(least, most))
-                case SignalBetween(name=name, at_least=least, at_most=most):
-                    found[name].update(_sides(least, most))
-    found["input_tokens"].update(_sizes(asked.facts, snapshot, policy))
-    return {name: np.array(sorted(cuts), dtype=np.int64) for name, cuts in found.items()}
+                case LanguageIs(is_=names):
+                    languages.update(names)
+                case TagIs(name=name, is_=values):
+                    tags.update((name, value) for value in values)
+    found: dict[Facts, int] = {}
+    which = []
+    for each in facts:
+        named = tuple(tag for tag in each.tags if tag in tags)
+        language = each.language if each.language in languages else None
+        plain = msgspec.structs.replace(each, language=language, tags=named)
+        which.append(found.setdefault(plain, len(found)))
+    return np.array(which, dtype=np.int64), list(found)
 
 
-def _sides(least: float | None, most: float | None) -> Iterator[int]:
-    """Where a whole number begins to lie between two bounds, both included, and where it no longer does."""
-    if least is not None and math.isfinite(least):
-        yield math.ceil(least)
-    if most is not None and math.isfinite(most):
-        yield math.floor(most) + 1
+def _hold(conditions: Sequence[Condition], facts: Sequence[Facts], snapshot: Snapshot) -> list[bool]:
+    """Whether all of these conditions, none of them of numbers, hold of each of these facts, as the engine asks it."""
+    holds, none = all_hold(conditions), Signals()
+    found = []
+    for each in facts:
+        workflow = snapshot.workflows.get(each.workflow)
+        data_class, risk = DATA_CLASS_RANK[each.data_class], RISK_RANK[each.risk]
+        if workflow is not None:
+            data_class, risk = max(data_class, workflow.data_class), max(risk, workflow.risk)
+        found.append(holds(each, none, data_class, risk))
+    return found
+
+
+def _between(conditions: Sequence[Condition], asked: Columns) -> NDArray[np.bool_]:
+    """Which requests have all their numbers within the bounds of conditions, both included."""
+    found = np.ones(len(asked), dtype=bool)
+    for each in conditions:
+        match each:
+            case InputTokens(at_least=least, at_most=most):
+                column = asked.signals["input_tokens"]
+            case SignalBetween(name=name, at_least=least, at_most=most):
+                column = asked.signals[name]
+            case _:
+                raise AssertionError("a condition of numbers")
+        if least is not None:
+            found &= column >= least
+        if most is not None:
+            found &= column <= most
+    return found
+
+
+def _difficulty(asked: Columns) -> Numbers:
+    """How hard each request looks: 0 easy, 1 medium, 2 hard, by the cuts of the engine's triage."""
+    points = np.zeros(len(asked), dtype=np.int64)
+    for cut in CUTS:
+        points += asked.signals[cut.signal] >= cut.at_least
+    return (points >= MEDIUM_FROM).astype(np.int64) + (points >= HARD_FROM)
+
+
+def _add_tokens(kinds: Kinds, asked: Columns, snapshot: Snapshot, policy: Policy) -> None:
+    """Tell requests apart by which models take so many tokens, and by each number of them under a cost ceiling."""
+    tokens = asked.signals["input_tokens"]
+    if _has_ceiling(snapshot):
+        different, place = np.unique(tokens, return_inverse=True)
+        kinds.add(place.astype(np.int64), different.size)
+        return
+    cuts = np.array(sorted(set(_sizes(asked.facts, snapshot, policy))), dtype=np.int64)
+    kinds.add(np.searchsorted(cuts, tokens, side="right").astype(np.int64), cuts.size + 1)
 
 
 def _sizes(facts: Iterable[Facts], snapshot: Snapshot, policy: Policy) -> Iterator[int]:
     """From how many input tokens on a request no longer fits into a model, with the output that it may ask for."""
     limits = {None, *(step.limits.max_output_tokens for step in policy.steps)}
-    outputs = {_narrower(limit, fact.max_output_tokens) for limit in limits for fact in facts}
+    asked = {fact.max_output_tokens for fact in facts}
+    outputs = {_narrower(limit, each) for limit in limits for each in asked}
     for model in snapshot.models.values():
         if model.context_tokens is not None:
             yield from (model.context_tokens - output + 1 for output in outputs)

@@ -6,7 +6,7 @@ model gave it to this very request. Where a policy asks a model that was not ask
 label that nobody looked for, the past cannot tell. Answers, tokens and costs are taken as they were.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -71,7 +71,8 @@ class Ended:
     `kept`: the answer of `model`. `unknown`: the past cannot tell. `cost` is what the attempts that led there were
     charged, by currency; None where one of them has no price, or none yet. `latency_ms` is how long their answers took,
     None where no model was asked. `climbed`: more than one model was asked. `clause` is what refused it; `kept_out`
-    names each model of the ladder that a guard or a rule kept out, with the clause that did.
+    names each model of the ladder that a guard or a rule kept out, with the clause that did. `taken` are the recorded
+    attempts, by number, that lead there.
     """
 
     outcome: Outcome
@@ -83,6 +84,7 @@ class Ended:
     climbed: bool = False
     clause: str = ""
     kept_out: tuple[tuple[str, str], ...] = ()
+    taken: tuple[int, ...] = ()
 
     @property
     def who(self) -> str:
@@ -153,23 +155,27 @@ class Comparison:
         asked = columns.columns((row.facts, row.signals, row.state) for row in rows)
         before, after = _plans(rows, asked, self.before), _plans(rows, asked, self.after)
         return [
-            Compared(row, _ended(past, one, self.places), _ended(past, other, self.places))
+            Compared(row, ended(past, one, self.places), ended(past, other, self.places))
             for row, past, one, other in zip(rows, self._past(rows), before, after, strict=True)
         ]
 
+    def know(self, versions: Iterable[UUID | None]) -> None:
+        """Read the policies of these versions that are not read yet."""
+        wanted = {version for version in versions if version} - self.policies.keys()
+        for version in PolicyVersion.objects.filter(pk__in=wanted) if wanted else ():
+            self.policies[version.pk] = engine.read_policy(version.document)
+
+    def labels(self, version: UUID | None, step: str) -> tuple[str, ...] | None:
+        """The labels that the gate of a policy of the past looked for in a step."""
+        policy = self.policies.get(version) if version else None
+        steps = {each.name: each for each in policy.steps} if policy else {}
+        found = steps.get(step) or steps.get(ANY_STEP)
+        return found.gate.labels if found is not None and found.gate is not None else None
+
     def _past(self, rows: Sequence[Asked]) -> list[Past]:
         charged = made.amounts([row.pk for row in rows])
-        wanted = {row.policy_version for row in rows if row.policy_version} - self.policies.keys()
-        for version in PolicyVersion.objects.filter(pk__in=wanted):
-            self.policies[version.pk] = engine.read_policy(version.document)
-        found = []
-        for row in rows:
-            policy = self.policies.get(row.policy_version) if row.policy_version else None
-            steps = {step.name: step for step in policy.steps} if policy else {}
-            step = steps.get(row.step) or steps.get(ANY_STEP)
-            labels = step.gate.labels if step is not None and step.gate is not None else None
-            found.append(Past(row, charged.get(row.pk, {}), labels))
-        return found
+        self.know(row.policy_version for row in rows)
+        return [Past(row, charged.get(row.pk, {}), self.labels(row.policy_version, row.step)) for row in rows]
 
 
 def read(rows: DecisionQuerySet) -> list[Asked]:
@@ -221,7 +227,7 @@ def _plans(rows: Sequence[Asked], asked: columns.Columns, under: Under) -> list[
     return plans
 
 
-def _ended(past: Past, plan: Plan | Refusal, places: Places) -> Ended:
+def ended(past: Past, plan: Plan | Refusal, places: Places) -> Ended:
     """Walk a request up its ladder under a plan, each model answering as it did."""
     record = past.record
     if isinstance(plan, Refusal):
@@ -246,6 +252,7 @@ def _ended(past: Past, plan: Plan | Refusal, places: Places) -> Ended:
         cost=_cost([past.charged.get(number) for number in taken]),
         latency_ms=sum(each.latency_ms for each in attempts) if attempts else None,
         climbed=len({each.rung for each in attempts}) > 1,
+        taken=tuple(taken),
         kept_out=_kept_out(plan),
     )
 

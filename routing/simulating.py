@@ -5,6 +5,7 @@ the last request that was written down. One that is taken again and again and ge
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,9 +18,11 @@ from django.utils import timezone
 
 from governance import audit, canonical, checks
 from governance.models import Change, Check
-from routing import comparing, evaluations, replays, simulations, tallies
-from routing.comparing import Comparison
+from ledger.models import Decision
+from routing import comparing, endings, evaluations, replays, simulations, tallies
+from routing.comparing import Asked, Comparison
 from routing.models import Simulation
+from routing.pasts import Reader
 from routing.replays import Replay
 from routing.tallies import Policy, Quality, Result, Right, Tally
 from smallfirst.engine import PolicyError, SnapshotDocument, SnapshotError
@@ -29,7 +32,7 @@ State = Simulation.State
 LEASE = timedelta(seconds=60)
 # A worker does not give itself to one simulation for long: others' tasks wait behind it.
 BUDGET_SECONDS = 30.0
-AT_ONCE = 5000
+AT_ONCE = 100_000
 MOST_TRIES = 5
 
 
@@ -41,6 +44,7 @@ class Job:
     token: UUID
     tally: Tally
     after: UUID | None
+    reader: Reader
 
 
 def work() -> bool:
@@ -79,7 +83,9 @@ def take(now: datetime) -> Job | None:
         found.state, found.started_at = State.RUNNING, now
     found.save(update_fields=["token", "leased_until", "tries", "state", "started_at"])
     held = Simulation.objects.select_related("workflow", "environment", "base_version", "snapshot").get(pk=found.pk)
-    return Job(held, found.token, tallies.load(held.so_far), held.after)
+    keys = list(simulations.keys_of(held.workflow).values_list("pk", flat=True))
+    reader = Reader(held.workflow_id, held.environment_id, keys, held.since, held.until)
+    return Job(held, found.token, tallies.load(held.so_far), held.after, reader)
 
 
 def step(job: Job, compared: Comparison, *, now: datetime) -> bool:
@@ -87,19 +93,23 @@ def step(job: Job, compared: Comparison, *, now: datetime) -> bool:
 
     Whether there are more. False also where somebody else has it by now, or it was cancelled.
     """
-    held = job.simulation
-    rows = simulations.requests_of(held.workflow, held.environment, since=held.since, until=held.until)
-    if job.after is not None:
-        rows = rows.filter(pk__gt=job.after)
-    found = comparing.read(rows.order_by("pk")[:AT_ONCE])
-    if not found:
+    piece = job.reader.read(job.after, AT_ONCE)
+    if piece is None:
         finish(job, now=now)
         return False
-    tallies.add(job.tally, compared.of(found))
-    job.after = found[-1].pk
-    mine = Simulation.objects.active().filter(pk=held.pk, token=job.token)
+    if piece.odd:
+        tallies.add(job.tally, compared.of(_rows(piece.odd)))
+    if piece.pasts is not None and len(piece.pasts):
+        changed = endings.add(job.tally, piece.pasts, compared)
+        tallies.note(job.tally, compared.of(_rows(changed)))
+    job.after = piece.upto
+    mine = Simulation.objects.active().filter(pk=job.simulation.pk, token=job.token)
     kept: dict[str, Any] = {"after": job.after, "so_far": tallies.dump(job.tally), "told": job.tally.n}
     return bool(mine.update(leased_until=now + LEASE, tries=0, **kept))
+
+
+def _rows(keys: Sequence[UUID]) -> list[Asked]:
+    return comparing.read(Decision.objects.filter(pk__in=keys).order_by("pk")) if keys else []
 
 
 @transaction.atomic

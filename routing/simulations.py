@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from governance import audit, canonical, checks, policies
 from governance.accounts import require
@@ -192,9 +192,13 @@ def told_of(simulation: Simulation) -> str:
 
 def requests_of(workflow: Workflow, environment: Environment, *, since: datetime, until: datetime) -> DecisionQuerySet:
     """The requests that applications sent in a time; trials and measurements are none of them."""
-    keys = ApiKey.objects.filter(workflow=workflow, purpose=ApiKey.Purpose.APPLICATION)
-    found = Decision.objects.filter(workflow=workflow, environment=environment, key__in=keys)
+    found = Decision.objects.filter(workflow=workflow, environment=environment, key__in=keys_of(workflow))
     return found.since(since).before(until)
+
+
+def keys_of(workflow: Workflow) -> QuerySet[ApiKey]:
+    """The keys by which applications ask."""
+    return ApiKey.objects.filter(workflow=workflow, purpose=ApiKey.Purpose.APPLICATION)
 
 
 def newest_of(change: Change) -> Simulation | None:

@@ -4,7 +4,7 @@ Tallies of some requests are added to those of others, so that a simulation can 
 other pieces add up to the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -175,9 +175,8 @@ def load(text: str) -> Tally:
     return msgspec.json.decode(text, type=Tally) if text else Tally()
 
 
-def add(tally: Tally, compared: Iterable[Compared]) -> None:
+def add(tally: Tally, compared: Sequence[Compared]) -> None:
     """Add requests to a tally."""
-    changed = list(tally.changed)
     for each in compared:
         step = tally.steps.setdefault(each.request.step, Step())
         step.n += 1
@@ -185,14 +184,36 @@ def add(tally: Tally, compared: Iterable[Compared]) -> None:
             _count(step.unknown, each.why_unknown)
             continue
         step.known += 1
-        _side(step.before, each.before)
-        _side(step.after, each.after)
+        step.changed += each.changed
+        count_side(step.before, each.before, 1)
+        count_side(step.after, each.after, 1)
+        for side, ended in ((step.before, each.before), (step.after, each.after)):
+            if ended.latency_ms is not None:
+                _count(side.latency, two_digits(ended.latency_ms))
         _people(step, each)
-        amount = _costs(step, each)
-        if each.changed:
-            step.changed += 1
-            changed.append(_changed(each, amount))
+        _costs(step, each)
+    note(tally, compared)
+
+
+def note(tally: Tally, compared: Iterable[Compared]) -> None:
+    """Remember the most changed of some requests, which are added otherwise."""
+    changed = [*tally.changed, *(_changed(each) for each in compared if each.known and each.changed)]
     tally.changed = sorted(changed, key=lambda one: (one.weight, one.amount, one.request), reverse=True)[:MOST_CHANGED]
+
+
+def weight(before: Ended, after: Ended) -> int:
+    """How much it says that a request ends otherwise."""
+    return max(WEIGHTS[before.outcome], WEIGHTS[after.outcome])
+
+
+def count_side(side: Side, ended: Ended, n: int) -> None:
+    """Count so many requests that end alike, but for how long that took."""
+    _count(side.ends, ended.who, n)
+    side.escalated += n * (ended.climbed or ended.outcome == "person")
+    if ended.outcome == "refused":
+        _count(side.refused, ended.clause, n)
+    for model, clause in ended.kept_out:
+        _count(side.kept_out, f"{model}: {clause}", n)
 
 
 def whole(steps: Mapping[str, Step]) -> Step:
@@ -216,17 +237,6 @@ def whole(steps: Mapping[str, Step]) -> Step:
     return total
 
 
-def _side(side: Side, ended: Ended) -> None:
-    _count(side.ends, ended.who)
-    side.escalated += ended.climbed or ended.outcome == "person"
-    if ended.outcome == "refused":
-        _count(side.refused, ended.clause)
-    for model, clause in ended.kept_out:
-        _count(side.kept_out, f"{model}: {clause}")
-    if ended.latency_ms is not None:
-        _count(side.latency, _two_digits(ended.latency_ms))
-
-
 def _people(step: Step, each: Compared) -> None:
     asks = (each.before.outcome == "person", each.after.outcome == "person")
     if any(asks):
@@ -235,40 +245,47 @@ def _people(step: Step, each: Compared) -> None:
         step.people[day] = (before + asks[0], after + asks[1])
 
 
-def _costs(step: Step, each: Compared) -> Decimal:
-    """Add what a request cost; return by how much that differs, over all currencies as if they were one."""
+def _costs(step: Step, each: Compared) -> None:
+    """Add what a request cost."""
     before, after = each.before.cost, each.after.cost
     if before is None or after is None:
-        return Decimal(0)
+        return
     step.priced += 1
-    differs = Decimal(0)
     for currency in {*before, *after}:
         held = step.costs.setdefault(currency, Costs())
         one, other = before.get(currency, Decimal(0)), after.get(currency, Decimal(0))
         held.before, held.after = held.before + one, held.after + other
         held.squares += (other - one) * (other - one)
-        differs += abs(other - one)
-    return differs
 
 
-def _changed(each: Compared, amount: Decimal) -> Changed:
+def _differs(each: Compared) -> Decimal:
+    """By how much its cost differs, over all currencies as if they were one; nothing where a price is missing."""
+    before, after = each.before.cost, each.after.cost
+    if before is None or after is None:
+        return Decimal(0)
+    apart = (abs(after.get(one, Decimal(0)) - before.get(one, Decimal(0))) for one in {*before, *after})
+    return sum(apart, Decimal(0))
+
+
+def _changed(each: Compared) -> Changed:
     return Changed(
         request=str(each.request.pk),
         step=each.request.step,
         at=canonical.moment(each.request.occurred_at),
-        weight=max(WEIGHTS[each.before.outcome], WEIGHTS[each.after.outcome]),
-        amount=amount,
+        weight=weight(each.before, each.after),
+        amount=_differs(each),
         before=each.before.why,
         after=each.after.why,
     )
 
 
-def _two_digits(milliseconds: int) -> str:
+def two_digits(milliseconds: int) -> str:
+    """Milliseconds to two digits."""
     return str(int(float(f"{milliseconds:.1e}")))
 
 
-def _count(counts: dict[str, Any], name: str) -> None:
-    counts[name] = counts.get(name, 0) + 1
+def _count(counts: dict[str, Any], name: str, n: int = 1) -> None:
+    counts[name] = counts.get(name, 0) + n
 
 
 def _merge(counts: dict[str, int], more: Mapping[str, int]) -> None:

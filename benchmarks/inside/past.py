@@ -18,10 +18,11 @@ import psycopg
 
 from benchmarks import machine, world
 from benchmarks.inside.site import STEPS, Site
-from ledger import partitions
+from ledger import packed, partitions
 from ledger.models import Price
 from smallfirst import engine
 from smallfirst.engine import AttemptSignals, Climb, Facts, Person, Plan, Refusal, Signals, Snapshot, State
+from smallfirst.records import moment_text
 
 DAYS = 28
 AT_ONCE = 20_000
@@ -33,7 +34,7 @@ Asked = tuple[Facts, Signals, State]
 
 DECISION = (
     "id, occurred_at, recorded_at, gateway_id, workflow_id, environment_id, key_id, step, run, facts, signals, state, "
-    "snapshot, policy_version_id, attempts, outcome, kept_model, tier, review_id, triage"
+    "snapshot, policy_version_id, attempts, outcome, kept_model, tier, review_id, triage, packed, packed_attempts"
 )
 EVENT = (
     "id, decision_id, attempt, occurred_at, recorded_at, booked_at, clock, gateway_id, workflow_id, environment_id, "
@@ -171,11 +172,22 @@ def _tell(
     key, (facts, read, state) = site.keys[0], made.asked
     own, models = _id(made.at, chance), made.planned.rungs if isinstance(made.planned, Plan) else ()
     place = (site.gateway.pk, key.workflow_id, key.environment_id, key.pk, facts.step, facts.run)
-    kept = None if made.kept is None else models[made.kept]
+    record = engine.conclude(
+        made.planned,
+        made.attempts,
+        id=str(own),
+        at=moment_text(made.at),
+        environment=str(key.environment_id),
+        key=str(key.pk),
+        facts=facts,
+        signals=read,
+        state=state,
+        snapshot=snapshot.digest,
+        review=str(_id(made.at, chance)) if made.outcome == "person" else None,
+    )
     went_in = (_json(facts), _json(read), _json(state), snapshot.digest, version, _json(made.attempts))
-    review = _id(made.at, chance) if made.outcome == "person" else None
-    came_out = (made.outcome, kept and kept.model, kept and kept.tier, review, made.planned.triage)
-    decisions.append((own, made.at, made.at, *place, *went_in, *came_out))
+    came_out = (record.outcome, record.kept_model, record.tier, record.review, record.triage)
+    decisions.append((own, made.at, made.at, *place, *went_in, *came_out, packed.head(record), packed.attempts(record)))
     tags = _json(dict(facts.tags))
     for number, attempt in enumerate(made.attempts):
         event, rung = _id(made.at + timedelta(milliseconds=attempt.latency_ms), chance), models[attempt.rung]

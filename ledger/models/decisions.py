@@ -69,7 +69,8 @@ class Decision(models.Model):
     Partitioned by range of the id, a UUIDv7 that the gateway made. `facts`, `signals`, `state` and `attempts` are the
     wire record's own (smallfirst.records.Decision); `snapshot` is the digest of what the gateway decided under. In mode
     `observe` the policy did not act: the observed columns say where it would have started, with which models from there
-    up, or by which clause it would have refused.
+    up, or by which clause it would have refused. The packed columns say once more what simulations read of very many at
+    once (ledger.packed); None where they were not written yet.
     """
 
     class Outcome(models.TextChoices):
@@ -124,6 +125,8 @@ class Decision(models.Model):
     observed_tier = models.TextField(null=True)
     observed_ladder = models.JSONField(null=True)
     observed_clause = models.TextField(null=True)
+    packed = models.BinaryField(null=True)
+    packed_attempts = models.BinaryField(null=True)
 
     objects = DecisionQuerySet.as_manager()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from routing import columns
 from smallfirst import engine
 from smallfirst.engine import Facts, Plan, Refusal, Signals, Snapshot, State
-from smallfirst.engine.policy import DATA_CLASSES, RISKS
+from smallfirst.engine.policy import DATA_CLASSES, RISKS, Rule, TagIs, Then
 from tests.engine import strategies
 from tests.engine.made import make_facts, make_policy, make_snapshot, make_step
 
@@ -75,6 +75,18 @@ def test_a_kind_too_many_is_told_apart_all_the_same(monkeypatch: pytest.MonkeyPa
         assert found.plans[int(found.of[row])] == engine.plan(facts, read, state, snapshot)
 
 
+def test_tags_and_languages_that_no_rule_names_make_no_kind() -> None:
+    rule = Rule(name="Care", when=(TagIs(name="desk", is_=("desk-3",)),), then=Then(start="mid"))
+    policy = make_policy(make_step(name="*"), rules=(rule,))
+    requests = [
+        (make_facts(tags=(("desk", f"desk-{n % 40}"),), language=f"l{n % 7}", run=f"run-{n}"), Signals(), State(at=n))
+        for n in range(280)
+    ]
+    found = columns.planned(columns.columns(requests), make_snapshot(policy), policy)
+    assert sorted(plan.rules for plan in found.plans) == [(), ("Care",)]
+    assert [found.plans[int(of)].rules == ("Care",) for of in found.of] == [n % 40 == 3 for n in range(280)]
+
+
 def test_the_engine_is_asked_once_for_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, plan = [], engine.plan
 
@@ -86,6 +98,6 @@ def test_the_engine_is_asked_once_for_each_kind(monkeypatch: pytest.MonkeyPatch)
     policy = make_policy(make_step(name="*"))
     requests = [(make_facts(), Signals(characters=n % 3000), State()) for n in range(9000)]
     found = columns.planned(columns.columns(requests), make_snapshot(policy), policy)
-    # Under 400 characters, under 2,000, and from there on.
-    assert len(asked) == len(found.plans) == 3
+    # Under 400 characters easy, from there on of medium difficulty.
+    assert len(asked) == len(found.plans) == 2
     assert np.bincount(found.of).sum() == 9000
