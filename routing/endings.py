@@ -221,7 +221,7 @@ def total(values: Numbers) -> int:
 
 
 def squares(values: Numbers) -> int:
-    """The sum of the squares of numbers from 0 to 2^60, of up to a million of them, however large it becomes."""
+    """The sum of the squares of numbers from 0 to below 2^60, of up to a million of them, however large it becomes."""
     limbs = [(values >> (LIMB * place)) & ((1 << LIMB) - 1) for place in range(3)]
     pairs = ((low, high) for low in range(3) for high in range(3))
     return sum(int((limbs[low] * limbs[high]).sum()) << (LIMB * (low + high)) for low, high in pairs)

@@ -26,9 +26,10 @@ from smallfirst.engine import AttemptSignals, Facts, State
 
 T = TypeVar("T")
 
-# Amounts are whole numbers of the last decimal that a charge has; such a large one is left to be told by itself.
+# Amounts are whole numbers of the last decimal that a charge has. Such a large one is left to be told by itself, so that
+# the sum of all attempts of a request stays below 2^60.
 DECIMALS = 10
-MOST_AMOUNT = 10**8
+MOST_AMOUNT = 10**7
 NOT_PRICED, TOO_LARGE = -1, -2
 # A request with more attempts is told by itself, and of those that are not packed so many at once.
 MOST_ATTEMPTS = 8
