@@ -121,15 +121,6 @@ def authenticate(token: str) -> Gateway | None:
     return gateway
 
 
-def note_bundle(*, gateway: Gateway, held: int | None, sent: int) -> None:
-    """Keep which bundle a gateway says it has (None: none), and which is its environment's, by serial.
-
-    No governed act: written only when it changed. Instances that share a credential share this too.
-    """
-    if (gateway.bundle_held, gateway.bundle_sent) != (held, sent):
-        Gateway.objects.filter(pk=gateway.pk).update(bundle_held=held, bundle_sent=sent)
-
-
 class GatewayAuthentication(BaseAuthentication):
     """`Authorization: Bearer sfg_…`: the request comes from a gateway, which is then `request.auth`.
 

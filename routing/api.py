@@ -13,9 +13,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from governance.gateways import GatewayAuthentication, IsGateway, asking, note_bundle
+from governance.gateways import GatewayAuthentication, IsGateway, asking
 from governance.models import ApiKey
-from routing import bundles, narrowed, states
+from routing import bundles, instances, narrowed, states
 from routing.models import Bundle, StateFeed
 from routing.stamps import UnsettledError
 from smallfirst.seal import Envelope
@@ -61,7 +61,8 @@ class FeedView(APIView):
         headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         held = parse_etags(request.headers.get("If-None-Match", ""))
         if isinstance(document, Bundle):
-            note_bundle(gateway=gateway, held=_serial(held, whose), sent=document.serial)
+            said = instances.read(request.headers, held=_serial(held, whose))
+            instances.note(gateway=gateway, said=said, now=timezone.now())
         if etag in held:
             return HttpResponse(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         envelope = narrowed(document, gateway.key) if gateway.key else whole(document)

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from routing import evaluations, measuring, simulating
+from routing import evaluations, instances, measuring, simulating
 
 
 @shared_task
@@ -24,3 +24,9 @@ def simulate() -> None:
     """Work on one simulation, if one waits, and ring for the next."""
     if simulating.work():
         simulate.delay()
+
+
+@shared_task
+def forget_instances() -> None:
+    """Delete the instances that were not heard for long."""
+    instances.forget(now=timezone.now())

@@ -3,7 +3,18 @@
 from django.urls import path
 
 from routing import api
-from routing.views import evaluations, follow, parts, requests, runs, sample_sets, simulations, trials, troubles
+from routing.views import (
+    evaluations,
+    follow,
+    instances,
+    parts,
+    requests,
+    runs,
+    sample_sets,
+    simulations,
+    trials,
+    troubles,
+)
 
 urlpatterns = [
     path("evaluations/", evaluations.evaluation_list, name="evaluations"),
@@ -35,6 +46,8 @@ urlpatterns = [
     path("evaluations/<uuid:pk>/results.csv", evaluations.evaluation_results_csv, name="evaluation_results_csv"),
     path("evaluations/<uuid:pk>/cancel/", evaluations.evaluation_cancel, name="evaluation_cancel"),
     path("evaluations/<uuid:pk>/again/", evaluations.evaluation_again, name="evaluation_again"),
+    path("gateways/instances/", instances.instances, name="instances"),
+    path("gateways/instances/export.csv", instances.instances_csv, name="instances_csv"),
     path("follow/", follow.follow, name="follow"),
     path("trials/", trials.trial, name="trial"),
     path("trials/<str:ticket>/", trials.trial_answer, name="trial_answer"),

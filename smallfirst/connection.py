@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from smallfirst import delivery
+from smallfirst import delivery, instances
 from smallfirst.documents import StateKey
 from smallfirst.faults import log
 from smallfirst.held import Answer, Documents, Held, Unreachable
@@ -43,11 +43,17 @@ class Line:
             raise ValueError("must be the control plane's address, such as https://smallfirst.example")
         self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self._headers = {"Authorization": f"Bearer {key}", "User-Agent": "smallfirst"}
+        self._key = key
+        self.begin()
+
+    def begin(self) -> None:
+        """Go by a name of this process's own."""
+        said = instances.headers(program="smallfirst-sdk", name=instances.new_name())
+        self._headers = {"Authorization": f"Bearer {self._key}", **said}
 
     def get(self, path: str, *, etag: str | None = None) -> Answer:
         """GET a path of the API. Raises Unreachable."""
-        return self._call("GET", path, {"If-None-Match": etag} if etag else {}, None)
+        return self._call("GET", path, instances.seen(etag=etag, proof=None), None)
 
     def post(self, path: str, body: bytes) -> Answer:
         """POST JSON to a path of the API. Raises Unreachable."""
@@ -130,6 +136,7 @@ class Connection:
         """Let go of what is the parent's; threads and a spool of this process begin with its first use."""
         closed, inherited = self._closing.is_set(), self._spool
         self._begin()
+        self.line.begin()
         if inherited is not None:
             inherited.let_go()
         if closed:

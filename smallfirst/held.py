@@ -137,12 +137,16 @@ class Documents:
         self._root_key = root_key
         self._log_keys = tuple(log_keys)
         self._when_unproved = when_unproved
-        self._told_unproved: tuple[int, Proved] | None = None
+        self._told_unproved: tuple[int, str] | None = None
         self._directory = directory
         self._log = log
         self.bundle: Held[Bundle] = Held("bundle", directory / "bundle.json", bundle_seconds, self._read_bundle)
         self.state: Held[GatewayState] = Held("state", directory / "state.json", state_seconds, self._read_state)
         self._stops = Stops()
+
+    def proof(self) -> str:
+        """What the proof of the bundle in use comes to now; empty without one."""
+        return self.bundle.value.proved(datetime.now(UTC)) if self.bundle.value else ""
 
     def engine_state(self, workflow: str, at: datetime) -> State:
         """What the engine has to know of the state for one request."""
@@ -185,7 +189,7 @@ class Documents:
         """Log once that the log does not show the bundle in use."""
         if self.bundle.value is None:
             return
-        serial, proved = self.bundle.value.payload.serial, self.bundle.value.proved(datetime.now(UTC))
+        serial, proved = self.bundle.value.payload.serial, self.proof()
         if proved not in ("proved", "unchecked", "awaited") and self._told_unproved != (serial, proved):
             self._log("bundle.unproved", level=logging.WARNING, serial=serial, proof=proved)
             self._told_unproved = (serial, proved)

@@ -43,8 +43,6 @@ class Gateway(Identified):
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     last_seen_at = models.DateTimeField(null=True, blank=True)
-    bundle_held = models.PositiveBigIntegerField("serial it last said it has", null=True, blank=True)
-    bundle_sent = models.PositiveBigIntegerField("serial it was last told of", null=True, blank=True)
 
     objects = GatewayQuerySet.as_manager()
 

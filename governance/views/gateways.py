@@ -1,4 +1,4 @@
-"""Gateways: which there are, when each was last seen and which bundle it runs; registering and revoking one."""
+"""Gateways: which there are and when each was last seen; registering and revoking one."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from governance.views.once import OnceForm
 
 SORTED_BY = {"name": "name", "environment": "environment__position", "seen": "last_seen_at", "made": "created_at"}
 COLUMNS = (
-    *("name", "environment__name", "key__prefix", "last_seen_at", "bundle_held", "bundle_sent"),
+    *("name", "environment__name", "key__prefix", "last_seen_at"),
     *("created_at", "created_by__name", "revoked_at", "revoked_by__name"),
 )
 # Gateways ask every second or two, and being seen is noted at most every half minute.
@@ -59,7 +59,7 @@ class GatewayForm(OnceForm):
 
 @require_GET
 def gateways(request: HttpRequest) -> HttpResponse:
-    """All gateways, newest first: is each alive, and does it run what is live?
+    """All gateways, newest first: is each alive?
 
     Those in applications come and go with them, and those of recordings never serve: only others count as missing.
     """

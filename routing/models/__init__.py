@@ -8,6 +8,7 @@ from routing.models.evaluations import (
     EvaluationScore,
 )
 from routing.models.feeds import Bundle, Snapshot, StateFeed
+from routing.models.instances import Instance
 from routing.models.samples import Sample, SampleSet
 from routing.models.simulations import Simulation
 
@@ -18,6 +19,7 @@ __all__ = [
     "EvaluationResult",
     "EvaluationSchedule",
     "EvaluationScore",
+    "Instance",
     "Sample",
     "SampleSet",
     "Simulation",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
+from smallfirst import instances
 from smallfirst.documents import StateKey
 from smallfirst.engine.decision import Plan
 from smallfirst.engine.facts import Facts, Signals
@@ -61,7 +62,11 @@ class Gateway:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         upstream = await self._stack.enter_async_context(Upstream(settings.provider_secrets))
         control = await self._stack.enter_async_context(
-            ControlPlane(url=settings.control_url, credential_file=settings.credential_file)
+            ControlPlane(
+                url=settings.control_url,
+                credential_file=settings.credential_file,
+                name=instances.kept_name(settings.state),
+            )
         )
         self._spool = Spool(settings.state / "spool")
         self._feed = Feed(

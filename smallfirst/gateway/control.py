@@ -6,6 +6,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from smallfirst import instances
 from smallfirst.held import Answer as Answer
 from smallfirst.held import Unreachable as Unreachable
 
@@ -15,8 +16,10 @@ SECONDS: Final = 10.0
 class ControlPlane:
     """A client with the gateway's own credential. Its file is read each time, so a new one needs no restart."""
 
-    def __init__(self, *, url: str, credential_file: Path) -> None:
+    def __init__(self, *, url: str, credential_file: Path, name: str) -> None:
+        """`name` is that of this process among those that share the credential."""
         self._url = url
+        self._headers = instances.headers(program="smallfirst-gateway", name=name)
         self._credential_file = credential_file
         self._session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=8, keepalive_timeout=4)
@@ -30,9 +33,11 @@ class ControlPlane:
     ) -> None:
         await self._session.close()
 
-    async def get(self, path: str, *, etag: str | None = None, seconds: float = SECONDS) -> Answer:
-        """GET a path of the API; raise Unreachable."""
-        return await self._call("GET", path, {"If-None-Match": etag} if etag else {}, None, seconds)
+    async def get(
+        self, path: str, *, etag: str | None = None, proof: str | None = None, seconds: float = SECONDS
+    ) -> Answer:
+        """GET a path of the API; raise Unreachable. `proof` tells what that of the bundle in use comes to."""
+        return await self._call("GET", path, instances.seen(etag=etag, proof=proof), None, seconds)
 
     async def post(self, path: str, body: bytes, *, seconds: float = SECONDS) -> Answer:
         """POST JSON to a path of the API; raise Unreachable."""
@@ -50,7 +55,7 @@ class ControlPlane:
                 method,
                 f"{self._url}{path}",
                 data=body,
-                headers={"Authorization": f"Bearer {credential}", **headers},
+                headers={"Authorization": f"Bearer {credential}", **self._headers, **headers},
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, 5.0)),
                 allow_redirects=False,
             ) as response:

@@ -22,7 +22,7 @@ def health(*, feed: Feed, spool: Spool, uploader: Uploader, reviews: Reviews) ->
     body: dict[str, Any] = {
         "status": status,
         "reason": f"no {' and no '.join(missing)} yet" if missing else None,
-        "bundle": _document(feed.bundle, now) | {"proof": feed.bundle.value.proved(now) if feed.bundle.value else None},
+        "bundle": _document(feed.bundle, now) | {"proof": feed.proof() or None},
         "state": _document(feed.state, now),
         "spool": {"waiting_bytes": spool.backlog(), "refused_records": spool.refused()},
         "upload": {

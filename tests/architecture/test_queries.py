@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from governance import gateways, notifications, stops, webhooks
 from ledger import rollups
-from routing import evaluations, simulations
+from routing import evaluations, instances, simulations
+from smallfirst.instances import INSTANCE, new_name
 from tests import cast as casting
 from tests.ledger.reports import BERLIN, Site, make_site
 from tests.pages import signed_in
@@ -37,6 +38,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("providers", "lead"): 9,
     ("environments", "lead"): 8,
     ("gateways", "admin"): 9,
+    ("instances", "admin"): 9,
     ("people", "admin"): 9,
     ("teams", "admin"): 7,
     ("reviews", "reviewer"): 10,
@@ -73,7 +75,9 @@ def add(site: Site, number: int) -> None:
     provider = site.endpoint().provider
     model = casting.make_model(f"model-{number}", "mid", cast.owner, cast.team, provider, cast.production)
     casting.serve(model, casting.make_environment(f"place-{number}"), casting.make_provider(f"account-{number}"))
-    gateways.register(name=f"Shop {number}", environment=cast.production, by=casting.BOOTSTRAP)
+    gateway, _ = gateways.register(name=f"Shop {number}", environment=cast.production, by=casting.BOOTSTRAP)
+    said = instances.read({INSTANCE: new_name()}, held=number)
+    instances.note(gateway=gateway, said=said, now=timezone.now())
     casting.make_person(f"Person {number}", "reviewer", casting.make_team(f"Team {number}"))
     stops.begin(workflow=workflow, reason="It harms.", by=site.cast.owner)
     with override_settings(WEBHOOK_ORIGINS={"http://127.0.0.1:9"}):

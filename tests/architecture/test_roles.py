@@ -157,7 +157,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("price_new", "post"): only("lead", "finance", gives=INVALID, stranger=NO),
     **{
         (f"{noun}{kind}", "get"): everyone(OK)
-        for noun in ("providers", "environments", "gateways")
+        for noun in ("providers", "environments", "gateways", "instances")
         for kind in ("", "_csv")
     },
     ("provider", "get"): everyone(OK),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from smallfirst.client import InvalidKey, NotReady, NotRecorded, Smallfirst
+from smallfirst.instances import VERSION
 from tests.client.shop import TEXT, Shop
 from tests.gateway.world import wait
 
@@ -112,6 +113,8 @@ assert sf.flush(30)
     assert len(set(told)) == len(told) > 120
     assert complete(shop, set(told))
     assert shop.control.repeated == 0
+    # Each of the seven processes goes by a name of its own.
+    assert len({name for name, program, _ in shop.control.polled_by if program == f"smallfirst-sdk/{VERSION}"}) == 7
 
 
 def test_the_control_plane_may_be_away_after_the_first_answer(shop: Shop) -> None:

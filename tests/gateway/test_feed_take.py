@@ -28,7 +28,7 @@ class Offer(ControlPlane):
         self.bundle: bytes | None = None
         self.state: bytes | None = None
 
-    async def get(self, path: str, *, etag: str | None = None, seconds: float = 1) -> Answer:
+    async def get(self, path: str, *, etag: str | None = None, proof: str | None = None, seconds: float = 1) -> Answer:
         """The document of the path."""
         document = self.bundle if path.endswith("bundle") else self.state
         if document is None:

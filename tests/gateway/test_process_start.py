@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 from django.conf import settings
 
+from smallfirst.instances import VERSION
 from smallfirst.origins import origin_of
 from tests.gateway.world import REVIEW, ROOT, SECRET, Control, Models, Process, World, ask, new_id, opened, step, wait
 
@@ -82,6 +84,31 @@ def test_a_missing_credential_is_told(gateway: Process, world: World) -> None:
     (gateway.state.parent / "gateway.credential").unlink()
     wait(lambda: gateway.health()["state"]["problem"] == "no_credential")
     assert gateway.post(world.tokens["open"], ask({})).status_code == 200
+
+
+def test_a_gateway_goes_by_one_name_also_after_a_restart(gateway: Process, control: Control) -> None:
+    def name() -> str | None:
+        control.polled_by.clear()
+        wait(lambda: bool(control.polled_by))
+        ((found, program, proof),) = set(control.polled_by[:1])
+        assert (program, proof) == (f"smallfirst-gateway/{VERSION}", "unchecked")
+        return found
+
+    wait(lambda: control.bundle_polls > 1)
+    before = name()
+    gateway.stop()
+    assert before
+    assert (gateway.state / "instance").read_text() == f"{before}\n"
+    gateway.start()
+    assert name() == before
+    (gateway.state / "instance").write_text("what is this")
+    gateway.stop()
+    gateway.start()
+    assert name() not in (before, "what is this", None)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
 
 def events_of(control: Control, decision: str) -> list[dict[str, Any]]:

@@ -254,6 +254,7 @@ class Control(Served):
         self.standings: dict[str, dict[str, Any]] = {}
         self.delivered: list[str] = []
         self.bundle_polls = 0
+        self.polled_by: list[tuple[str | None, ...]] = []
 
     def check(self) -> None:
         """Every record was one that the control plane can read."""
@@ -294,6 +295,8 @@ class Control(Served):
     async def _document(self, request: web.Request) -> web.Response:
         self._check(request)
         self.bundle_polls += request.path.endswith("bundle")
+        said = ("Smallfirst-Instance", "User-Agent", "Smallfirst-Proof")
+        self.polled_by.append(tuple(request.headers.get(name) for name in said))
         document = self.bundle if request.path.endswith("bundle") else self.state
         if document is None:
             raise web.HTTPNotFound

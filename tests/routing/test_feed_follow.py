@@ -14,6 +14,7 @@ from routing import bundles, keys
 from routing.models import Bundle
 from smallfirst.gateway.control import ControlPlane
 from smallfirst.gateway.feed import Feed
+from smallfirst.instances import kept_name
 from smallfirst.loops import play
 from tests.cast import BOOTSTRAP, approve, make_cast, make_change, make_key, make_live
 from tests.conftest import LiveDatabase
@@ -26,7 +27,7 @@ def polled(site: str, credential: str, directory: Path) -> Feed:
     (directory / "credential").write_text(credential)
 
     async def run() -> Feed:
-        control = ControlPlane(url=site, credential_file=directory / "credential")
+        control = ControlPlane(url=site, credential_file=directory / "credential", name=kept_name(directory))
         async with control:
             feed = Feed(
                 control=control,
