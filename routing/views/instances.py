@@ -30,6 +30,14 @@ COLUMNS = (
     *("name", "host", "program", "version", "gateway__name", "gateway__environment__name", "held", "issued_at"),
     *("newest", "standing", "proof", "created_at", "last_seen_at"),
 )
+# What a gateway may find of a proof that proves nothing (smallfirst.proofs).
+FAULTS = {
+    "missing": "none came",
+    "malformed": "it cannot be read",
+    "other_bundle": "it is that of another bundle",
+    "wrong_path": "it leads to no root",
+    "wrong_key": "another log signed it",
+}
 
 
 class InstanceFilter(forms.Form):
@@ -73,7 +81,10 @@ def instances(request: HttpRequest) -> HttpResponse:
     heard = rows.order_by().filter(last_seen_at__gte=now - SILENT_AFTER)
     context = {
         "page": page,
-        "rows": [(each, each.last_seen_at >= now - SILENT_AFTER, versions.get(each.bundle)) for each in page],
+        "rows": [
+            (each, each.last_seen_at >= now - SILENT_AFTER, versions.get(each.bundle), FAULTS.get(each.proof, ""))
+            for each in page
+        ],
         "alive": heard.count(),
         "up_to_date": heard.filter(standing="newest").count(),
         "filter_form": form,

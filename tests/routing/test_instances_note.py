@@ -24,7 +24,13 @@ NOW = timezone.now()
 
 def said(name: str = "", **other: Any) -> Said:
     """What an instance says."""
-    usual = {"host": "web-1", "program": "smallfirst-gateway", "version": VERSION, "held": 7, "proof": "proved"}
+    usual: dict[str, Any] = {
+        "host": "web-1",
+        "program": "smallfirst-gateway",
+        "version": VERSION,
+        "held": 7,
+        "proof": "proved",
+    }
     return Said(**(usual | {"name": name or new_name()} | other))
 
 
@@ -134,7 +140,7 @@ def test_the_page_says_who_runs_what(cast: Cast, client: Client) -> None:
     assert f"{behind[-6:]} Shop floor production smallfirst-gateway {VERSION}" in page
     assert "older issued" in page
     assert "version 1 " in page
-    assert "version 2 not proved wrong key" in page
+    assert "version 2 not proved another log signed it" in page
     only = text(reader.get(reverse("instances"), {"standing": "older"}))
     assert behind[-6:] in only
     assert current[-6:] not in only
