@@ -92,14 +92,20 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def rights(grants: list[Grant]) -> list[tuple[str, list[Right]]]:
-    """What grants let one do: where, and the acts there by kind of thing; the organisation first."""
+    """What grants let one do: where, and the acts there by kind of thing; the organisation first.
+
+    Places where one may do the same stand together.
+    """
     acts: dict[tuple[bool, str], set[str]] = defaultdict(set)
     for each in grants:
         where = f"in {each.team}" if each.team else "everywhere"
         acts[each.team is not None, f"{where}, {each.environment} alone" if each.environment else where] |= PERMISSIONS[
             Role(each.role)
         ]
-    return [(where, rights_of(held)) for (_team, where), held in sorted(acts.items())]
+    places: dict[frozenset[str], list[str]] = defaultdict(list)
+    for (_team, where), held in sorted(acts.items()):
+        places[frozenset(held)].append(where)
+    return [("; ".join(wheres), rights_of(held)) for held, wheres in places.items()]
 
 
 def _listed(request: HttpRequest, form: PersonFilter) -> "QuerySet[User]":

@@ -172,10 +172,11 @@ def grant_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     page = FormPage(
         title="Grant a role",
         headline=f"Which role for {found.name}, and where?",
-        lede="It holds from now on. What each role may do stands below.",
+        lede="It holds from now on. Every role reads workflows, changes and the register of models; "
+        "what more each may do stands below.",
         submit="Grant it",
         back=(found.name, _page_of(found)),
-        rights=[(role.label, rights_of(PERMISSIONS[role])) for role in Role],
+        rights=[(role.label, rights_of(PERMISSIONS[role] - PERMISSIONS[Role.VIEWER])) for role in Role],
     )
 
     def act() -> str:

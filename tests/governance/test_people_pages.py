@@ -346,6 +346,15 @@ def test_one_signs_out_everywhere_else(cast: Cast) -> None:
         people.end_sessions(person=cast.owner, by=cast.lead)
 
 
+def test_places_where_one_may_do_the_same_stand_together_and_a_role_tells_what_it_adds(cast: Cast) -> None:
+    both = make_person("Both", "reviewer", cast.team)
+    accounts.grant(user=both, role="reviewer", team=cast.elsewhere, by=BOOTSTRAP)
+    page = text(signed_in(both).get(reverse("account")))
+    assert "In Customer care; in Elsewhere Workflows read workflows and their policies" in page
+    page = text(signed_in(cast.admin).get(reverse("grant_new", args=[both.pk])))
+    assert "Viewer nothing more Reviewer Cases for people see which wait, take and answer them Workflow owner" in page
+
+
 def test_ones_account_tells_what_one_may_do(cast: Cast) -> None:
     assert "Everywhere Workflows read workflows and their policies" in text(
         signed_in(cast.lead).get(reverse("account"))
