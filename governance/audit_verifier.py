@@ -289,7 +289,7 @@ class Check:
             said, found = event["after"], self._epochs.pop(event["object_id"], None)
             if self._whole and {"kind": "epoch", **said} != found and not self._partly():
                 yield Fault(f"epoch {event['object_id']}", f"it is not what {row} says of it")
-        elif event["action"] == "audit.erase_body":
+        elif event["action"] == "audit_bodies.erase":
             self._told_erased[event["object_id"]] = event["after"]["erased_at"]
         elif event["action"] == DRAWN:
             sample = self.samples.get(event["object_id"])
@@ -374,11 +374,22 @@ class Check:
         for name, epoch in self._epochs.items():
             if self._whole and not self._partly() and _moment(epoch["began_at"]) < _moment(self.head["made_at"]) - LAG:
                 yield Fault(f"epoch {name}", "no entry says that it began")
+        yield from self._erasures()
+        for note in (note for _, notes in sorted(self.held.items()) for note in notes):
+            yield from self._left(note)
+        yield from self._drawn_again()
+
+    def _erasures(self) -> Iterator[Fault]:
+        """What is erased, and what entries say was."""
         for event, at in self._erased.items():
             if self._whole and self._told_erased.get(event) != at:
                 yield Fault(f"body {event}", "it was erased, and no entry says so")
-        for note in (note for _, notes in sorted(self.held.items()) for note in notes):
-            yield from self._left(note)
+        for event in self._told_erased.keys() - self._erased.keys():
+            if self._whole and not self._partly() and not self.head.get("masked"):
+                yield Fault(f"body {event}", "an entry says that it was erased, and it is there")
+
+    def _drawn_again(self) -> Iterator[Fault]:
+        """The samples, once all entries have passed."""
         for name, sample in self.samples.items() if not self._partly() else ():
             yield from (Fault(f"sample {name}", text) for text in sample.faults())
             if not sample.signed:

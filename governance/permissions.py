@@ -67,6 +67,7 @@ PERMISSIONS: dict[Role, frozenset[str]] = {
     | {
         "accounts.create_key",
         "accounts.revoke_key",
+        "audit_bodies.erase",
         "audit_samples.draw",
         "changes.activate",
         "changes.propose",
@@ -167,6 +168,7 @@ KINDS: dict[str, dict[str, str]] = {
     "Record": {
         "audit.view": "read the audit log",
         "audit_samples.draw": "draw samples of it",
+        "audit_bodies.erase": "erase the personal part of an entry",
     },
     "Webhooks": {
         "webhooks.view": "see them and what they were told",

@@ -160,6 +160,7 @@ urlpatterns = [
     path("audit/samples/<uuid:pk>/", audit_samples.audit_sample, name="audit_sample"),
     path("audit/samples/<uuid:pk>/export.zip", audit_samples.audit_sample_export, name="audit_sample_export"),
     path("audit/<uuid:pk>/", audit.audit_entry, name="audit_entry"),
+    path("audit/<uuid:pk>/erase/", audit.audit_body_erase, name="audit_body_erase"),
 ]
 
 api_urlpatterns = [

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Self
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -141,7 +142,11 @@ class AuditEvent(models.Model):
 
 class AuditBody(models.Model):
     """Personal data of an event. The event commits to SHA-256(salt + canonical body), so it can go without a trace left
-    open: with the salt gone too, nobody can guess what stood here."""
+    open: with the salt gone too, nobody can guess what stood here.
+
+    It is written once and erased at most once, whole, and only together with an event that says so. The application has
+    no right to change the table: it calls `governance_erase_auditbody`, which does nothing else (migration 0027).
+    """
 
     event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, primary_key=True, related_name="body")
     salt = models.BinaryField(null=True)
@@ -157,7 +162,38 @@ class AuditBody(models.Model):
                 violation_error_message="A body is there, or it is erased whole and says when.",
             )
         ]
-        triggers = guards.append_only()
+        triggers = [
+            *guards.kept(fixed=("event_id",)),
+            guards.Guard(
+                name="erased_once",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                func="""
+                    IF OLD.erased_at IS NOT NULL OR NEW.erased_at IS NULL THEN
+                        RAISE EXCEPTION '% rows are never changed, only erased, and once', TG_TABLE_NAME
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+            guards.Guard(
+                name="erasure_told",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                timing=pgtrigger.Deferred,
+                func="""
+                    IF NOT EXISTS (
+                        SELECT FROM governance_auditevent WHERE xid = pg_current_xact_id()
+                            AND object_id = NEW.event_id::text AND object_type || '' = 'auditevent'
+                            AND action = 'audit_bodies.erase'
+                    ) THEN
+                        RAISE EXCEPTION 'a body was erased without an audit event in the same transaction'
+                            USING ERRCODE = 'check_violation';
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Body of {self.event_id}"

@@ -35,7 +35,8 @@ KINDS: dict[str, Kind] = {
     "personal": Kind(
         "What was read, taken out or erased",
         (
-            *("audit_exports.make", "audit_exports.make_of_sample", "reviews.erase", "reviews.read"),
+            *("audit_bodies.erase", "audit_exports.make", "audit_exports.make_of_sample"),
+            *("reviews.erase", "reviews.read"),
             *("sample_sets.erase", "sample_sets.read", "sample_sets.read_sample"),
         ),
     ),

@@ -12,16 +12,18 @@ from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, anchors, audit_exports, proofs, seals, verifications, waiting
+from governance import accounts, anchors, audit_bodies, audit_exports, proofs, seals, verifications, waiting
 from governance.accounts import ORGANISATION
 from governance.audit_lines import NoLogError
 from governance.export import csv_of
-from governance.models import AuditEvent, AuditLeaf, AuditSample
+from governance.models import AuditBody, AuditEvent, AuditLeaf, AuditSample
 from governance.models.audit import AuditEventQuerySet
 from governance.views import evidence
+from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.listing import in_order, page_of
 
 # An entry that waits for its seal longer than this is worth a word: something does not run.
@@ -81,6 +83,8 @@ def audit_entry(request: HttpRequest, pk: UUID) -> HttpResponse:
         "event": event,
         "evidence": evidence.of([event], acts=waiting.acts_of(reader)).get(event.pk),
         "proof": proofs.of(event),
+        "body": AuditBody.objects.filter(pk=pk).defer("content", "salt").first(),
+        "may_erase": accounts.can(reader, "audit_bodies.erase", ORGANISATION),
         "facts": [
             (title, json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
             for title, value in (("Before", event.before), ("After", event.after))
@@ -88,6 +92,29 @@ def audit_entry(request: HttpRequest, pk: UUID) -> HttpResponse:
         ],
     }
     return render(request, "governance/audit_entry.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def audit_body_erase(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Erase the personal part of an entry."""
+    event = get_object_or_404(AuditEvent.objects.visible_to(request.user), pk=pk)
+    accounts.require(request.user, "audit_bodies.erase", ORGANISATION)
+    user, form = accounts.signed_in(request.user), ReasonForm(sent(request))
+    page = FormPage(
+        title="Erase the personal part",
+        headline="Erase the personal part of this entry?",
+        lede=f"“{event.summary}” stays, and so do all proofs. What was kept apart of it is gone for good, also for us.",
+        submit="Erase it",
+        back=("Entry", reverse("audit_entry", args=[pk])),
+        danger=True,
+    )
+
+    def act() -> str:
+        audit_bodies.erase(event=event, by=user, now=timezone.now(), **form.cleaned_data)
+        messages.success(request, "The personal part is erased; the entry and its proofs stay.")
+        return page.back[1]
+
+    return ask(request, form, page, act)
 
 
 @require_POST

@@ -217,6 +217,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("audit", "get"): only("lead", "auditor", stranger=OK),
     ("audit_csv", "get"): only("lead", "auditor", stranger=OK),
     ("audit_entry", "get"): only("lead", "auditor", else_=ABSENT),
+    ("audit_body_erase", "get"): only("lead", else_=ABSENT, auditor=NO),
+    ("audit_body_erase", "post"): only("lead", gives=INVALID, else_=ABSENT, auditor=NO),
     ("audit_export", "post"): only("lead", "auditor", stranger=NO),
     **{(name, "get"): only("lead", "auditor", stranger=NO) for name in SAMPLE_PAGES},
     ("audit_sample_new", "post"): only("lead", "auditor", gives=INVALID, stranger=NO),
@@ -405,7 +407,7 @@ def make_stage() -> Stage:
         **{name: [asked.pk] for name in ("request", "request_ladder")},
         "run": [slug, asked.run],
         **{name: [sample.pk] for name in ("audit_sample", "audit_sample_export")},
-        "audit_entry": [AuditEvent.objects.about(change)[0].pk],
+        **{name: [AuditEvent.objects.about(change)[0].pk] for name in ("audit_entry", "audit_body_erase")},
         "trial_answer": ["nothing"],
     }
     return Stage(people, arguments)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = ("config", "demo", "governance", "ledger", "routing", "smallfirst")
 FILE_LINES = 500
 # One file on purpose: an auditor reads it, and runs it where nothing else of ours is.
-ALONE = {"governance/audit_verifier.py": 600}
+ALONE = {"governance/audit_verifier.py": 625}
 FUNCTION_LINES = 60
 VIEW_LINES = 40
 TYPE_IGNORES = 10

@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from governance import audit_exports, audit_samples, seals
-from tests.cast import Cast, make_audit_sample
+from governance import audit_bodies, audit_exports, audit_samples, seals
+from governance.models import AuditEvent
+from tests.cast import Cast, make_audit_sample, make_person
 
 Act = Callable[[], object]
 
@@ -33,4 +34,13 @@ def of_the_log(cast: Cast) -> dict[str, Callable[[], Act]]:
         sample = make_audit_sample(cast)
         return lambda: audit_exports.make_of_sample(file=BytesIO(), sample=sample, by=cast.auditor, **given)
 
-    return {"audit_exports.make_of_sample": make_of_sample, "audit_exports.make": make, "audit_samples.draw": draw}
+    def erase() -> Act:
+        (event,) = AuditEvent.objects.about(make_person("Somebody")).filter(action="accounts.create_person")
+        return lambda: audit_bodies.erase(event=event, reason="asked for", by=cast.lead, now=given["now"])
+
+    return {
+        "audit_bodies.erase": erase,
+        "audit_exports.make_of_sample": make_of_sample,
+        "audit_exports.make": make,
+        "audit_samples.draw": draw,
+    }

@@ -109,6 +109,8 @@ def _holds(lines: list[dict[str, Any]], key: str, held: tuple[str, ...]) -> bool
         _entry(line["event"], line["body"])
     assert not found["body"]
     assert lines[-1] == {"kind": "end"}
+    gone = {line["event"]["object_id"]: line["event"]["after"]["erased_at"] for line in found["entry"] if _erases(line)}
+    assert {line["event"]["id"]: line["body"]["erased_at"] for line in found["entry"] if _erased(line)} == gone
     begun = {line["event"]["object_id"]: line["event"]["after"] for line in found["entry"] if _begins(line)}
     assert {str(line["number"]): {k: v for k, v in line.items() if k != "kind"} for line in found["epoch"]} == begun
     drawn = {line["event"]["object_id"]: line["event"]["after"] for line in found["entry"] if _draws(line)}
@@ -161,6 +163,14 @@ def _begins(line: dict[str, Any]) -> bool:
     return bool(line["event"]["action"] == "seals.begin_epoch")
 
 
+def _erases(line: dict[str, Any]) -> bool:
+    return bool(line["event"]["action"] == "audit_bodies.erase")
+
+
+def _erased(line: dict[str, Any]) -> bool:
+    return bool(line["body"] and line["body"]["erased_at"])
+
+
 def _draws(line: dict[str, Any]) -> bool:
     return bool(line["event"]["action"] == "audit_samples.draw")
 
@@ -174,7 +184,9 @@ def _entry(event: dict[str, Any], body: dict[str, Any] | None, *, masked: bool =
     assert masked or (body is None) == (event["body_digest"] is None)
     if body:
         assert body["event_id"] == event["id"]
-        assert body["erased_at"] is None
+        if body["erased_at"] is not None:
+            assert (body["salt"], body["content"]) == (None, None)
+            return
         assert sha(base64.b64decode(body["salt"]) + compact(body["content"])).hex() == event["body_digest"]
 
 
