@@ -1,7 +1,7 @@
 """Changes: what is proposed, its revisions, who had a hand in it, and the votes on exactly that content."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import pgtrigger
@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Least
 
 from governance.models import change_rules, guards
 from governance.models.accounts import SHA256, User, in_scope
@@ -64,6 +65,20 @@ class ChangeQuerySet(models.QuerySet["Change"]):
             "rollback": Q(rollback__isnull=False),
         }
         return self.filter(roads[road], state=Change.State.APPLIED)
+
+    def terms(self) -> "models.QuerySet[Any]":
+        """Those that made a policy live, each with `until`: when its term ended, None while it lasts.
+
+        A term ends when another policy takes its place, or the workflow is retired.
+        """
+        place = {field: models.OuterRef(field) for field in ("workflow", "environment")}
+        others = Change.objects.filter(
+            state=Change.State.APPLIED, **place, applied_at__gt=models.OuterRef("applied_at")
+        )
+        replaced = models.Subquery(others.order_by("applied_at").values("applied_at")[:1])
+        return self.filter(state=Change.State.APPLIED, kind=Change.Kind.POLICY).annotate(
+            until=Least(replaced, "workflow__retired_at")
+        )
 
     def unratified(self) -> Self:
         """Those that became live single-handed and that nobody else has looked at since."""

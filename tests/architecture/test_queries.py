@@ -29,6 +29,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("workflows", "lead"): 12,
     ("changes", "lead"): 10,
     ("stops", "lead"): 10,
+    ("terms", "lead"): 11,
     ("coordination", "lead"): 12,
     ("keys", "integrator"): 8,
     ("webhooks", "lead"): 9,

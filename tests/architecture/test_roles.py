@@ -125,7 +125,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("step_add", "post"): only(*VOTERS, gives=INVALID),
     ("workflow_retire", "get"): only(*VOTERS),
     ("workflow_retire", "post"): only(*VOTERS, gives=INVALID),
-    **{(name, "get"): everyone(OK) for name in ("stops", "stops_csv")},
+    **{(name, "get"): everyone(OK) for name in ("stops", "stops_csv", "terms", "terms_csv")},
     ("workflow_stop", "get"): only(*VOTERS),
     ("workflow_stop", "post"): only(*VOTERS, gives=INVALID),
     # What is the organisation's or of all teams is not an owner's of one team to stop.

@@ -1,0 +1,120 @@
+"""Terms: what was live at a moment, and which versions of a workflow's policy were live from when to when."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from governance import accounts
+from governance import terms as found
+from governance.export import csv_of
+from governance.models import Environment, Workflow
+from governance.views.choices import workflow_filter
+from governance.views.listing import in_order, page_of
+
+SORTED_BY = {"workflow": "workflow__name", "version": "revision__version__number", "from": "applied_at"}
+COLUMNS = (
+    *("workflow__slug", "environment__name", "revision__version__number", "revision__version__digest"),
+    *("revision__mode", "applied_at", "until", "number", "applied_by__name", "single_handed"),
+)
+# More terms than that make no line that one can read.
+MOST_BARS = 200
+
+
+class TermFilter(forms.Form):
+    """Which terms are listed: those that last, unless said."""
+
+    workflow = forms.ChoiceField(label="Workflow", required=False)
+    environment = forms.ChoiceField(label="Environment", required=False)
+    model = forms.CharField(label="Model on a ladder", required=False, max_length=120)
+    at = forms.DateTimeField(
+        label="Live at",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        error_messages={"invalid": "Write a date and a time, such as 2026-11-27T14:00."},
+    )
+    when = forms.ChoiceField(
+        label="Which", required=False, choices=[("", "Live then, or now"), ("ever", "All there were")]
+    )
+
+    def __init__(self, data: Any, *, workflows: list[Workflow], environments: list[Environment]) -> None:
+        super().__init__(data)
+        self.fields["workflow"] = workflow_filter(workflows)
+        offered = [("", "Any"), *((each.name, each.name) for each in environments)]
+        self.fields["environment"] = forms.ChoiceField(label="Environment", required=False, choices=offered)
+
+    def clean_at(self) -> datetime | None:
+        """Nothing is known of a moment that has not come."""
+        at: datetime | None = self.cleaned_data["at"]
+        if at is not None and at > timezone.now():
+            raise forms.ValidationError("Choose a moment that has passed.")
+        return at
+
+
+@require_GET
+def terms(request: HttpRequest) -> HttpResponse:
+    """What was live at a moment, or all that was live of a workflow, with a line that shows when."""
+    accounts.require(request.user, "changes.view")
+    form, now = _form(request), timezone.now()
+    rows = _listed(request, form, now)
+    page = page_of(rows, request)
+    moment = _moment(form, now)
+    stopped = found.stopped(moment) if moment else found.Stopped(())
+    said = form.cleaned_data if form.is_valid() else {}
+    line = list(rows[:MOST_BARS]) if said.get("workflow") and not moment else []
+    context = {
+        "page": page,
+        "rows": [(each, found.models_of(each), stopped.of(each)) for each in page],
+        "count": page.paginator.count,
+        "moment": moment,
+        "is_now": moment == now,
+        "filter_form": form,
+        "filtered": form.has_changed(),
+        "line": found.timeline(line, now=now) if line else None,
+    }
+    return render(request, "governance/terms.html", context, status=200 if form.is_valid() or not request.GET else 422)
+
+
+@require_GET
+def terms_csv(request: HttpRequest) -> StreamingHttpResponse:
+    """The same terms as a file, all of them."""
+    accounts.require(request.user, "changes.view")
+    return csv_of(_listed(request, _form(request), timezone.now()), name="terms.csv", lookups=COLUMNS)
+
+
+def _form(request: HttpRequest) -> TermFilter:
+    return TermFilter(
+        request.GET or None,
+        workflows=list(Workflow.objects.visible_to(request.user).order_by("name")[:101]),
+        environments=list(Environment.objects.order_by("position")),
+    )
+
+
+def _moment(form: TermFilter, now: datetime) -> datetime | None:
+    """The moment of which the list tells; None where it tells of all."""
+    said = form.cleaned_data if form.is_valid() else {}
+    return None if said.get("when") == "ever" and not said.get("at") else said.get("at") or now
+
+
+def _listed(request: HttpRequest, form: TermFilter, now: datetime) -> "QuerySet[Any]":
+    """The terms that the filter leaves, the newest first unless the address asks for another order."""
+    rows = found.of(accounts.signed_in(request.user))
+    if form.is_bound and not form.is_valid():
+        return rows.none()
+    said = form.cleaned_data if form.is_bound else {}
+    moment = _moment(form, now)
+    if moment is not None:
+        rows = found.at(rows, moment)
+    if said.get("workflow"):
+        rows = rows.filter(workflow__slug=said["workflow"])
+    if said.get("environment"):
+        rows = rows.filter(environment__name=said["environment"])
+    if said.get("model"):
+        named = {"steps": [{"ladder": [{"model": said["model"]}]}]}
+        rows = rows.filter(Q(revision__version__document__contains=named))
+    return in_order(rows, request, SORTED_BY)
