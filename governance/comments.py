@@ -15,6 +15,7 @@ from governance.accounts import NotPermitted, require
 from governance.change_records import ChangeError, DigestMoved, NotOpen, lock
 from governance.errors import store
 from governance.models import Change, Comment, User
+from governance.paths import escaped
 from governance.votes import had_hand
 
 # A page offers so many places, and so deep.
@@ -84,7 +85,7 @@ def resolve(*, comment: Comment, by: User) -> Comment:
 def _pointers(value: Any, at: str) -> Iterator[str]:
     items: list[tuple[str, Any]] = []
     if isinstance(value, dict):
-        items = [(str(key).replace("~", "~0").replace("/", "~1"), each) for key, each in value.items()]
+        items = [(escaped(str(key)), each) for key, each in value.items()]
     elif isinstance(value, list):
         items = [(str(place), each) for place, each in enumerate(value)]
     for key, each in items:

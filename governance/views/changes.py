@@ -380,13 +380,15 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         appointment = Appointment.objects.telling().filter(change=found).first()
     level, state = _state(found, appointment, sent_back=bool(standing.against))
     replaced, said = _replaced(found), list(found.comments.for_page())
+    before = replaced.change.revision.base_version if replaced else None
     context = {
         "change": found,
         "level": level,
         "state": state,
         "revision": revision,
         "revisions": list(found.revisions.all())[::-1],
-        "lines": drawing.changed(revision, before=replaced.change.revision.base_version if replaced else None),
+        "lines": drawing.changed(revision, before=before),
+        "paths": drawing.paths(revision, before=before),
         "replaced": replaced,
         "comments": said,
         "unresolved": sum(each.resolved_at is None for each in said),

@@ -7,6 +7,7 @@ from typing import Any
 from governance import approval_rules, policies
 from governance.figures import Rung
 from governance.models import Mode, Model, PolicyVersion, Revision, Workflow
+from governance.paths import Difference, differences
 from smallfirst.engine import describe
 from smallfirst.engine.policy import Policy, Step
 
@@ -109,6 +110,12 @@ def changed(revision: Revision, *, before: PolicyVersion | None = None) -> list[
     base = before or revision.base_version
     policy = policies.read(base.document) if base else None
     return [*mode_difference(revision, base), *difference(policy, policies.read(revision.policy.document))]
+
+
+def paths(revision: Revision, *, before: PolicyVersion | None = None) -> list[Difference]:
+    """The same by paths of the document; none for what starts from nothing. `before` is as for `changed`."""
+    base = before or revision.starts_from
+    return differences(base.document, revision.leads_to.document) if base else []
 
 
 def _rules_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:

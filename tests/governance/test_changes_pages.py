@@ -11,6 +11,7 @@ from django.urls import reverse
 from governance import accounts, registry, workflows
 from governance.models import AuditEvent, Change, Grant, PolicyHead, Revision, User, Vote
 from tests import cast as casting
+from tests.pages import text
 
 pytestmark = pytest.mark.django_db
 
@@ -178,6 +179,14 @@ def test_watching_only_is_proposed_and_read_as_a_sentence(cast: casting.Cast) ->
     before = facts()
     assert as_(cast.lead).post(address, proposal(mode="dream")).status_code == 422
     assert facts() == before
+
+
+def test_a_change_is_also_read_by_paths(cast: casting.Cast) -> None:
+    first = as_(cast.owner).get(reverse("change", args=[PolicyHead.objects.get().change_id]))
+    assert "paths of the document" not in text(first)
+    change = casting.make_change(cast, 0.6)
+    page = text(as_(cast.owner).get(reverse("change", args=[change.pk])))
+    assert "The same by 1 path of the document Path Was Will be /steps/0/gate/keep_from 0.8 0.6" in page
 
 
 def test_a_ladder_is_edited_without_a_line_of_json(cast: casting.Cast) -> None:
