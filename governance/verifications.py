@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.db import transaction
 
-from governance import anchors, audiences, audit, audit_lines, audit_verifier, notifications
+from governance import anchors, audiences, audit, audit_guards, audit_lines, audit_verifier, notifications
 from governance.models import AuditCheckpoint, AuditEvent
 from governance.models.audit import AuditEventQuerySet
 
@@ -21,12 +21,15 @@ TOLD = 10
 def run(*, keys: Path, places: Iterable[str], now: datetime) -> list[str]:
     """Verify the whole log, also against the checkpoints in the files of its anchors; return what does not hold.
 
+    What PostgreSQL no longer refuses by itself does not hold either.
+
     `places` are the anchors' files and git clones; what is not there is left out. Raises NoLogError before anything is
     sealed, FileNotFoundError without a key, and SealError for a file that holds none.
     """
     held = [note for file in map(_file_of, places) if file.exists() for note in _notes_in(file)]
     check = audit_verifier.Check(held=held)
-    faults = [str(fault) for fault in check.faults(audit_lines.whole(keys=keys, now=now))]
+    lines = audit_lines.whole(keys=keys, now=now)
+    faults = [*audit_guards.faults(), *(str(fault) for fault in check.faults(lines))]
     last = latest()
     if last is None or now - last.at >= EVERY or (last.after or {}).get("told") != faults[:TOLD]:
         _record(check, faults)

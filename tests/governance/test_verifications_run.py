@@ -17,6 +17,7 @@ from governance.models import AuditCheckpoint, AuditEvent
 from tests.cast import Cast, make_cast, make_live
 from tests.pages import signed_in, text
 
+GUARDS = "SELECT tgname FROM pg_trigger WHERE tgrelid = 'governance_auditevent'::regclass AND NOT tgisinternal"
 BANNER = "The audit log does not hold"
 
 
@@ -43,6 +44,8 @@ def forge(url: str) -> AuditEvent:
         server.execute("SET LOCAL ROLE smallfirst_audit")
         server.execute("ALTER TABLE governance_auditevent DISABLE TRIGGER USER")
         server.execute("UPDATE governance_auditevent SET reason = 'By telephone.' WHERE id = %s", [vote.pk])
+        for (name,) in server.execute(GUARDS).fetchall():
+            server.execute(f"ALTER TABLE governance_auditevent ENABLE ALWAYS TRIGGER {name}")
     return vote
 
 

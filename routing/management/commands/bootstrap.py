@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from governance import audit
+from governance import audit, audit_guards
 from routing import bootstrap
 from routing.keys import KeysMissingError
 
@@ -33,6 +33,7 @@ class Command(BaseCommand):
         # The lock of `./run up`, which starts a gateway with the credential in this directory.
         runs_gateway = (state / "up.lock").exists()
         try:
+            audit_guards.require()
             with audit.during(auth_method="command"):
                 made = bootstrap.run(directory=Path(settings.KEYS), now=timezone.now())
                 if runs_gateway:
@@ -42,6 +43,8 @@ class Command(BaseCommand):
                     made += bootstrap.ensure_first_person(state / bootstrap.FIRST_PERSON)
         except KeysMissingError as error:
             raise CommandError(str(error)) from error
+        except audit_guards.UnguardedError as error:
+            raise CommandError(f"The audit log is not guarded as it has to be.\n{error}") from error
         for line in made or ["nothing was missing"]:
             self.stdout.write(line)
         if not runs_gateway:
