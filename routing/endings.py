@@ -75,11 +75,11 @@ def add(tally: Tally, pasts: Pasts, compared: Comparison) -> list[UUID]:
     for place, name in enumerate(names):
         rows = np.flatnonzero(known & (places == place))
         if rows.size:
-            part, step = pasts.only(rows), tally.steps[name]
-            for side, taken in ((step.before, sides[0][rows]), (step.after, sides[1][rows])):
-                _latencies(side.latency, part, taken)
-            differs[rows] = _costs(step, part, sides[0][rows], sides[1][rows])
-            _people(step, part, walked, rows)
+            step, taken = tally.steps[name], (sides[0][rows], sides[1][rows])
+            _latencies(step.before.latency, pasts.latency[rows], taken[0])
+            _latencies(step.after.latency, pasts.latency[rows], taken[1])
+            differs[rows] = _costs(step, pasts, rows, *taken)
+            _people(step, pasts.at[rows], walked, rows)
     return _most_changed(pasts, walked, differs)
 
 
@@ -171,10 +171,10 @@ def _changed(before: Ended, after: Ended) -> bool:
     return (before.outcome, before.model) != (after.outcome, after.model)
 
 
-def _latencies(counts: dict[str, int], pasts: Pasts, taken: Mask) -> None:
+def _latencies(counts: dict[str, int], latency: Numbers, taken: Mask) -> None:
     """Count by milliseconds to two digits, of requests of which a model was asked."""
     asked = taken.any(axis=1)
-    times, numbers = np.unique(two_digits((pasts.latency * taken).sum(axis=1)[asked]), return_counts=True)
+    times, numbers = np.unique(two_digits((latency * taken).sum(axis=1)[asked]), return_counts=True)
     for time, n in zip(times.tolist(), numbers.tolist(), strict=True):
         counts[str(time)] = counts.get(str(time), 0) + n
 
@@ -190,17 +190,18 @@ def two_digits(milliseconds: Numbers) -> Numbers:
     return rounded
 
 
-def _costs(step: Step, pasts: Pasts, before: Mask, after: Mask) -> Numbers:
+def _costs(step: Step, pasts: Pasts, rows: Numbers, before: Mask, after: Mask) -> Numbers:
     """Add what requests cost; return by how much that differs for each, all currencies as if they were one."""
-    priced: Mask = np.logical_not(((before | after) & (pasts.amount < 0)).any(axis=1))
+    amount, currencies = pasts.amount[rows], pasts.currency[rows]
+    priced: Mask = np.logical_not(((before | after) & (amount < 0)).any(axis=1))
     step.priced += int(priced.sum())
-    differs = np.zeros(len(pasts), dtype=np.int64)
+    differs = np.zeros(rows.size, dtype=np.int64)
     for place, currency in enumerate(pasts.currencies):
-        here = (pasts.currency == place) & priced[:, None]
+        here = (currencies == place) & priced[:, None]
         if not (here & (before | after)).any():
             continue
-        one = (pasts.amount * (here & before)).sum(axis=1)
-        other = (pasts.amount * (here & after)).sum(axis=1)
+        one = (amount * (here & before)).sum(axis=1)
+        other = (amount * (here & after)).sum(axis=1)
         held = step.costs.setdefault(currency, Costs())
         apart = np.abs(other - one)
         held.before += _amount(total(one), 1)
@@ -227,11 +228,11 @@ def squares(values: Numbers) -> int:
     return sum(int((limbs[low] * limbs[high]).sum()) << (LIMB * (low + high)) for low, high in pairs)
 
 
-def _people(step: Step, pasts: Pasts, walked: Walked, rows: Numbers) -> None:
+def _people(step: Step, at: Numbers, walked: Walked, rows: Numbers) -> None:
     """Count by day those that go to a person, before and after."""
     asks = [np.array([pair[side].outcome == "person" for pair in walked.ends])[walked.of[rows]] for side in (0, 1)]
     some = asks[0] | asks[1]
-    days, which = np.unique(pasts.at[some] // A_DAY, return_inverse=True)
+    days, which = np.unique(at[some] // A_DAY, return_inverse=True)
     before, after = (np.bincount(which, weights=each[some], minlength=days.size).astype(np.int64) for each in asks)
     for day, one, other in zip(days.tolist(), before.tolist(), after.tolist(), strict=True):
         name = (EPOCH + timedelta(days=day)).date().isoformat()

@@ -15,6 +15,7 @@ import numpy as np
 from django.db import connection
 from django.db.models import TextField
 from django.db.models.functions import Cast
+from msgspec import structs
 from numpy.typing import NDArray
 from psycopg import Cursor
 
@@ -26,8 +27,8 @@ from smallfirst.engine import AttemptSignals, Facts, State
 
 T = TypeVar("T")
 
-# Amounts are whole numbers of the last decimal that a charge has. Such a large one is left to be told by itself, so that
-# the sum of all attempts of a request stays below 2^60.
+# Amounts are whole numbers of the last decimal that a charge has. Such a large one is left to be told by itself, so
+# that the sum of all attempts of a request stays below 2^60.
 DECIMALS = 10
 MOST_AMOUNT = 10**7
 NOT_PRICED, TOO_LARGE = -1, -2
@@ -249,10 +250,10 @@ class Reader:
             currency=np.zeros(shape, dtype=np.int64),
             currencies=(),
         )
-        order = np.argsort(ids, kind="stable")
-        many = counts[order] > MOST_ATTEMPTS
-        pasts = pasts.only(order)
-        return pasts.only(~many), [pasts.key(each) for each in np.flatnonzero(many).tolist()]
+        if (ids[1:] < ids[:-1]).any():
+            order = np.argsort(ids, kind="stable")
+            pasts, counts = pasts.only(order), counts[order]
+        return _without(pasts, counts > MOST_ATTEMPTS)
 
     def _charged(self, pasts: Pasts, place: Mapping[str, Any]) -> tuple[Pasts, list[UUID]]:
         """The same with what the attempts cost, without those whose amounts are too large, and the ids of these."""
@@ -268,7 +269,7 @@ class Reader:
         pasts.currency[row[here], attempt[here]] = currency[here]
         large = (pasts.amount == TOO_LARGE).any(axis=1)
         priced = Pasts(**{**{name: getattr(pasts, name) for name in PASTS}, "currencies": currencies})
-        return priced.only(~large), [pasts.key(each) for each in np.flatnonzero(large).tolist()]
+        return _without(priced, large)
 
     def _known(
         self,
@@ -295,12 +296,13 @@ class Reader:
         fields = ("step", "policy_version", "facts_text")
         for key, step, version, facts in _texts("facts", wanted).values_list("pk", *fields):
             for number, _ in wanted[key]:
-                yield number, Head(step, version, msgspec.json.decode(facts, type=Facts))
+                # The run's name is no part of what the number stands for: it is that of one request alone.
+                yield number, Head(step, version, structs.replace(msgspec.json.decode(facts, type=Facts), run=None))
 
     def _find_states(self, wanted: Mapping[UUID, Sequence[tuple[int, int]]]) -> Iterable[tuple[int, State]]:
         for key, state in _texts("state", wanted).values_list("pk", "state_text"):
             for number, _ in wanted[key]:
-                yield number, msgspec.structs.replace(msgspec.json.decode(state, type=State), at=0)
+                yield number, structs.replace(msgspec.json.decode(state, type=State), at=0)
 
     def _find_rests(self, wanted: Mapping[UUID, Sequence[tuple[int, int]]]) -> Iterable[tuple[int, Rest]]:
         for key, text in _texts("attempts", wanted).values_list("pk", "attempts_text"):
@@ -311,6 +313,13 @@ class Reader:
 
 
 PASTS = tuple(Pasts.__dataclass_fields__)
+
+
+def _without(pasts: Pasts, odd: NDArray[np.bool_]) -> tuple[Pasts, list[UUID]]:
+    """The same requests without some, and the ids of these."""
+    if not odd.any():
+        return pasts, []
+    return pasts.only(~odd), [pasts.key(each) for each in np.flatnonzero(odd).tolist()]
 
 
 def _texts(name: str, wanted: Mapping[UUID, object]) -> Any:

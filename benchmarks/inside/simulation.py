@@ -5,6 +5,7 @@ planning in columns a sample is decided by the engine, one by one: one that come
 figure. So does a simulation that ends otherwise than done, or that tells of another number of requests.
 """
 
+import os
 import random
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from django.db import connection
 from django.utils import timezone
 
 from benchmarks import machine
@@ -49,9 +51,13 @@ class Planning:
 
 @dataclass(frozen=True)
 class Whole:
-    """Seconds of each whole simulation, the worker's memory (MB) at most and before, and what was found."""
+    """Seconds of each whole simulation, those of processors of the worker and of the database's, and what was found.
+
+    `memory` is the worker's at most, `resting` before, in MB.
+    """
 
     seconds: list[float]
+    busy: list[float]
     memory: float
     resting: float
     known: int
@@ -169,6 +175,7 @@ def simulate(site: Site, lead: User, head: PolicyHead, number: int, rounds: int,
     """Ask and have it worked on, so many times. Raises Void for one that does not end as it should."""
     workflow, environment = site.keys[0].workflow, head.environment
     seconds: list[float] = []
+    busy: list[float] = []
     memory, resting, result = 0.0, 0.0, None
     for each in range(rounds):
         machine.say(f"simulating, round {each + 1} of {rounds}")
@@ -184,10 +191,12 @@ def simulate(site: Site, lead: User, head: PolicyHead, number: int, rounds: int,
         resting = _megabytes("VmRSS")
         # From here on the most that it has is counted anew.
         Path("/proc/self/clear_refs").write_text("5")
-        began = time.perf_counter()
+        server = machine.parent(connection.connection.info.backend_pid)
+        worked, began = machine.cpu_seconds(os.getpid()) + machine.cpu_seconds(server), time.perf_counter()
         while Simulation.objects.active().filter(pk=made.pk).exists():
             simulating.work()
         seconds.append(time.perf_counter() - began)
+        busy.append(machine.cpu_seconds(os.getpid()) + machine.cpu_seconds(server) - worked)
         memory = max(memory, _megabytes("VmHWM"))
         made.refresh_from_db()
         if made.state != Simulation.State.DONE or made.told != number:
@@ -195,7 +204,7 @@ def simulate(site: Site, lead: User, head: PolicyHead, number: int, rounds: int,
         result = tallies.whole(tallies.read(made.result).steps)
     if result is None or not result.changed:
         raise Void("no request ended otherwise")
-    return Whole(seconds, memory, resting, result.known, result.changed)
+    return Whole(seconds, busy, memory, resting, result.known, result.changed)
 
 
 def _megabytes(name: str) -> float:
@@ -240,6 +249,12 @@ def measures(planned: Planning, whole: Whole, number: int) -> list[Measure]:
             value=min(whole.seconds),
             unit="s",
             goal=number * GOAL_SECONDS_EACH,
+        ),
+        Measure(
+            measure="simulation.processor",
+            title="the same, what processors of worker and database worked",
+            value=middle(whole.busy),
+            unit="s",
         ),
         Measure(measure="simulation.memory", title="memory of the worker at most", value=whole.memory, unit="MB"),
     ]

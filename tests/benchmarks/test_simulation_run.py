@@ -22,7 +22,7 @@ def test_it_runs_on_a_database_of_its_own(tmp_path: Path) -> None:
 
     assert list(measures) == [
         *("simulation.decisions", "simulation.decisions_best", "simulation.whole", "simulation.whole_best"),
-        "simulation.memory",
+        *("simulation.processor", "simulation.memory"),
     ]
     assert all(each["value"] > 0 for each in measures.values())
     assert measures["simulation.decisions"]["goal"] == 3_000_000
@@ -31,7 +31,9 @@ def test_it_runs_on_a_database_of_its_own(tmp_path: Path) -> None:
 
 def test_the_median_is_held_against_the_goal_and_the_best_stands_beside() -> None:
     planned = simulation.Planning(rates=[2_000_000, 4_000_000, 1_000_000], one_by_one=20_000, kinds=(3, 3))
-    whole = simulation.Whole(seconds=[6.0, 4.0, 7.0], memory=300.0, resting=100.0, known=1, changed=1)
+    whole = simulation.Whole(
+        seconds=[6.0, 4.0, 7.0], busy=[9.0, 8.0, 8.5], memory=300.0, resting=100.0, known=1, changed=1
+    )
 
     named = {each.measure: each for each in simulation.measures(planned, whole, 1_000_000)}
 
@@ -40,6 +42,7 @@ def test_the_median_is_held_against_the_goal_and_the_best_stands_beside() -> Non
     assert named["simulation.decisions_best"].met is True
     assert (named["simulation.whole"].value, named["simulation.whole"].met) == (6.0, False)
     assert (named["simulation.whole_best"].value, named["simulation.whole_best"].met) == (4.0, True)
+    assert named["simulation.processor"].value == 8.5
 
 
 def test_requests_are_the_same_ones_each_time_and_no_two_alike() -> None:

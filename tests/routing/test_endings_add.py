@@ -173,6 +173,7 @@ def test_it_is_read_once_what_equal_numbers_stand_for(shop: Shop, django_assert_
     # Risk, language and shop: but for the run's name there are no more.
     assert len(piece.pasts.heads) <= 18
     assert len(piece.pasts.asked.states) == 1
+    assert {head.facts.run for head in piece.pasts.heads} == {None}
     walked = endings.walk(piece.pasts, compared)
     assert len(walked.ends) < len(piece.pasts)
     with django_assert_max_num_queries(2):
