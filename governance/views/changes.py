@@ -21,12 +21,10 @@ from governance.models import (
     Change,
     Delegation,
     Emergency,
-    Endpoint,
     Environment,
     Mode,
     PolicyHead,
     PolicyVersion,
-    Tier,
     User,
     Workflow,
 )
@@ -36,6 +34,7 @@ from governance.views.appointments import AppointmentForm
 from governance.views.comments import CommentForm
 from governance.views.forms import refuse, sent
 from governance.views.listing import in_order, page_of
+from governance.views.policy_fields import models_for
 from governance.views.policy_forms import DocumentForm, LadderForm, PolicyForm
 from governance.views.standings import conditions
 from governance.waiting import acts_on
@@ -333,7 +332,7 @@ def _edit(
     if whole or start is None:
         form = DocumentForm(given, document=start, initial=initial)
     else:
-        models = _models(context["workflow"], context["environment"])
+        models = models_for(context["workflow"], context["environment"])
         form = ladders = LadderForm(given, document=start, models=models, initial=initial)
         if given is not None and given.get("show") == "whole":
             typed = {name: given.get(name, "") for name in ("title", "mode", "note")}
@@ -358,16 +357,6 @@ def _edit(
     kept.pop("whole", None)
     context |= {"form": form, "problems": problems, "whole": whole, "ladders_known": start is not None, "kept": kept}
     return render(request, "governance/change_new.html", context, status=200 if given is None else 422)
-
-
-def _models(workflow: Workflow, environment: Environment) -> list[tuple[str, str]]:
-    """The models that a ladder may name: served there and cleared for the workflow's data, in rising tier."""
-    found: dict[str, str] = {}
-    for endpoint in Endpoint.objects.served_in(environment):
-        if workflow.data_class in endpoint.version.data_classes:
-            found[endpoint.version.model.name] = endpoint.version.model.tier
-    tiers = list(Tier.values)
-    return [(name, f"{name} ({tier})") for name, tier in sorted(found.items(), key=lambda each: tiers.index(each[1]))]
 
 
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:

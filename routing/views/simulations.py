@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,17 +12,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from governance import accounts, checks, policies, votes
 from governance.errors import GovernanceError, InvalidInput
 from governance.export import csv_of
-from governance.models import Change, Check, Mode, PolicyHead, PolicyVersion, Workflow
+from governance.models import Change, Check, PolicyHead, PolicyVersion, Workflow
 from governance.models.accounts import in_scope
 from governance.views import drawing
-from governance.views.choices import MOST_CHOICES, workflow_filter
-from governance.views.forms import sent
+from governance.views.choices import MOST_CHOICES
 from governance.views.listing import in_order, page_of
-from governance.views.policy_forms import DocumentText, document_text
 from routing import simulations, tallies
 from routing.models import Simulation
 from routing.models.simulations import SimulationQuerySet
 from routing.views import simulated
+from routing.views.simulation_forms import AskDocument, SimulateForm, SimulationFilter, ask_form
 
 SORTED_BY = {"workflow": "workflow__name", "when": "created_at", "requests": "requests", "state": "state"}
 COLUMNS = (
@@ -31,45 +29,6 @@ COLUMNS = (
     *("base_version__number", "mode", "days", "since", "until", "requests", "told", "started_by__name", "created_at"),
     *("ended_at", "trouble", "digest", "snapshot_id"),
 )
-
-
-class SimulateForm(forms.Form):
-    """On how many days a change is simulated."""
-
-    days = forms.TypedChoiceField(
-        label="Requests of the last",
-        coerce=int,
-        initial=simulations.DAYS,
-        choices=[(days, f"{days} days") for days in (7, 14, simulations.DAYS, 60, simulations.MOST_DAYS)],
-    )
-
-
-class AskForm(SimulateForm, DocumentText):
-    """Another policy, how it would take effect, and on how many days it is tried."""
-
-    field_order = ("text", "mode", "days")
-
-    mode = forms.ChoiceField(
-        label="If it were live",
-        choices=[(Mode.ENFORCE, "it would enforce"), (Mode.OBSERVE, "it would only observe")],
-        widget=forms.RadioSelect,
-    )
-
-
-class SimulationFilter(forms.Form):
-    """Which simulations are listed."""
-
-    workflow = forms.ChoiceField(label="Workflow", required=False)
-    of = forms.ChoiceField(
-        label="Of", required=False, choices=[("", "Anything"), ("change", "Changes"), ("draft", "What if")]
-    )
-    state = forms.ChoiceField(
-        label="State", required=False, choices=[("", "Any"), ("active", "Going on"), *Simulation.State.choices[2:]]
-    )
-
-    def __init__(self, data: Any, *, workflows: list[Workflow]) -> None:
-        super().__init__(data)
-        self.fields["workflow"] = workflow_filter(workflows)
 
 
 @require_GET
@@ -184,11 +143,13 @@ def simulation_new(request: HttpRequest, slug: str) -> HttpResponse:
     head = next((each for each in heads if named in ("", each.environment.name)), None)
     if named and head is None:
         raise Http404("Nothing is live there.")
-    start, versions = _start(request, workflow, head), workflow.policy_versions.order_by("-number")[:MOST_CHOICES]
-    given = sent(request)
-    initial = {"text": document_text(start.document if start else None), "mode": head.mode if head else Mode.ENFORCE}
-    form, problems = AskForm(given, initial=initial), list[Any]()
-    if given is not None and head is not None and form.is_valid():
+    start = _start(request, workflow, head)
+    context: dict[str, Any] = {"workflow": workflow, "head": head, "heads": heads, "start": start}
+    if head is None or start is None:
+        return render(request, "routing/simulation_new.html", context)
+    form, is_sent = ask_form(request, workflow, head, start)
+    problems = list[Any]()
+    if is_sent and form.is_valid():
         said = {"mode": form.cleaned_data["mode"], "days": form.cleaned_data["days"], "by": user}
         try:
             made = simulations.ask(
@@ -200,9 +161,9 @@ def simulation_new(request: HttpRequest, slug: str) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             return redirect("simulation", pk=made.pk)
-    place = {"workflow": workflow, "head": head, "heads": heads, "versions": versions, "start": start}
-    context = place | {"form": form, "problems": problems}
-    return render(request, "routing/simulation_new.html", context, status=200 if given is None else 422)
+    context |= {"form": form, "problems": problems, "whole": isinstance(form, AskDocument)}
+    context["versions"] = workflow.policy_versions.order_by("-number")[:MOST_CHOICES]
+    return render(request, "routing/simulation_new.html", context, status=422 if is_sent else 200)
 
 
 @require_POST

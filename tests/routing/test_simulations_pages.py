@@ -75,10 +75,11 @@ def test_what_cannot_be_asked_is_refused_and_nothing_is_written(shop: Shop) -> N
 def test_the_form_starts_from_a_version_and_leads_to_the_result(shop: Shop) -> None:
     page = signed_in(shop.cast.owner)
     address = reverse("simulation_new", args=[shop.cast.workflow.slug])
-    shown = page.get(address).content.decode()
-    assert "keep_from&quot;: 0.8" in shown
+    assert 'name="step-0" value="0.8"' in page.get(address).content.decode()
+    assert "keep_from&quot;: 0.8" in page.get(f"{address}?whole=1").content.decode()
     change = make_change(shop.cast, 0.7)
-    assert "keep_from&quot;: 0.7" in page.get(f"{address}?version=2").content.decode()
+    assert 'name="step-0" value="0.7"' in page.get(f"{address}?version=2").content.decode()
+    assert "keep_from&quot;: 0.7" in page.get(f"{address}?version=2&whole=1").content.decode()
     assert page.get(f"{address}?version=99").status_code == 404
     assert page.get(f"{address}?environment=nowhere").status_code == 404
 
@@ -95,6 +96,56 @@ def test_the_form_starts_from_a_version_and_leads_to_the_result(shop: Shop) -> N
     progress = page.get(reverse("simulation_progress", args=[made.pk]))
     assert progress["HX-Refresh"] == "true"
     assert Simulation.objects.filter(revision=change.revision).exists()
+
+
+FIELDS = {"step-0": "0.55", "mode": "enforce", "days": "7"}
+
+
+def test_another_policy_is_written_in_the_fields_of_a_change(shop: Shop) -> None:
+    page = signed_in(shop.cast.owner)
+    address = reverse("simulation_new", args=[shop.cast.workflow.slug])
+    typed = FIELDS | {"step-0-model-2": "", "step-0-when": "always", "guards-max_cost": "0.5", "guards-regions": "eu"}
+    typed |= {"step-0-max_output_tokens": "400"}
+
+    answer = page.post(address, typed)
+
+    made = Simulation.objects.get()
+    assert answer["location"] == reverse("simulation", args=[made.pk])
+    (step,) = made.document["steps"]
+    assert [rung["model"] for rung in step["ladder"]] == ["lexicon", "tf-idf"]
+    assert (step["gate"]["keep_from"], step["review"]["when"]) == (0.55, "always")
+    assert (made.document["guards"]["max_cost"], made.document["guards"]["regions"]) == ("0.5", ["eu"])
+    assert made.days == 7
+
+
+def test_what_was_typed_into_fields_goes_along_to_the_document(shop: Shop) -> None:
+    page = signed_in(shop.cast.owner)
+    address = reverse("simulation_new", args=[shop.cast.workflow.slug])
+    shown = page.post(address, FIELDS | {"show": "whole"})
+    assert shown.status_code == 200
+    assert "keep_from&quot;: 0.55" in shown.content.decode()
+    assert '<option value="7" selected>' in shown.content.decode()
+    assert not Simulation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"step-0": "2"}, "less than or equal to 1"),
+        ({"step-0-deadline_ms": "0"}, "greater than or equal to 1"),
+        ({"guards-max_cost": "much"}, "Enter a number"),
+        ({"guards-hosting": "moon"}, "Not begun: the policy has"),
+        ({"step-0-model-0": "gpt-9"}, "Select a valid choice"),
+    ],
+)
+def test_what_was_typed_wrong_into_fields_is_said_and_stays(shop: Shop, wrong: dict[str, str], said: str) -> None:
+    answer = signed_in(shop.cast.owner).post(
+        reverse("simulation_new", args=[shop.cast.workflow.slug]), FIELDS | {"step-0-labels": "yes, no"} | wrong
+    )
+    assert answer.status_code == 422
+    assert said in text(answer)
+    assert 'value="yes, no"' in answer.content.decode()
+    assert not Simulation.objects.exists()
 
 
 @pytest.mark.parametrize(
