@@ -24,6 +24,7 @@ from governance.models import AuditBody, AuditEvent, AuditLeaf, AuditSample
 from governance.models.audit import AuditEventQuerySet
 from governance.views import evidence
 from governance.views.forms import FormPage, ReasonForm, ask, sent
+from governance.views.filters import ListFilter
 from governance.views.listing import in_order, page_of
 
 # An entry that waits for its seal longer than this is worth a word: something does not run.
@@ -35,7 +36,7 @@ COLUMNS = (
 )
 
 
-class AuditFilter(forms.Form):
+class AuditFilter(ListFilter):
     """What of the log is shown; the URL holds it."""
 
     q = forms.CharField(label="Text", required=False, max_length=200)
@@ -50,7 +51,7 @@ class AuditFilter(forms.Form):
 def audit(request: HttpRequest) -> HttpResponse:
     """The log, newest first, as far as this person may read it."""
     accounts.require(request.user, "audit.view")
-    form = AuditFilter(request.GET or None)
+    form = AuditFilter(request)
     page = page_of(_listed(request, form), request)
     count = page.paginator.count
     context = {
@@ -64,14 +65,14 @@ def audit(request: HttpRequest) -> HttpResponse:
         "verified": verifications.latest(),
         "late": timezone.now() - LATE,
     }
-    return render(request, "governance/audit.html", context)
+    return render(request, "governance/audit.html", context, status=form.http_status)
 
 
 @require_GET
 def audit_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same entries as a file, all of them."""
     accounts.require(request.user, "audit.view")
-    return csv_of(_listed(request, AuditFilter(request.GET or None)), name="audit.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, AuditFilter(request).for_file()), name="audit.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -137,7 +138,7 @@ def _listed(request: HttpRequest, form: AuditFilter) -> AuditEventQuerySet:
     """The entries that the filter leaves, newest first unless the address asks for another order."""
     events = AuditEvent.objects.visible_to(request.user).newest_first()
     if not form.is_valid():
-        return in_order(events, request, SORTED_BY)
+        return events.none()
     said = form.cleaned_data
     if said["q"]:
         events = events.filter(summary__icontains=said["q"])

@@ -28,10 +28,12 @@ from governance.models import (
     User,
     Workflow,
 )
+from governance.models.accounts import in_scope
 from governance.models.changes import ChangeQuerySet
 from governance.views import drawing
 from governance.views.appointments import AppointmentForm
 from governance.views.comments import CommentForm
+from governance.views.filters import Among, ListFilter
 from governance.views.forms import refuse, sent
 from governance.views.listing import in_order, page_of
 from governance.views.policy_fields import models_for
@@ -62,7 +64,7 @@ ROADS = (
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 
 
-class ChangeFilter(forms.Form):
+class ChangeFilter(ListFilter):
     """Which changes are listed."""
 
     state = forms.ChoiceField(
@@ -72,6 +74,15 @@ class ChangeFilter(forms.Form):
     environment = forms.CharField(label="Environment", required=False, max_length=60)
     road = forms.ChoiceField(label="Became live", required=False, choices=[("", "Any way"), *ROADS])
     days = forms.IntegerField(label="Live within days", required=False, min_value=1, max_value=3_650)
+
+    def among(self) -> dict[str, Among]:
+        """The workflows whose changes this person may read, and where they become live."""
+        user = self.request.user
+        places, rules = Environment.objects.visible_to(user), frozenset({coordination.RULES})
+        return {
+            "workflow": Among(in_scope(Workflow.objects.all(), user, "changes.view", "team"), "workflow", by=("slug",)),
+            "environment": Among(places, "environment", also=rules),
+        }
 
 
 class VoteForm(forms.Form):
@@ -105,22 +116,22 @@ class VoteForm(forms.Form):
 def change_list(request: HttpRequest) -> HttpResponse:
     """All changes this person may read, newest first."""
     accounts.require(request.user, "changes.view")
-    form = ChangeFilter(request.GET or None)
+    form = ChangeFilter(request)
     page = page_of(_listed(request, form), request)
     waiting = Change.objects.awaiting(request.user).count()
     headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
     sent_back = set(Change.objects.filter(pk__in=[each.pk for each in page]).sent_back().values_list("pk", flat=True))
     appointed = {each.change_id: each for each in Appointment.objects.telling().filter(change__in=list(page))}
     rows = [(each, *_state(each, appointed.get(each.pk), sent_back=each.pk in sent_back)) for each in page]
-    context = {"page": page, "rows": rows, "filter_form": form, "headline": headline}
-    return render(request, "governance/changes.html", context)
+    context = {"page": page, "rows": rows, "filter_form": form, "headline": headline, "filtered": bool(form.narrowed)}
+    return render(request, "governance/changes.html", context, status=form.http_status)
 
 
 @require_GET
 def changes_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same changes as a file, all of them."""
     accounts.require(request.user, "changes.view")
-    return csv_of(_listed(request, ChangeFilter(request.GET or None)), name="changes.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, ChangeFilter(request).for_file()), name="changes.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -241,21 +252,23 @@ def _came_of(voted: Change) -> str:
 def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
     """The changes that the filter leaves, in the order the address asks for."""
     found = Change.objects.visible_to(request.user).for_list()
-    if form.is_valid():
-        if form.cleaned_data["state"] == "open":
-            found = found.open()
-        elif form.cleaned_data["state"]:
-            found = found.filter(state=form.cleaned_data["state"])
-        if form.cleaned_data["workflow"]:
-            found = found.filter(workflow__slug=form.cleaned_data["workflow"])
-        if form.cleaned_data["environment"] == coordination.RULES:
-            found = found.filter(environment=None)
-        elif form.cleaned_data["environment"]:
-            found = found.filter(environment__name=form.cleaned_data["environment"])
-        if form.cleaned_data["road"]:
-            found = found.by_road(form.cleaned_data["road"])
-        if form.cleaned_data["days"]:
-            found = found.filter(applied_at__gte=timezone.now() - timedelta(days=form.cleaned_data["days"]))
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
+    if said["state"] == "open":
+        found = found.open()
+    elif said["state"]:
+        found = found.filter(state=said["state"])
+    if said["workflow"]:
+        found = found.filter(workflow__slug=said["workflow"])
+    if said["environment"] == coordination.RULES:
+        found = found.filter(environment=None)
+    elif said["environment"]:
+        found = found.filter(environment__name=said["environment"])
+    if said["road"]:
+        found = found.by_road(said["road"])
+    if said["days"]:
+        found = found.filter(applied_at__gte=timezone.now() - timedelta(days=said["days"]))
     return in_order(found, request, SORTED_BY)
 
 

@@ -21,11 +21,21 @@ def few(rows: "QuerySet[Any]") -> bool:
 
 
 def workflow_filter(workflows: Sequence[Workflow]) -> forms.Field:
-    """Return the field of a list's filter that narrows it to one of these workflows. It is cleaned to the slug."""
-    if len(workflows) > MOST_CHOICES:
-        return forms.CharField(label="Workflow", required=False, max_length=60, help_text="its short name")
+    """Return the field of a list's filter that narrows it to one of these workflows. It is cleaned to the slug.
+
+    Another text does not fit; whether there is such a workflow that this person may not see is not told.
+    """
+    unknown = "No workflow that you may see is called “%(value)s”."
     named = [("", "All workflows"), *((each.slug, each.name) for each in workflows)]
-    return forms.ChoiceField(label="Workflow", required=False, choices=named)
+    few = len(workflows) <= MOST_CHOICES
+    return forms.ChoiceField(
+        label="Workflow",
+        required=False,
+        choices=named,
+        widget=forms.Select if few else forms.TextInput,
+        help_text="" if few else "its short name",
+        error_messages={"invalid_choice": unknown},
+    )
 
 
 def workflow_field(workflows: "QuerySet[Workflow]", *, help_text: str) -> forms.Field:

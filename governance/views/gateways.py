@@ -20,6 +20,7 @@ from governance.errors import InvalidInput
 from governance.export import csv_of
 from governance.models import Environment, Gateway
 from governance.models.gateways import GatewayQuerySet
+from governance.views.filters import Among, ListFilter
 from governance.views.forms import FormPage, ReasonForm, ask, refuse, sent, show
 from governance.views.listing import in_order, page_of
 from governance.views.once import OnceForm
@@ -33,7 +34,7 @@ COLUMNS = (
 SILENT_AFTER = timedelta(minutes=2)
 
 
-class GatewayFilter(forms.Form):
+class GatewayFilter(ListFilter):
     """Which gateways are listed: those let in, unless said."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
@@ -42,6 +43,10 @@ class GatewayFilter(forms.Form):
         required=False, choices=[("", "Any"), ("process", "A process of its own"), ("key", "In an application")]
     )
     state = forms.ChoiceField(required=False, choices=[("", "Let in"), ("ended", "Turned away"), ("all", "All")])
+
+    def among(self) -> dict[str, Among]:
+        """Environments are the organisation's."""
+        return {"environment": Among(Environment.objects.visible_to(self.request.user), "environment")}
 
 
 class GatewayForm(OnceForm):
@@ -64,7 +69,7 @@ def gateways(request: HttpRequest) -> HttpResponse:
     Those in applications come and go with them, and those of recordings never serve: only others count as missing.
     """
     accounts.require(request.user, "registry.view")
-    form = GatewayFilter(request.GET or None)
+    form = GatewayFilter(request)
     page = page_of(_listed(request, form), request)
     heard = timezone.now() - SILENT_AFTER
     let_in = Gateway.objects.visible_to(request.user).usable().filter(key=None, environment__recorded=False)
@@ -72,20 +77,20 @@ def gateways(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": [(each, each.last_seen_at is not None and each.last_seen_at >= heard) for each in page],
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "alive": let_in.filter(last_seen_at__gte=heard).count(),
         "let_in": let_in.count(),
         "may_edit": accounts.can(request.user, "accounts.edit", ORGANISATION),
     }
-    return render(request, "governance/gateways.html", context)
+    return render(request, "governance/gateways.html", context, status=form.http_status)
 
 
 @require_GET
 def gateways_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same gateways as a file, all of them."""
     accounts.require(request.user, "registry.view")
-    return csv_of(_listed(request, GatewayFilter(request.GET or None)), name="gateways.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, GatewayFilter(request).for_file()), name="gateways.csv", lookups=COLUMNS)
 
 
 @never_cache
@@ -149,8 +154,10 @@ def gateway_revoke(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _listed(request: HttpRequest, form: GatewayFilter) -> GatewayQuerySet:
     """The gateways that the filter leaves, newest first unless the address asks for another order."""
     found = Gateway.objects.visible_to(request.user).with_scope()
-    said = form.cleaned_data if form.is_valid() else {}
-    state = said.get("state", "")
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
+    state = said["state"]
     if state != "all":
         found = found.exclude(pk__in=Gateway.objects.usable()) if state else found.usable()
     if said.get("q"):

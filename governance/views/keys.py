@@ -20,6 +20,7 @@ from governance.export import csv_of
 from governance.models import ApiKey, Environment, Workflow
 from governance.models.accounts import ApiKeyQuerySet, in_scope
 from governance.views.choices import workflow_field
+from governance.views.filters import Among, ListFilter
 from governance.views.forms import FormPage, ReasonForm, ask, refuse, sent, show
 from governance.views.listing import in_order, page_of
 from governance.views.once import OnceForm
@@ -36,7 +37,7 @@ COLUMNS = (
 )
 
 
-class KeyFilter(forms.Form):
+class KeyFilter(ListFilter):
     """Which keys are listed: those that work, unless said."""
 
     q = forms.CharField(
@@ -49,6 +50,14 @@ class KeyFilter(forms.Form):
     environment = forms.CharField(label="Environment", required=False, max_length=40)
     purpose = forms.ChoiceField(required=False, choices=[("", "Any"), *ApiKey.Purpose.choices])
     state = forms.ChoiceField(required=False, choices=[("", "Works"), ("ended", "Ended"), ("all", "All")])
+
+    def among(self) -> dict[str, Among]:
+        """What this person may read."""
+        user = self.request.user
+        return {
+            "workflow": Among(Workflow.objects.visible_to(user), "workflow", by=("slug",)),
+            "environment": Among(Environment.objects.visible_to(user), "environment"),
+        }
 
 
 class KeyForm(OnceForm):
@@ -75,7 +84,7 @@ class KeyForm(OnceForm):
 def keys(request: HttpRequest) -> HttpResponse:
     """The keys of the workflows this person may see, newest first."""
     accounts.require(request.user, "workflows.view")
-    form = KeyFilter(request.GET or None)
+    form = KeyFilter(request)
     page = page_of(_listed(request, form), request)
     mine = ApiKey.objects.filter(pk__in=[key.pk for key in page])
     allowed = in_scope(mine, request.user, "accounts.revoke_key", "workflow__team", "environment")
@@ -84,18 +93,18 @@ def keys(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": [(key, key.revoked_at is None and key.pk in may_revoke) for key in page],
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "may_create": accounts.can(request.user, "accounts.create_key"),
     }
-    return render(request, "governance/keys.html", context)
+    return render(request, "governance/keys.html", context, status=form.http_status)
 
 
 @require_GET
 def keys_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same keys as a file, all of them."""
     accounts.require(request.user, "workflows.view")
-    return csv_of(_listed(request, KeyFilter(request.GET or None)), name="keys.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, KeyFilter(request).for_file()), name="keys.csv", lookups=COLUMNS)
 
 
 @never_cache
@@ -170,8 +179,10 @@ def _made(request: HttpRequest, key: ApiKey, token: str) -> HttpResponse:
 def _listed(request: HttpRequest, form: KeyFilter) -> ApiKeyQuerySet:
     """The keys that the filter leaves, newest first unless the address asks for another order."""
     found = ApiKey.objects.visible_to(request.user).with_scope()
-    said = form.cleaned_data if form.is_valid() else {}
-    state = said.get("state", "")
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
+    state = said["state"]
     if state != "all":
         found = found.exclude(pk__in=ApiKey.objects.usable()) if state else found.usable()
     if said.get("q"):

@@ -5,8 +5,10 @@ from typing import Any
 from django import forms
 from django.db.models import Q
 
-from governance.models import DataClass, Endpoint, Hosting, Model, ModelVersion, Provider, Team, Tier, User
+from governance.models import DataClass, Endpoint, Environment, Hosting, Model, ModelVersion, Provider, Team, Tier, User
+from governance.models.accounts import holding
 from governance.models.registry import REFERENCE
+from governance.views.filters import Among, ListFilter
 
 LONG = {"rows": 3}
 
@@ -172,7 +174,7 @@ class EndpointForm(forms.Form):
         return self.cleaned_data["secret"] or None
 
 
-class ModelFilter(forms.Form):
+class ModelFilter(ListFilter):
     """Which models are listed."""
 
     q = forms.CharField(label="Name", required=False, max_length=80, widget=forms.TextInput(attrs={"type": "search"}))
@@ -182,3 +184,12 @@ class ModelFilter(forms.Form):
     provider = forms.CharField(label="Served by", required=False, max_length=60)
     team = forms.CharField(label="Team", required=False, max_length=60)
     state = forms.ChoiceField(required=False, choices=[("", "In use"), ("retired", "Retired"), ("all", "All")])
+
+    def among(self) -> dict[str, Among]:
+        """The register is the organisation's, and so are the teams it names."""
+        user = self.request.user
+        return {
+            "environment": Among(Environment.objects.visible_to(user), "environment"),
+            "provider": Among(Provider.objects.visible_to(user), "provider", by=("slug",)),
+            "team": Among(holding(Team.objects.all(), user, "registry.view"), "team", by=("slug",)),
+        }

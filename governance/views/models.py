@@ -75,7 +75,7 @@ class Row:
 def models(request: HttpRequest) -> HttpResponse:
     """The register: every model that a policy may name."""
     accounts.require(request.user, "registry.view")
-    form = ModelFilter(request.GET or None)
+    form = ModelFilter(request)
     page = page_of(_listed(request, form), request)
     heads = PolicyHead.objects.of_workflows_in_use().models_named(request.user)
     named: Counter[tuple[str, bool]] = Counter((name, seen) for name, _workflow, seen in heads)
@@ -83,19 +83,19 @@ def models(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": [Row(each, named[each.name, True], named[each.name, False]) for each in page],
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "may_edit": accounts.can(request.user, "registry.edit"),
         "today": timezone.localdate(),
     }
-    return render(request, "governance/models.html", context)
+    return render(request, "governance/models.html", context, status=form.http_status)
 
 
 @require_GET
 def models_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same models as a file, all of them."""
     accounts.require(request.user, "registry.view")
-    return csv_of(_listed(request, ModelFilter(request.GET or None)), name="models.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, ModelFilter(request).for_file()), name="models.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -156,7 +156,9 @@ def _served(request: HttpRequest, found: Model, versions: list[ModelVersion]) ->
 def _listed(request: HttpRequest, form: ModelFilter) -> ModelQuerySet:
     """The models that the filter leaves, small ones first unless the address asks for another order."""
     found = Model.objects.visible_to(request.user).with_current().by_size()
-    said = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("state") != "all":
         found = found.filter(state=said.get("state") or Model.State.ACTIVE)
     if said.get("q"):

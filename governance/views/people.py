@@ -14,16 +14,17 @@ from django.views.decorators.http import require_GET
 from governance import accounts, brakes
 from governance.accounts import ORGANISATION
 from governance.export import csv_of
-from governance.models import Grant, Role, User
+from governance.models import Grant, Role, Team, User
 from governance.models.accounts import holding
 from governance.permissions import PERMISSIONS, Right, rights_of
+from governance.views.filters import Among, ListFilter
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"name": "name", "seen": "last_login", "added": "created_at"}
 COLUMNS = ("name", "email", "roles", "time_zone", "is_active", "last_login", "created_at")
 
 
-class PersonFilter(forms.Form):
+class PersonFilter(ListFilter):
     """Which people are listed: those who may sign in, unless said."""
 
     q = forms.CharField(
@@ -33,23 +34,27 @@ class PersonFilter(forms.Form):
     team = forms.CharField(label="Team", required=False, max_length=60, help_text="Its short name.")
     state = forms.ChoiceField(required=False, choices=[("", "May sign in"), ("gone", "Deactivated"), ("all", "All")])
 
+    def among(self) -> dict[str, Among]:
+        """Teams are the organisation's."""
+        return {"team": Among(holding(Team.objects.all(), self.request.user, "accounts.view"), "team", by=("slug",))}
+
 
 @require_GET
 def people(request: HttpRequest) -> HttpResponse:
     """All people with the roles they hold now."""
     accounts.require(request.user, "accounts.view")
-    form = PersonFilter(request.GET or None)
+    form = PersonFilter(request)
     held = Grant.objects.in_force().with_people().order_by("role", "team__name", "environment__position")
     page = page_of(_listed(request, form).prefetch_related(Prefetch("grants", held)), request)
     context = {
         "page": page,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "braked": brakes.braked_places(now=timezone.now()),
         "may_edit": accounts.can(request.user, "accounts.edit", ORGANISATION),
     }
-    return render(request, "governance/people.html", context)
+    return render(request, "governance/people.html", context, status=form.http_status)
 
 
 @require_GET
@@ -65,7 +70,7 @@ def people_csv(request: HttpRequest) -> StreamingHttpResponse:
         filter=runs & Q(grants__valid_from__lte=now),
         default=Value(""),
     )
-    listed = _listed(request, PersonFilter(request.GET or None)).annotate(roles=roles)
+    listed = _listed(request, PersonFilter(request).for_file()).annotate(roles=roles)
     return csv_of(listed, name="people.csv", lookups=COLUMNS)
 
 
@@ -111,7 +116,9 @@ def rights(grants: list[Grant]) -> list[tuple[str, list[Right]]]:
 def _listed(request: HttpRequest, form: PersonFilter) -> "QuerySet[User]":
     """The people that the filter leaves, by name unless the address asks for another order."""
     found = holding(User.objects.all(), request.user, "accounts.view")
-    said = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("state") != "all":
         found = found.filter(is_active=not said.get("state"))
     if said.get("q"):

@@ -13,6 +13,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Endpoint, Probe, Provider
 from governance.models.registry import REFERENCE, ProviderQuerySet
+from governance.views.filters import ListFilter
 from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.listing import in_order, page_of
 
@@ -23,7 +24,7 @@ COLUMNS = (
 )
 
 
-class ProviderFilter(forms.Form):
+class ProviderFilter(ListFilter):
     """Which providers are listed: those in use, unless said."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
@@ -82,7 +83,7 @@ class ProviderForm(AccountForm):
 def providers(request: HttpRequest) -> HttpResponse:
     """All providers, with how much is served there."""
     accounts.require(request.user, "registry.view")
-    form = ProviderFilter(request.GET or None)
+    form = ProviderFilter(request)
     page = page_of(_listed(request, form), request)
     tried = Probe.objects.filter(endpoint__provider__in=list(page), endpoint__active=True).newest()
     failing = {each.endpoint.provider_id for each in tried.select_related("endpoint") if each.level != "good"}
@@ -90,18 +91,18 @@ def providers(request: HttpRequest) -> HttpResponse:
         "page": page,
         "failing": failing,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "may_edit": accounts.can(request.user, "registry.edit", ORGANISATION),
     }
-    return render(request, "governance/providers.html", context)
+    return render(request, "governance/providers.html", context, status=form.http_status)
 
 
 @require_GET
 def providers_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same providers as a file, all of them."""
     accounts.require(request.user, "registry.view")
-    return csv_of(_listed(request, ProviderFilter(request.GET or None)), name="providers.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, ProviderFilter(request).for_file()), name="providers.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -195,7 +196,9 @@ def provider_close(request: HttpRequest, slug: str) -> HttpResponse:
 def _listed(request: HttpRequest, form: ProviderFilter) -> ProviderQuerySet:
     """The providers that the filter leaves, by name unless the address asks for another order."""
     found = Provider.objects.visible_to(request.user).with_counts()
-    said = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("state") != "all":
         found = found.filter(closed_at__isnull=not said.get("state"))
     if said.get("q"):

@@ -11,9 +11,11 @@ from django.views.decorators.http import require_GET, require_POST
 
 from governance import accounts, reviews
 from governance.export import csv_of
-from governance.models import Review
+from governance.models import Review, Workflow
+from governance.models.accounts import in_scope
 from governance.models.reviews import ReviewQuerySet
 from governance.views import case
+from governance.views.filters import Among, ListFilter
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {
@@ -33,7 +35,7 @@ PUT_BACK = "reviews_put_back"
 MOST_PUT_BACK = 50
 
 
-class ReviewFilter(forms.Form):
+class ReviewFilter(ListFilter):
     """Which reviews are listed."""
 
     status = forms.ChoiceField(
@@ -43,32 +45,38 @@ class ReviewFilter(forms.Form):
     )
     workflow = forms.CharField(label="Workflow", required=False, max_length=60)
 
+    def among(self) -> dict[str, Among]:
+        """The workflows whose cases this person may see."""
+        seen = in_scope(Workflow.objects.all(), self.request.user, "reviews.view", "team")
+        return {"workflow": Among(seen, "workflow", by=("slug",))}
+
 
 @require_GET
 def review_list(request: HttpRequest) -> HttpResponse:
     """The queue, the most urgent first."""
     accounts.require(request.user, "reviews.view")
-    form = ReviewFilter(request.GET or None)
+    form = ReviewFilter(request)
     page = page_of(_listed(request, form), request)
     may_take = accounts.can(request.user, "reviews.take")
     waiting = Review.objects.visible_to(request.user).waiting().count()
     context = {
         "page": page,
         "filter_form": form,
+        "filtered": bool(form.narrowed),
         "may_take": may_take,
         "headline": f"{waiting} {'case waits' if waiting == 1 else 'cases wait'} for a person"
         if waiting
         else "No case waits for a person",
         "done_today": Review.objects.ended_today_by(request.user).count() if may_take else None,
     }
-    return render(request, "governance/reviews.html", context)
+    return render(request, "governance/reviews.html", context, status=form.http_status)
 
 
 @require_GET
 def reviews_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same reviews as a file, all of them, with nothing of what a case says."""
     accounts.require(request.user, "reviews.view")
-    return csv_of(_listed(request, ReviewFilter(request.GET or None)), name="reviews.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, ReviewFilter(request).for_file()), name="reviews.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -142,7 +150,9 @@ def review_answer(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _listed(request: HttpRequest, form: ReviewFilter) -> ReviewQuerySet:
     """The reviews that the filter leaves, the most urgent first unless the address asks for another order."""
     found = Review.objects.visible_to(request.user).for_list()
-    said = form.cleaned_data if form.is_valid() else {"status": "", "workflow": ""}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said["workflow"]:
         found = found.filter(workflow__slug=said["workflow"])
     if said["status"] == "ended":

@@ -1,6 +1,5 @@
 """Stops: what is kept out of traffic now, what was, and the forms that stop and let in again."""
 
-from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -16,6 +15,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Model, Stop, Workflow
 from governance.models.stops import StopQuerySet
+from governance.views.filters import ListFilter
 from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.listing import in_order, page_of
 
@@ -27,7 +27,7 @@ COLUMNS = (
 SECONDS = "Gateways refuse it within seconds, in every environment, whatever policy they hold. Nobody has to vote."
 
 
-class StopFilter(forms.Form):
+class StopFilter(ListFilter):
     """Which stops are listed: all, unless said."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
@@ -38,26 +38,26 @@ class StopFilter(forms.Form):
 def stops(request: HttpRequest) -> HttpResponse:
     """What is stopped, then what was."""
     accounts.require(request.user, "workflows.view")
-    form = StopFilter(request.GET or None)
+    form = StopFilter(request)
     page = page_of(_listed(request, form), request)
     holding = list(Stop.objects.visible_to(request.user).holding().with_scope()[:2])
     context = {
         "page": page,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "holding": holding,
         "may_stop_all": accounts.can(request.user, "stops.begin", ORGANISATION),
         "liftable": set(Stop.objects.liftable_by(request.user).values_list("pk", flat=True)),
     }
-    return render(request, "governance/stops.html", context)
+    return render(request, "governance/stops.html", context, status=form.http_status)
 
 
 @require_GET
 def stops_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same stops as a file, all of them."""
     accounts.require(request.user, "workflows.view")
-    return csv_of(_listed(request, StopFilter(request.GET or None)), name="stops.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, StopFilter(request).for_file()), name="stops.csv", lookups=COLUMNS)
 
 
 @require_http_methods(["GET", "POST"])
@@ -148,7 +148,9 @@ def _begin(
 def _listed(request: HttpRequest, form: StopFilter) -> StopQuerySet:
     """The stops that the filter leaves: those that hold first, unless the address asks for another order."""
     found = Stop.objects.visible_to(request.user).with_scope()
-    said: dict[str, Any] = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("q"):
         found = found.filter(workflow__name__icontains=said["q"]) | found.filter(model__title__icontains=said["q"])
     if said.get("state"):

@@ -16,6 +16,7 @@ from governance.accounts import ORGANISATION
 from governance.export import csv_of
 from governance.models import Grant, Model, Team, Workflow
 from governance.models.accounts import holding
+from governance.views.filters import ListFilter
 from governance.views.forms import FormPage, ask, sent
 from governance.views.listing import in_order, page_of
 
@@ -25,7 +26,7 @@ SHOWN = 200
 WHOLE = IntegerField()
 
 
-class TeamFilter(forms.Form):
+class TeamFilter(ListFilter):
     """Which teams are listed."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
@@ -52,23 +53,23 @@ class TeamForm(NameForm):
 def teams(request: HttpRequest) -> HttpResponse:
     """All teams, with how many people have a role there and what they own."""
     accounts.require(request.user, "accounts.view")
-    form = TeamFilter(request.GET or None)
+    form = TeamFilter(request)
     page = page_of(_listed(request, form), request)
     context = {
         "page": page,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "may_edit": accounts.can(request.user, "accounts.edit", ORGANISATION),
     }
-    return render(request, "governance/teams.html", context)
+    return render(request, "governance/teams.html", context, status=form.http_status)
 
 
 @require_GET
 def teams_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same teams as a file, all of them."""
     accounts.require(request.user, "accounts.view")
-    return csv_of(_listed(request, TeamFilter(request.GET or None)), name="teams.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, TeamFilter(request).for_file()), name="teams.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -153,7 +154,8 @@ def _number(rows: "QuerySet[Any]", what: str) -> Coalesce:
 def _listed(request: HttpRequest, form: TeamFilter) -> "QuerySet[Team]":
     """The teams that the filter leaves, by name unless the address asks for another order."""
     found = _counted(request)
-    if form.is_valid() and form.cleaned_data["q"]:
-        said = form.cleaned_data["q"]
+    if not form.is_valid():
+        return found.none()
+    if said := form.cleaned_data["q"]:
         found = found.filter(Q(name__icontains=said) | Q(slug__icontains=said))
     return in_order(found, request, SORTED_BY, "name")

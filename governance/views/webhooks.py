@@ -21,6 +21,7 @@ from governance.export import csv_of
 from governance.models import Delivery, NotificationKind, User, Webhook
 from governance.models.notifications import DeliveryQuerySet
 from governance.models.webhooks import FOR_WEBHOOKS, WebhookQuerySet
+from governance.views.filters import Among, ListFilter
 from governance.views.forms import FormPage, ReasonForm, ask, refuse, sent, show
 from governance.views.listing import in_order, page_of
 from governance.views.once import OnceForm
@@ -39,7 +40,7 @@ SHOWN = 10
 KINDS = [(kind.value, words) for kind, words in FOR_WEBHOOKS.items()]
 
 
-class WebhookFilter(forms.Form):
+class WebhookFilter(ListFilter):
     """Which webhooks are listed: the open ones, unless said."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
@@ -47,7 +48,7 @@ class WebhookFilter(forms.Form):
     state = forms.ChoiceField(required=False, choices=[("", "Open"), ("closed", "Closed"), ("all", "All")])
 
 
-class DeliveryFilter(forms.Form):
+class DeliveryFilter(ListFilter):
     """Which deliveries are listed: all, unless said."""
 
     webhook = forms.CharField(label="Webhook", required=False, max_length=120)
@@ -57,6 +58,10 @@ class DeliveryFilter(forms.Form):
         choices=[("", "Anything"), *KINDS, (NotificationKind.TEST.value, NotificationKind.TEST.label)],
     )
     state = forms.ChoiceField(required=False, choices=[("", "Any"), *Delivery.State.choices])
+
+    def among(self) -> dict[str, Among]:
+        """All of the organisation: who reads deliveries reads all webhooks."""
+        return {"webhook": Among(Webhook.objects.all(), "webhook", by=("name__iexact",))}
 
 
 class WebhookForm(forms.Form):
@@ -104,7 +109,7 @@ class NewWebhookForm(WebhookForm, OnceForm):
 def webhooks(request: HttpRequest) -> HttpResponse:
     """All webhooks, newest first: is each told, and does it take it?"""
     accounts.require(request.user, "webhooks.view")
-    form = WebhookFilter(request.GET or None)
+    form = WebhookFilter(request)
     last = Delivery.objects.filter(webhook=OuterRef("pk"), tries__gt=0).order_by("-notification__created_at", "-id")
     rows = _listed(request, form).annotate(
         last_state=Subquery(last.values("state")[:1]),
@@ -116,19 +121,19 @@ def webhooks(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "may_edit": accounts.can(request.user, "webhooks.edit", ORGANISATION),
         "may_open": accounts.can(request.user, "webhooks.view", ORGANISATION),
     }
-    return render(request, "governance/webhooks.html", context)
+    return render(request, "governance/webhooks.html", context, status=form.http_status)
 
 
 @require_GET
 def webhooks_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same webhooks as a file, all of them."""
     accounts.require(request.user, "webhooks.view")
-    return csv_of(_listed(request, WebhookFilter(request.GET or None)), name="webhooks.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, WebhookFilter(request).for_file()), name="webhooks.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -152,24 +157,24 @@ def webhook(request: HttpRequest, pk: UUID) -> HttpResponse:
 def deliveries(request: HttpRequest) -> HttpResponse:
     """What was delivered to webhooks, newest first."""
     accounts.require(request.user, "webhooks.view", ORGANISATION)
-    form = DeliveryFilter(request.GET or None)
+    form = DeliveryFilter(request)
     page = page_of(_delivered(request, form), request)
     context = {
         "page": page,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "dead": Delivery.objects.filter(webhook__isnull=False, state="dead").count(),
         "may_edit": accounts.can(request.user, "webhooks.edit", ORGANISATION),
     }
-    return render(request, "governance/deliveries.html", context)
+    return render(request, "governance/deliveries.html", context, status=form.http_status)
 
 
 @require_GET
 def deliveries_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same deliveries as a file, all of them."""
     accounts.require(request.user, "webhooks.view", ORGANISATION)
-    rows = _delivered(request, DeliveryFilter(request.GET or None))
+    rows = _delivered(request, DeliveryFilter(request).for_file())
     return csv_of(rows, name="deliveries.csv", lookups=DELIVERY_COLUMNS)
 
 
@@ -315,7 +320,9 @@ def _secret(request: HttpRequest, made: Webhook, secret: str) -> HttpResponse:
 def _listed(request: HttpRequest, form: WebhookFilter) -> WebhookQuerySet:
     """The webhooks that the filter leaves, newest first unless the address asks for another order."""
     found = Webhook.objects.visible_to(request.user).with_people()
-    said = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("state") != "all":
         found = found.filter(closed_at__isnull=not said.get("state"))
     if said.get("q"):
@@ -328,7 +335,9 @@ def _listed(request: HttpRequest, form: WebhookFilter) -> WebhookQuerySet:
 def _delivered(request: HttpRequest, form: DeliveryFilter) -> DeliveryQuerySet:
     """The deliveries to webhooks that the filter leaves, newest first unless the address asks for another order."""
     found = Delivery.objects.filter(webhook__isnull=False).newest_first().select_related("webhook")
-    said = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("webhook"):
         found = found.filter(webhook__name__iexact=said["webhook"])
     if said.get("kind"):

@@ -14,9 +14,11 @@ from django.views.decorators.http import require_GET
 from governance import accounts, policies
 from governance.export import csv_of
 from governance.figures import Rung
-from governance.models import Change, DataClass, PolicyHead, Risk, Workflow
+from governance.models import Change, DataClass, Model, PolicyHead, Risk, Team, Workflow
+from governance.models.accounts import in_scope
 from governance.models.workflows import WorkflowQuerySet
 from governance.views import drawing
+from governance.views.filters import Among, ListFilter
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"name": "name", "team": "team__name", "owner": "owner__name"}
@@ -26,7 +28,7 @@ COLUMNS = (
 )
 
 
-class WorkflowFilter(forms.Form):
+class WorkflowFilter(ListFilter):
     """Which workflows are listed; `model` is the name of one that a live policy has on a ladder, `team` a slug."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
@@ -34,6 +36,14 @@ class WorkflowFilter(forms.Form):
     data_class = forms.ChoiceField(label="Data class", required=False, choices=[("", "Any"), *DataClass.choices])
     model = forms.CharField(label="Names the model", required=False, max_length=80)
     team = forms.CharField(label="Team", required=False, max_length=60)
+
+    def among(self) -> dict[str, Among]:
+        """The register's models, and the teams whose workflows this person may read."""
+        user = self.request.user
+        return {
+            "model": Among(Model.objects.visible_to(user), "model"),
+            "team": Among(in_scope(Team.objects.all(), user, "workflows.view", "pk"), "team", by=("slug",)),
+        }
 
 
 @dataclass
@@ -60,24 +70,24 @@ class Row:
 def workflows(request: HttpRequest) -> HttpResponse:
     """All workflows this person may see, with what is live."""
     accounts.require(request.user, "workflows.view")
-    form = WorkflowFilter(request.GET or None)
+    form = WorkflowFilter(request)
     page = page_of(_listed(request, form), request)
     context = {
         "page": page,
         "rows": rows(list(page)),
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "count": page.paginator.count,
         "may_create": accounts.can(request.user, "workflows.create"),
     }
-    return render(request, "governance/workflows.html", context)
+    return render(request, "governance/workflows.html", context, status=form.http_status)
 
 
 @require_GET
 def workflows_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same workflows as a file, all of them."""
     accounts.require(request.user, "workflows.view")
-    return csv_of(_listed(request, WorkflowFilter(request.GET or None)), name="workflows.csv", lookups=COLUMNS)
+    return csv_of(_listed(request, WorkflowFilter(request).for_file()), name="workflows.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -123,18 +133,19 @@ def _may_roll_back(request: HttpRequest, workflow: Workflow, heads: list[PolicyH
 def _listed(request: HttpRequest, form: WorkflowFilter) -> WorkflowQuerySet:
     """The workflows that the filter leaves, by name unless the address asks for another order."""
     found = Workflow.objects.visible_to(request.user).in_use().with_heads()
-    if form.is_valid():
-        said = form.cleaned_data
-        if said["q"]:
-            found = found.filter(name__icontains=said["q"])
-        if said["risk"]:
-            found = found.filter(risk=said["risk"])
-        if said["data_class"]:
-            found = found.filter(data_class=said["data_class"])
-        if said["model"]:
-            found = found.filter(pk__in=PolicyHead.objects.naming(said["model"]).values("workflow"))
-        if said["team"]:
-            found = found.filter(team__slug=said["team"])
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
+    if said["q"]:
+        found = found.filter(name__icontains=said["q"])
+    if said["risk"]:
+        found = found.filter(risk=said["risk"])
+    if said["data_class"]:
+        found = found.filter(data_class=said["data_class"])
+    if said["model"]:
+        found = found.filter(pk__in=PolicyHead.objects.naming(said["model"]).values("workflow"))
+    if said["team"]:
+        found = found.filter(team__slug=said["team"])
     return in_order(found, request, SORTED_BY)
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -41,10 +40,10 @@ COLUMNS = (
 def attempts(request: HttpRequest) -> HttpResponse:
     """The attempts of a period, as far as this person may read them, newest first unless asked."""
     reader, today = chosen.reader_of(request), chosen.today()
-    form = AttemptFilter(request.GET.dict(), today=today, workflows=reader.workflows)
+    form = AttemptFilter(request, today=today, workflows=reader.workflows)
     if not form.is_valid():
         return render(
-            request, "ledger/attempts.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400
+            request, "ledger/attempts.html", {"filter_form": form, "headline": "This filter does not fit"}, status=422
         )
     selection, show = form.selection(), Show(form.cleaned_data["show"])
     events, count = spend.attempts(reader, selection, show, zone=chosen.reporting_zone())
@@ -70,9 +69,7 @@ def attempts(request: HttpRequest) -> HttpResponse:
 def attempts_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same attempts as a file, all of them, with all that is known of each."""
     reader = chosen.reader_of(request)
-    form = AttemptFilter(request.GET.dict(), today=chosen.today(), workflows=reader.workflows)
-    if not form.is_valid():
-        raise BadRequest(chosen.first_error(form))
+    form = AttemptFilter(request, today=chosen.today(), workflows=reader.workflows).for_file()
     selection, show = form.selection(), Show(form.cleaned_data["show"])
     events, _count = spend.attempts(reader, selection, show, zone=chosen.reporting_zone())
     return csv_response(

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -98,10 +97,10 @@ class Row:
 def savings_list(request: HttpRequest) -> HttpResponse:
     """What each workflow saved in a period, never without baseline, method and bounds."""
     reader, today = chosen.reader_of(request), chosen.today()
-    form = SavingsFilter(request.GET.dict(), today=today, workflows=reader.workflows)
+    form = SavingsFilter(request, today=today, workflows=reader.workflows)
     if not form.is_valid():
         context = {"filter_form": form, "headline": "This filter does not fit"}
-        return render(request, "ledger/savings.html", context, status=400)
+        return render(request, "ledger/savings.html", context, status=422)
     compared, selection = _compared(form, reader), form.selection()
     whole = savings.together(compared.values())
     rows = [Row(each, compared[each.pk]) for each in reader.workflows if each.pk in compared]
@@ -124,9 +123,7 @@ def savings_list(request: HttpRequest) -> HttpResponse:
 def savings_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same as a file, a line for each workflow and currency."""
     reader = chosen.reader_of(request)
-    form = SavingsFilter(request.GET.dict(), today=chosen.today(), workflows=reader.workflows)
-    if not form.is_valid():
-        raise BadRequest(chosen.first_error(form))
+    form = SavingsFilter(request, today=chosen.today(), workflows=reader.workflows).for_file()
     compared, selection = _compared(form, reader), form.selection()
     workflows = reader.workflows
     return csv_response(

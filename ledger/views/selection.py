@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.conf import settings
-from django.http import Http404, HttpRequest
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.http import urlencode
 
@@ -16,13 +16,14 @@ from governance import accounts
 from governance.models import Environment, Model, Workflow
 from governance.readers import Reader
 from governance.views.choices import workflow_filter
+from governance.views.filters import ListFilter
 from ledger.models import UsageEvent
 from ledger.spend import By, Selection, Show
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 12, 31)
 
 
-class LedgerFilter(forms.Form):
+class LedgerFilter(ListFilter):
     """What of the ledger is shown; the address holds it. Left empty, the days are those of this month so far."""
 
     since = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
@@ -32,9 +33,10 @@ class LedgerFilter(forms.Form):
     model = forms.ChoiceField(label="Model", required=False)
     environment = forms.ChoiceField(label="Environment", required=False)
 
-    def __init__(self, data: dict[str, Any], *, today: date, workflows: Sequence[Workflow]) -> None:
+    def __init__(self, request: HttpRequest, *, today: date, workflows: Sequence[Workflow]) -> None:
         usual = {"since": today.replace(day=1), "until": today, "by": By.WORKFLOW.value, "show": Show.ALL.value}
-        super().__init__(usual | {name: value for name, value in data.items() if value}, initial=usual)
+        said = {name: value for name, value in request.GET.items() if value}
+        super().__init__(request, usual | said, initial=usual)
         names = [("", "All models"), *Model.objects.order_by("title").values_list("name", "title")]
         self.fields["workflow"] = workflow_filter(workflows)
         self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=names)
@@ -63,6 +65,8 @@ class LedgerFilter(forms.Form):
 class SpendFilter(LedgerFilter):
     """Which sums are shown, and of what."""
 
+    SHOWS = frozenset({"by"})
+
     by = forms.ChoiceField(label="Shown by", choices=By.choices)
 
 
@@ -73,12 +77,6 @@ class AttemptFilter(LedgerFilter):
         label="Outcome", required=False, choices=[("", "All outcomes"), *UsageEvent.Outcome.choices]
     )
     show = forms.ChoiceField(label="Show", choices=Show.choices)
-
-
-def first_error(form: forms.Form) -> str:
-    """What is wrong with a form, for an answer that shows no form."""
-    field, errors = next(iter(form.errors.items()))
-    return f"{field}: {errors[0]}"
 
 
 def reporting_zone() -> ZoneInfo:
@@ -92,12 +90,8 @@ def today() -> date:
 
 
 def reader_of(request: HttpRequest) -> Reader:
-    """Whose spend this person may read. Raises NotPermitted, and Http404 if the address names another workflow."""
-    reader = Reader.of(accounts.signed_in(request.user), "spend.view")
-    wanted = request.GET.get("workflow")
-    if wanted and reader.workflow(wanted) is None:
-        raise Http404("No such workflow.")
-    return reader
+    """Whose spend this person may read. Raises NotPermitted if it is nobody's."""
+    return Reader.of(accounts.signed_in(request.user), "spend.view")
 
 
 def address(selection: Selection, **more: str) -> str:

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -49,10 +48,10 @@ class Shown:
 def spend(request: HttpRequest) -> HttpResponse:
     """The sums of a period, as far as this person may read them."""
     reader, today = chosen.reader_of(request), chosen.today()
-    form = SpendFilter(request.GET.dict(), today=today, workflows=reader.workflows)
+    form = SpendFilter(request, today=today, workflows=reader.workflows)
     if not form.is_valid():
         return render(
-            request, "ledger/spend.html", {"filter_form": form, "headline": "This filter does not fit"}, status=400
+            request, "ledger/spend.html", {"filter_form": form, "headline": "This filter does not fit"}, status=422
         )
     selection, by = form.selection(), By(form.cleaned_data["by"])
     rows, total = sums.rows(reader, selection, by)
@@ -85,9 +84,7 @@ def spend(request: HttpRequest) -> HttpResponse:
 def spend_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same sums as a file, cut by tier and currency; its columns add up to the page's totals."""
     reader = chosen.reader_of(request)
-    form = SpendFilter(request.GET.dict(), today=chosen.today(), workflows=reader.workflows)
-    if not form.is_valid():
-        raise BadRequest(chosen.first_error(form))
+    form = SpendFilter(request, today=chosen.today(), workflows=reader.workflows).for_file()
     selection, by = form.selection(), By(form.cleaned_data["by"])
     return csv_response(
         name=f"spend-by-{by}-{selection.first}-{selection.last}.csv",

@@ -16,9 +16,10 @@ from django.views.decorators.http import require_GET, require_POST
 from governance import accounts
 from governance.errors import GovernanceError
 from governance.export import csv_response
-from governance.models import Model, Workflow
+from governance.models import Model, Step, Workflow
 from governance.models.accounts import in_scope
 from governance.views.choices import workflow_filter
+from governance.views.filters import Among, ListFilter
 from governance.views.listing import in_order, page_of
 from ledger import recent
 from ledger.spend import Selection
@@ -50,7 +51,7 @@ RESULT_COLUMNS = (
 )
 
 
-class EvaluationFilter(forms.Form):
+class EvaluationFilter(ListFilter):
     """Which evaluations are listed."""
 
     workflow = forms.ChoiceField(label="Workflow", required=False)
@@ -61,9 +62,14 @@ class EvaluationFilter(forms.Form):
         choices=[("", "Any"), ("active", "Going on"), *Evaluation.State.choices[2:]],
     )
 
-    def __init__(self, data: Any, *, workflows: list[Workflow]) -> None:
-        super().__init__(data)
-        self.fields["workflow"] = workflow_filter(workflows)
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        self.workflows = visible_workflows(request)
+        self.fields["workflow"] = workflow_filter(self.workflows)
+
+    def among(self) -> dict[str, Among]:
+        """The steps of the workflows whose evaluations this person may see."""
+        return {"step": Among(Step.objects.filter(workflow__in=self.workflows), "step")}
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Alone:
 def evaluation_list(request: HttpRequest) -> HttpResponse:
     """Evaluations, the newest first."""
     accounts.require(request.user, "evaluations.view")
-    form = _filter(request)
+    form = EvaluationFilter(request)
     page = page_of(_listed(request, form).with_progress(), request)
     rows = _rows(list(page))
     newest = next((row.found for row in rows if row.found is not None), None)
@@ -97,19 +103,20 @@ def evaluation_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": rows,
         "filter_form": form,
+        "filtered": bool(form.narrowed),
         "headline": wording.headline(newest) if newest else wording.none_done(len(rows), going),
         "newest": newest,
         "going": going,
         "may_edit": accounts.can(request.user, "evaluations.edit"),
     }
-    return render(request, "routing/evaluations.html", context)
+    return render(request, "routing/evaluations.html", context, status=form.http_status)
 
 
 @require_GET
 def evaluations_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same evaluations as a file: a line for each model and one for the policy."""
     accounts.require(request.user, "evaluations.view")
-    found = _listed(request, _filter(request)).iterator(chunk_size=500)
+    found = _listed(request, EvaluationFilter(request).for_file()).iterator(chunk_size=500)
     lines = (line for evaluation in found for line in _lines(evaluation))
     return csv_response(name="evaluations.csv", columns=COLUMNS, rows=lines)
 
@@ -119,7 +126,7 @@ def evaluation(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One evaluation: what it says, of which models, how sure, and sample by sample."""
     found = get_object_or_404(Evaluation.objects.visible_to(request.user).for_list().with_progress(), pk=pk)
     tiers = _tiers()
-    form = SampleFilter(request.GET or None, ladder=found.ladder)
+    form = SampleFilter(request, ladder=found.ladder)
     page = page_of(listed(found, form), request)
     measured = evaluations.measured(found) if found.state == Evaluation.State.DONE else None
     sure = charts.reliability(found) if measured else {}
@@ -144,7 +151,7 @@ def evaluation(request: HttpRequest, pk: UUID) -> HttpResponse:
         "sees_spend": accounts.can(request.user, "spend.view", found),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
-    return render(request, "routing/evaluation.html", context)
+    return render(request, "routing/evaluation.html", context, status=form.http_status)
 
 
 @require_GET
@@ -220,23 +227,20 @@ def visible_workflows(request: HttpRequest) -> list[Workflow]:
     return list(in_scope(found, request.user, "evaluations.view", "team"))
 
 
-def _filter(request: HttpRequest) -> EvaluationFilter:
-    return EvaluationFilter(request.GET or None, workflows=visible_workflows(request))
-
-
 def _listed(request: HttpRequest, form: EvaluationFilter) -> EvaluationQuerySet:
     """The evaluations that the filter leaves, the newest first unless the address asks for another order."""
     found = Evaluation.objects.visible_to(request.user).for_list().with_policy_score()
-    if form.is_valid():
-        said = form.cleaned_data
-        if said["workflow"]:
-            found = found.filter(step__workflow__slug=said["workflow"])
-        if said["step"]:
-            found = found.filter(step__name=said["step"])
-        if said["state"] == "active":
-            found = found.active()
-        elif said["state"]:
-            found = found.filter(state=said["state"])
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
+    if said["workflow"]:
+        found = found.filter(step__workflow__slug=said["workflow"])
+    if said["step"]:
+        found = found.filter(step__name=said["step"])
+    if said["state"] == "active":
+        found = found.active()
+    elif said["state"]:
+        found = found.filter(state=said["state"])
     return in_order(found, request, SORTED_BY, usual="-when")
 
 

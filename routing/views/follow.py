@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.http import urlencode
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from governance import accounts, figures
 from governance.views import drawing
 from governance.views.choices import workflow_filter
+from governance.views.filters import ListFilter
 from ledger.models import Decision
 from routing import requests as found
 from routing import stories, words
@@ -32,13 +33,13 @@ class Said:
     query: str = ""
 
 
-class FollowForm(forms.Form):
+class FollowForm(ListFilter):
     """Whose requests are followed."""
 
     workflow = forms.CharField(label="Workflow", required=False)
 
-    def __init__(self, data: Any, *, reader: Reader) -> None:
-        super().__init__(data)
+    def __init__(self, request: HttpRequest, *, reader: Reader) -> None:
+        super().__init__(request)
         self.fields["workflow"] = workflow_filter(reader.workflows)
 
 
@@ -47,13 +48,11 @@ def follow(request: HttpRequest) -> HttpResponse:
     """The newest request that this person may see. A page that shows it already, and asks again, gets 204."""
     user = accounts.signed_in(request.user)
     reader, now = found.reader(user), timezone.now()
-    slug = request.GET.get("workflow", "")
-    workflow = reader.workflow(slug)
-    if slug and workflow is None:
-        raise Http404("No such workflow.")
-    decisions = found.made_for(reader.decisions.come(now), Kind.WORK)
-    if workflow:
-        decisions = decisions.filter(workflow=workflow)
+    form = FollowForm(request, reader=reader)
+    slug = form.cleaned_data["workflow"] if form.is_valid() else ""
+    decisions = found.made_for(reader.decisions.come(now) if form.is_valid() else Decision.objects.none(), Kind.WORK)
+    if slug:
+        decisions = decisions.filter(workflow=reader.workflow(slug))
     tier_of = drawing.tiers()
     strip = found.rows(found.page(decisions, Place(), size=SHOWN).decisions, tier_of)
     seen = request.GET.get("seen")
@@ -71,9 +70,9 @@ def follow(request: HttpRequest) -> HttpResponse:
     if again:
         return render(request, "routing/_newest.html", context)
     may_send_trial = accounts.can(user, "trials.send")
-    context["filter_form"] = FollowForm(request.GET.dict(), reader=reader)
+    context["filter_form"] = form
     context["trial_form"] = form_for(user, request) if may_send_trial else None
-    return render(request, "routing/follow.html", context)
+    return render(request, "routing/follow.html", context, status=form.http_status)
 
 
 def told(hour: Hour, slug: str) -> list[Said]:

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from django import forms
 from django.conf import settings
-from django.core.exceptions import BadRequest
 from django.core.paginator import Page as Numbered
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.db.models import Value
+from django.db.models.functions import Concat
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,9 +20,10 @@ from django.views.decorators.http import require_safe
 
 from governance import accounts, figures
 from governance.export import csv_response
-from governance.models import Environment, Model
+from governance.models import ApiKey, Environment, Model
 from governance.views import drawing
 from governance.views.choices import workflow_filter
+from governance.views.filters import Among, ListFilter
 from ledger import savings
 from ledger.models import Decision
 from ledger.views import selection as chosen
@@ -48,7 +50,7 @@ COLUMNS = (
 )
 
 
-class RequestFilter(forms.Form):
+class RequestFilter(ListFilter):
     """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
 
     LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "recorded", "attempts", "hour", "clock")
@@ -83,14 +85,20 @@ class RequestFilter(forms.Form):
         label="Dated", required=False, choices=[("", "Up to now"), ("ahead", "After now, by a clock that is ahead")]
     )
 
-    def __init__(self, data: dict[str, Any], *, reader: Reader, models: list[Model]) -> None:
-        super().__init__(data)
+    def __init__(self, request: HttpRequest, *, reader: Reader, models: list[Model]) -> None:
+        super().__init__(request)
         self.reader = reader
         self.fields["workflow"] = workflow_filter(reader.workflows)
         places = [("", "All environments"), *((each.name, each.name) for each in Environment.objects.all())]
         self.fields["environment"] = forms.ChoiceField(label="Environment", required=False, choices=places)
         names = [("", "Any model"), *((each.name, each.title) for each in models)]
         self.fields["model"] = forms.ChoiceField(label="Model", required=False, choices=names)
+
+    def among(self) -> dict[str, Among]:
+        """The keys of the workflows whose requests this person may read. A step and a run are what was sent."""
+        keys = ApiKey.objects.filter(workflow__in=self.reader.readable)
+        shown = keys.annotate(shown=Concat(Value("sf_"), "prefix"))
+        return {"key": Among(shown, "key", by=("name", "prefix", "shown"))}
 
     @property
     def first(self) -> list[forms.BoundField]:
@@ -165,25 +173,23 @@ def requests(request: HttpRequest) -> HttpResponse:
     """The requests of a selection as far as this person may read them, the newest first unless asked."""
     reader = found.reader(accounts.signed_in(request.user))
     models = list(Model.objects.order_by("title"))
-    form = RequestFilter(known(request, reader), reader=reader, models=models)
+    form = RequestFilter(request, reader=reader, models=models)
     if not form.is_valid():
         context = {"filter_form": form, "headline": "This filter does not fit"}
-        return render(request, "routing/requests.html", context, status=400)
+        return render(request, "routing/requests.html", context, status=422)
     selection = form.selection()
     now = timezone.now()
     listing = _list(request, found.find(reader, selection, zone=chosen.reporting_zone(), now=now), models)
-    narrowed = narrowing(form)
     context = {
         "filter_form": form,
         "listing": listing,
         "headline": headline(listing, selection),
         "counted": counted(listing),
         "total": None if listing.more else listing.count,
-        "narrowed": bool(narrowed),
         "ahead": 0 if selection.ahead else reader.decisions.to_come(now).count(),
         "zone": settings.REPORTING_TIME_ZONE,
         "most": MOST_RANKED,
-        "export": f"{reverse('requests_csv')}?{narrowed}",
+        "export": f"{reverse('requests_csv')}?{narrowing(form)}",
         "may_send_trial": accounts.can(request.user, "trials.send") if not listing.count else False,
     }
     return render(request, "routing/requests.html", context)
@@ -194,9 +200,7 @@ def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same requests as a file, all of them, newest first."""
     reader = found.reader(accounts.signed_in(request.user))
     models = list(Model.objects.order_by("title"))
-    form = RequestFilter(known(request, reader), reader=reader, models=models)
-    if not form.is_valid():
-        raise BadRequest(chosen.first_error(form))
+    form = RequestFilter(request, reader=reader, models=models).for_file()
     decisions = found.find(reader, form.selection(), zone=chosen.reporting_zone(), now=timezone.now())
     rows = found.every_row(decisions, {each.name: each.tier for each in models})
     return csv_response(name="requests.csv", columns=COLUMNS, rows=(_cells(row) for row in rows))
@@ -281,14 +285,6 @@ def went(outcome: Decision.Outcome, count: int) -> str:
 def narrowing(form: forms.Form) -> str:
     """The query of an address that filters a list as this form does."""
     return urlencode({name: value for name, value in form.data.items() if value and name in form.fields})
-
-
-def known(request: HttpRequest, reader: Reader) -> dict[str, Any]:
-    """The address's filter. Raises Http404 if it names a workflow that this person may not read."""
-    slug = request.GET.get("workflow", "")
-    if slug and reader.workflow(slug) is None:
-        raise Http404("No such workflow.")
-    return request.GET.dict()
 
 
 def _list(request: HttpRequest, decisions: Any, models: list[Model]) -> Listing:

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -17,13 +16,13 @@ from governance.models import Workflow
 from governance.models.accounts import in_scope
 from governance.views import drawing
 from governance.views.choices import workflow_filter
-from ledger.views import selection as chosen
+from governance.views.filters import ListFilter
 from routing import requests as found
 from routing import runs as passes
 from routing import words
 from routing.requests import Kind, Reader, Row
 from routing.runs import Run
-from routing.views.requests import known, narrowing, place_in
+from routing.views.requests import narrowing, place_in
 
 ROWS = 25
 COLUMNS = (
@@ -32,14 +31,14 @@ COLUMNS = (
 )
 
 
-class RunFilter(forms.Form):
+class RunFilter(ListFilter):
     """Which runs are listed; the address holds it."""
 
     workflow = forms.CharField(label="Workflow", required=False)
     kind = forms.ChoiceField(label="Made for", required=False, choices=[("", "Anything"), *Kind.choices])
 
-    def __init__(self, data: dict[str, Any], *, reader: Reader) -> None:
-        super().__init__(data)
+    def __init__(self, request: HttpRequest, *, reader: Reader) -> None:
+        super().__init__(request)
         self.fields["workflow"] = workflow_filter(reader.workflows)
 
 
@@ -47,10 +46,10 @@ class RunFilter(forms.Form):
 def runs(request: HttpRequest) -> HttpResponse:
     """The runs whose requests this person may read, the one with the newest request first unless asked."""
     reader = found.reader(accounts.signed_in(request.user))
-    form = RunFilter(known(request, reader), reader=reader)
+    form = RunFilter(request, reader=reader)
     if not form.is_valid():
         context = {"filter_form": form, "headline": "This filter does not fit"}
-        return render(request, "routing/runs.html", context, status=400)
+        return render(request, "routing/runs.html", context, status=422)
     heads = _heads(reader, form)
     newest_first = request.GET.get("sort") != "when"
     stretch = found.page(heads, place_in(request), newest_first=newest_first, size=ROWS)
@@ -60,7 +59,6 @@ def runs(request: HttpRequest) -> HttpResponse:
         "rows": _drawn(listed),
         "stretch": stretch,
         "headline": _headline(listed),
-        "narrowed": any(form.cleaned_data.values()),
         "export": f"{reverse('runs_csv')}?{narrowing(form)}",
     }
     return render(request, "routing/runs.html", context)
@@ -70,9 +68,7 @@ def runs(request: HttpRequest) -> HttpResponse:
 def runs_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same runs as a file, all of them, newest first."""
     reader = found.reader(accounts.signed_in(request.user))
-    form = RunFilter(known(request, reader), reader=reader)
-    if not form.is_valid():
-        raise BadRequest(chosen.first_error(form))
+    form = RunFilter(request, reader=reader).for_file()
     heads = found.every_page(_heads(reader, form), size=500)
     rows = (_cells(run) for decisions in heads for run in passes.summed(decisions))
     return csv_response(name="runs.csv", columns=COLUMNS, rows=rows)

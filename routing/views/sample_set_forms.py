@@ -5,20 +5,27 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from governance.models import Environment, Step
+from governance.models import Environment, Step, Workflow
+from governance.models.accounts import in_scope
 from governance.views.choices import few
+from governance.views.filters import Among, ListFilter
 from routing import samples
 from routing.samples import MOST_BYTES
 
 SHORT = forms.Textarea(attrs={"rows": 2})
 
 
-class SampleSetFilter(forms.Form):
+class SampleSetFilter(ListFilter):
     """Which sets are listed."""
 
     q = forms.CharField(label="Name", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"}))
     workflow = forms.CharField(label="Workflow", required=False, max_length=60)
     versions = forms.ChoiceField(label="Versions", required=False, choices=[("", "Newest"), ("all", "All")])
+
+    def among(self) -> dict[str, Among]:
+        """The workflows whose evaluations this person may see."""
+        seen = in_scope(Workflow.objects.all(), self.request.user, "evaluations.view", "team")
+        return {"workflow": Among(seen, "workflow", by=("slug",))}
 
 
 class SampleSetForm(forms.Form):

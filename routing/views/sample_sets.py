@@ -40,23 +40,23 @@ COLUMNS = (
 def sample_sets(request: HttpRequest) -> HttpResponse:
     """The sets, newest versions alone unless asked."""
     accounts.require(request.user, "evaluations.view")
-    form = SampleSetFilter(request.GET or None)
+    form = SampleSetFilter(request)
     page = page_of(_listed(request, form), request)
     context = {
         "page": page,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "schedules": EvaluationSchedule.objects.visible_to(request.user).in_force().for_list().order_by("next_due_at"),
         "may_edit": accounts.can(request.user, "evaluations.edit"),
     }
-    return render(request, "routing/sample_sets.html", context)
+    return render(request, "routing/sample_sets.html", context, status=form.http_status)
 
 
 @require_GET
 def sample_sets_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same sets as a file, without any text."""
     accounts.require(request.user, "evaluations.view")
-    form = SampleSetFilter(request.GET or None)
+    form = SampleSetFilter(request).for_file()
     return csv_of(_listed(request, form), name="sample-sets.csv", lookups=COLUMNS)
 
 
@@ -232,7 +232,9 @@ def _found(request: HttpRequest, pk: UUID) -> SampleSet:
 def _listed(request: HttpRequest, form: SampleSetFilter) -> SampleSetQuerySet:
     """The sets that the filter leaves, the newest first unless the address asks for another order."""
     found = SampleSet.objects.visible_to(request.user).for_list()
-    said = form.cleaned_data if form.is_valid() else {"q": "", "workflow": "", "versions": ""}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said["versions"] != "all":
         found = found.newest_versions()
     if said["q"]:

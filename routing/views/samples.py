@@ -5,7 +5,9 @@ from typing import Any
 
 from django import forms
 from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
 
+from governance.views.filters import ListFilter
 from routing import evaluations
 from routing.models import Evaluation, EvaluationResult, Sample
 from routing.replays import Replayed
@@ -19,7 +21,7 @@ WORDS = {
 }
 
 
-class SampleFilter(forms.Form):
+class SampleFilter(ListFilter):
     """Whose answers are looked at, and which of them."""
 
     who = forms.ChoiceField(label="Answers of", required=False)
@@ -35,8 +37,8 @@ class SampleFilter(forms.Form):
         ],
     )
 
-    def __init__(self, data: Any, *, ladder: list[str]) -> None:
-        super().__init__(data)
+    def __init__(self, request: HttpRequest, *, ladder: list[str]) -> None:
+        super().__init__(request)
         choices = [("", POLICY.capitalize()), *((model, model) for model in ladder)]
         self.fields["who"] = forms.ChoiceField(label="Answers of", required=False, choices=choices)
 
@@ -64,8 +66,9 @@ class Shown:
 def listed(evaluation: Evaluation, form: SampleFilter) -> "QuerySet[Sample]":
     """The samples that a filter leaves, in their order."""
     found = Sample.objects.filter(sample_set=evaluation.sample_set).defer("sealed", "signals").order_by("position")
-    said = form.cleaned_data if form.is_valid() else {"who": "", "show": ""}
-    show, who = said["show"], said["who"]
+    if not form.is_valid():
+        return found.none()
+    show, who = form.cleaned_data["show"], form.cleaned_data["who"]
     if not show:
         return found
     if not who:

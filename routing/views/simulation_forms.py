@@ -1,12 +1,12 @@
 """The forms of simulations: on how many days, and what other policy, by its fields or as a whole document."""
 
-from typing import Any
-
 from django import forms
 from django.http import HttpRequest
 
 from governance.models import Mode, PolicyHead, PolicyVersion, Workflow
+from governance.models.accounts import in_scope
 from governance.views.choices import workflow_filter
+from governance.views.filters import ListFilter
 from governance.views.forms import sent
 from governance.views.policy_fields import PolicyFields, models_for
 from governance.views.policy_forms import DocumentText, document_text
@@ -43,7 +43,7 @@ class AskDocument(DocumentText, AskForm):
     """Another policy as a whole document."""
 
 
-class SimulationFilter(forms.Form):
+class SimulationFilter(ListFilter):
     """Which simulations are listed."""
 
     workflow = forms.ChoiceField(label="Workflow", required=False)
@@ -54,9 +54,10 @@ class SimulationFilter(forms.Form):
         label="State", required=False, choices=[("", "Any"), ("active", "Going on"), *Simulation.State.choices[2:]]
     )
 
-    def __init__(self, data: Any, *, workflows: list[Workflow]) -> None:
-        super().__init__(data)
-        self.fields["workflow"] = workflow_filter(workflows)
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        workflows = in_scope(Workflow.objects.order_by("name"), request.user, "requests.view", "team")
+        self.fields["workflow"] = workflow_filter(list(workflows.only("slug", "name")))
 
 
 def ask_form(

@@ -82,23 +82,25 @@ def change_simulate(request: HttpRequest, pk: UUID) -> HttpResponse:
 def simulation_list(request: HttpRequest) -> HttpResponse:
     """Simulations, the newest first."""
     accounts.require(request.user, "requests.view")
-    form = _filter(request)
+    form = SimulationFilter(request)
     page = page_of(_listed(request, form), request)
     may_run = in_scope(Workflow.objects.filter(retired_at=None), request.user, "simulations.run", "team")
     context = {
         "page": page,
         "filter_form": form,
+        "filtered": bool(form.narrowed),
         "going": sum(1 for each in page if each.is_active),
         "workflows": list(may_run.filter(heads__isnull=False).distinct().order_by("name")[:MOST_CHOICES]),
     }
-    return render(request, "routing/simulations.html", context)
+    return render(request, "routing/simulations.html", context, status=form.http_status)
 
 
 @require_GET
 def simulations_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same simulations as a file."""
     accounts.require(request.user, "requests.view")
-    return csv_of(_listed(request, _filter(request)).defer(None), name="simulations.csv", lookups=COLUMNS)
+    found = _listed(request, SimulationFilter(request).for_file())
+    return csv_of(found.defer(None), name="simulations.csv", lookups=COLUMNS)
 
 
 @require_GET
@@ -180,26 +182,20 @@ def simulation_cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("change", pk=found.revision.change_id) if found.revision else redirect("simulation", pk=pk)
 
 
-def _filter(request: HttpRequest) -> SimulationFilter:
-    workflows = Workflow.objects.order_by("name").only("slug", "name")
-    return SimulationFilter(
-        request.GET or None, workflows=list(in_scope(workflows, request.user, "requests.view", "team"))
-    )
-
-
 def _listed(request: HttpRequest, form: SimulationFilter) -> SimulationQuerySet:
     """The simulations that the filter leaves, the newest first unless the address asks for another order."""
     found = Simulation.objects.visible_to(request.user).for_list()
-    if form.is_valid():
-        said = form.cleaned_data
-        if said["workflow"]:
-            found = found.filter(workflow__slug=said["workflow"])
-        if said["of"]:
-            found = found.filter(revision__isnull=said["of"] == "draft")
-        if said["state"] == "active":
-            found = found.active()
-        elif said["state"]:
-            found = found.filter(state=said["state"])
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
+    if said["workflow"]:
+        found = found.filter(workflow__slug=said["workflow"])
+    if said["of"]:
+        found = found.filter(revision__isnull=said["of"] == "draft")
+    if said["state"] == "active":
+        found = found.active()
+    elif said["state"]:
+        found = found.filter(state=said["state"])
     return in_order(found, request, SORTED_BY, usual="-when")
 
 

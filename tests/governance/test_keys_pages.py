@@ -166,8 +166,9 @@ def test_the_list_filters_sorts_and_files_what_one_may_see(cast: Cast) -> None:
     assert names(state="all", sort="name") == ["App", "Shop"]
     assert names(state="all", sort="-name") == ["Shop", "App"]
     assert names(q=f"sf_{first.prefix}") == ["Shop"]
-    assert names(workflow="another") == names(environment="staging") == names(purpose="trial") == []
-    assert "No key matches" in text(client.get(reverse("keys"), {"workflow": "another"}))
+    assert names(workflow="customer-feedback", environment="production") == ["Shop"]
+    assert names(purpose="trial") == []
+    assert "No key matches" in text(client.get(reverse("keys"), {"purpose": "trial"}))
     assert list(signed_in(cast.stranger).get(reverse("keys"), {"state": "all"}).context["page"]) == []
 
     row = text(client.get(reverse("keys")))

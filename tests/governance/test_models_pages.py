@@ -252,7 +252,7 @@ def test_the_list_filters_sorts_and_files(cast: Cast) -> None:
     assert names(sort="title") == ["lexicon", "smollm2", "tf-idf"]
     assert names(state="retired") == ["big"]
     assert names(q="IDF") == names(tier="mid") == ["tf-idf"]
-    assert names(environment="staging") == names(hosting="hosted") == []
+    assert names(hosting="hosted") == []
     assert len(names(environment="production")) == 3
     page = text(client.get(reverse("models")))
     assert "Lexicon lexicon small Nobody Apache-2.0 · self-hosted confidential in eu production 1 Owner" in page

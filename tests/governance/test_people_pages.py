@@ -232,7 +232,7 @@ def test_the_list_filters_sorts_and_files(cast: Cast) -> None:
     assert names(state="gone") == ["Gone"]
     assert names(q="OWNER") == ["Owner"]
     assert names(q="nobody") == []
-    assert "Nobody matches" in text(client.get(reverse("people"), {"q": "nobody"}))
+    assert "No person matches" in text(client.get(reverse("people"), {"q": "nobody"}))
     page = text(client.get(reverse("people")))
     assert "10 people may sign in" in page
     assert f"Owner {cast.owner.email} workflow owner · Customer care" in page

@@ -93,7 +93,6 @@ def test_the_page_says_first_what_matters_and_counts_what_it_shows(lab: Lab, don
         ({"who": "lexicon", "show": "failed"}, [5]),
         ({"who": "tf-idf", "show": "failed"}, [5]),
         ({"who": "lexicon", "show": "person"}, []),
-        ({"who": "gpt-9", "show": "right"}, [1, 2, 3, 4, 5]),
     ],
 )
 def test_samples_are_shown_by_whose_answer_is_right(
@@ -101,6 +100,12 @@ def test_samples_are_shown_by_whose_answer_is_right(
 ) -> None:
     answer = opened(lab.cast.owner, "evaluation", done.pk, **query)
     assert [each.sample.position for each in answer.context["samples"]] == positions
+
+
+def test_answers_of_a_model_that_was_not_asked_are_no_rows(lab: Lab, done: Evaluation) -> None:
+    answer = signed_in(lab.cast.owner).get(reverse("evaluation", args=[done.pk]), {"who": "gpt-9", "show": "right"})
+    assert (answer.status_code, list(answer.context["samples"])) == (422, [])
+    assert "This filter does not fit" in text(answer)
 
 
 def test_the_numbers_of_the_table_are_those_of_the_rows_they_open(lab: Lab, done: Evaluation) -> None:

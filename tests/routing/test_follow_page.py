@@ -58,7 +58,7 @@ def test_an_hour_ends_with_its_second_and_no_request_counts_twice(shop: Shop) ->
         answer = client.get(reverse("requests"), {"hour": until.strftime("%Y-%m-%dT%H:%M:%SZ")})
         assert answer.context["total"] == count
     for wrong in ("soon", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1970-01-01T00:30:00Z"):
-        assert client.get(reverse("requests"), {"hour": wrong}).status_code == 400
+        assert client.get(reverse("requests"), {"hour": wrong}).status_code == 422
 
 
 def test_measuring_models_is_no_traffic(shop: Shop) -> None:
@@ -98,7 +98,7 @@ def test_whose_requests_are_followed(shop: Shop) -> None:
     said = text(stranger.get(reverse("follow")))
     assert "No request came in the last hour" in said
     assert "No request yet" in said
-    assert stranger.get(reverse("follow"), {"workflow": "customer-feedback"}).status_code == 404
+    assert stranger.get(reverse("follow"), {"workflow": "customer-feedback"}).status_code == 422
     assert stranger.get(reverse("follow"), {"seen": ""}, headers=PART).status_code == 204
     assert signed_in(shop.cast.reviewer).get(reverse("follow")).status_code == 403
 

@@ -88,13 +88,13 @@ def test_whose_runs_are_read(shop: Shop) -> None:
     stranger = signed_in(shop.cast.stranger)
     assert list(stranger.get(reverse("runs")).context["rows"]) == []
     assert file(stranger.get(reverse("runs_csv"))) == []
-    assert stranger.get(reverse("runs"), {"workflow": "customer-feedback"}).status_code == 404
+    assert stranger.get(reverse("runs"), {"workflow": "customer-feedback"}).status_code == 422
     for person in (shop.cast.stranger, shop.cast.reviewer):
         assert signed_in(person).get(reverse("run", args=["customer-feedback", "mail-2"])).status_code == 404
     assert signed_in(shop.cast.reviewer).get(reverse("runs")).status_code == 403
     lead = signed_in(shop.cast.lead)
     assert lead.get(reverse("run", args=["customer-feedback", "nothing"])).status_code == 404
-    assert lead.get(reverse("runs"), {"kind": "nonsense"}).status_code == 400
+    assert lead.get(reverse("runs"), {"kind": "nonsense"}).status_code == 422
 
 
 def test_runs_of_a_kind(shop: Shop) -> None:

@@ -186,7 +186,7 @@ def test_the_list_is_filtered_sorted_and_taken_along(shop: Shop) -> None:
     assert f"change {change.number}" in said
     assert "what if" in said
     assert f"change {change.number}" not in text(page.get(f"{address}?of=draft"))
-    assert "No simulation here" in text(page.get(f"{address}?state=active"))
+    assert "No simulation matches" in text(page.get(f"{address}?state=active"))
     assert page.get(f"{address}?sort=-requests&workflow={shop.cast.workflow.slug}").status_code == 200
     rows = file(page.get(f"{reverse('simulations_csv')}?of=change"))
     assert [(row["revision_change_number"], row["state"], row["told"]) for row in rows] == [
