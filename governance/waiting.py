@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.db.models import Exists, Q, Subquery
+from django.db.models import Case, Count, Exists, Q, QuerySet, Subquery, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -31,36 +31,69 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Frame:
-    """What the frame shows of a person's rights, a stop of everything, an emergency, and the log to readers."""
+    """What the frame shows of a person's rights, a stop of everything, an emergency, and the log to readers.
 
-    acts: frozenset[str]
-    audit_faults: int
-    all_stopped: bool
-    emergency_until: datetime | None
+    `reviews` is how many cases he may take, `changes` how many ask for his vote.
+    """
+
+    acts: frozenset[str] = frozenset()
+    audit_faults: int = 0
+    all_stopped: bool = False
+    emergency_until: datetime | None = None
+    reviews: int = 0
+    changes: int = 0
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """What waits on him, by the page where it stands."""
+        return {"reviews": self.reviews, "changes": self.changes, "home": self.reviews + self.changes}
 
 
 def frame_of(user: User) -> Frame:
-    """Return the acts that this person's roles carry somewhere, how many faults the log has, whether all is stopped.
+    """Return what the frame shows this person: his roles' acts, what waits on him, and what all are warned of.
 
-    And until when the first emergency holds, if one does. One query for all, since every page asks.
+    One query for all, since every page asks.
     """
     last = verifications.runs().values("after__faults")[:1]
     stopped = Exists(Stop.objects.holding().of_everything())
     emergency = Emergency.objects.holding().order_by("until").values("until")[:1]
     held = Grant.objects.in_force().filter(user=user)
-    shown = held.annotate(faults=Subquery(last), stopped=stopped, emergency=Subquery(emergency))
-    rows = list(shown.values_list("role", "faults", "stopped", "emergency").distinct())
-    acts = frozenset(act for role, *_rest in rows for act in PERMISSIONS[Role(role)])
-    # The same in every row; none without a role.
-    faults = max((faults or 0 for _role, faults, _stopped, _until in rows), default=0)
-    until = next((until for _role, _faults, _stopped, until in rows), None)
-    return Frame(acts, faults if "audit.view" in acts else 0, any(row[2] for row in rows), until)
+    shown = held.annotate(
+        faults=Subquery(last),
+        stopped=stopped,
+        emergency=Subquery(emergency),
+        reviews=_counted(user, "reviews.take", Review.objects.takable_by(user)),
+        changes=_counted(user, "changes.vote", Change.objects.awaiting(user)),
+    )
+    rows = list(shown.values_list("role", "faults", "stopped", "emergency", "reviews", "changes").distinct())
+    if not rows:
+        return Frame()
+    acts = acts_in({Role(role) for role, *_rest in rows})
+    # The same in every row.
+    _role, faults, all_stopped, until, reviews, changes = rows[0]
+    return Frame(acts, (faults or 0) if "audit.view" in acts else 0, all_stopped, until, reviews or 0, changes or 0)
+
+
+def _counted(user: User, act: str, rows: "QuerySet[Any]") -> Case:
+    """How many rows there are, counted only for who has the act at all."""
+    count = rows.order_by().annotate(each=Value(1)).values("each").annotate(n=Count("pk")).values("n")
+    return Case(When(Exists(Grant.objects.allowing(user, act)), then=Subquery(count)), default=Value(0))
+
+
+def roles_of(user: User) -> frozenset[Role]:
+    """Return the roles that this person holds somewhere; one query."""
+    roles = Grant.objects.in_force().filter(user=user).values_list("role", flat=True).distinct()
+    return frozenset(Role(role) for role in roles)
 
 
 def acts_of(user: User) -> frozenset[str]:
     """Return the acts that this person's roles carry somewhere; one query."""
-    roles = Grant.objects.in_force().filter(user=user).values_list("role", flat=True).distinct()
-    return frozenset(act for role in roles for act in PERMISSIONS[Role(role)])
+    return acts_in(roles_of(user))
+
+
+def acts_in(roles: Collection[Role]) -> frozenset[str]:
+    """Return the acts that some roles carry."""
+    return frozenset(act for role in roles for act in PERMISSIONS[role])
 
 
 def acts_on(user: User, obj: Placed) -> frozenset[str]:
@@ -76,13 +109,6 @@ def acts_on(user: User, obj: Placed) -> frozenset[str]:
     return frozenset(found)
 
 
-def counts(user: User, acts: Collection[str]) -> dict[str, int]:
-    """Return how many reviews this person may take and how many changes ask for his vote; one query each."""
-    reviews = Review.objects.takable_by(user).count() if "reviews.take" in acts else 0
-    changes = Change.objects.awaiting(user).count() if "changes.vote" in acts else 0
-    return {"reviews": reviews, "changes": changes, "home": reviews + changes}
-
-
 def waiting(request: HttpRequest) -> dict[str, object]:
     """Context processor: `waiting`, nouns one `may_see`, and what the frame warns of; read if shown."""
     user = getattr(request, "user", None)
@@ -90,7 +116,7 @@ def waiting(request: HttpRequest) -> dict[str, object]:
         return {}
     frame = SimpleLazyObject(lambda: frame_of(user))
     return {
-        "waiting": SimpleLazyObject(lambda: counts(user, frame.acts)),
+        "waiting": SimpleLazyObject(lambda: frame.waiting),
         "may_see": SimpleLazyObject(lambda: {act.removesuffix(".view") for act in frame.acts if act in VIEWS}),
         "audit_faults": SimpleLazyObject(lambda: frame.audit_faults),
         "all_stopped": SimpleLazyObject(lambda: frame.all_stopped),

@@ -3,6 +3,7 @@
 from typing import Self
 from uuid import UUID
 
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -34,12 +35,11 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
         return self.filter(retired_at=None)
 
     def with_heads(self) -> Self:
-        """With owner, team and what is live where, in four queries whatever the length."""
-        return (
-            self.select_related("owner", "deputy", "team")
-            .prefetch_related("heads__version", "heads__environment")
-            .order_by("name")
-        )
+        """With owner, team and what is live where, in two queries whatever the length."""
+        # Policies are of workflows; their module imports this one.
+        heads = apps.get_model("governance", "PolicyHead").objects.select_related("version", "environment")
+        people = self.select_related("owner", "deputy", "team")
+        return people.prefetch_related(models.Prefetch("heads", queryset=heads)).order_by("name")
 
 
 class Workflow(Identified):

@@ -21,10 +21,11 @@ from governance.accounts import ORGANISATION
 from governance.audit_lines import NoLogError
 from governance.export import csv_of
 from governance.models import AuditBody, AuditEvent, AuditLeaf, AuditSample
+from governance.models.accounts import reach
 from governance.models.audit import AuditEventQuerySet
 from governance.views import evidence
-from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.filters import ListFilter
+from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.listing import in_order, page_of
 
 # An entry that waits for its seal longer than this is worth a word: something does not run.
@@ -46,19 +47,29 @@ class AuditFilter(ListFilter):
     since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
+    def clean_sample(self) -> AuditSample | None:
+        """The sample, where this person may read it."""
+        wanted = self.cleaned_data["sample"]
+        found = AuditSample.objects.visible_to(self.request.user).filter(pk=wanted).first() if wanted else None
+        if wanted and found is None:
+            raise forms.ValidationError("No sample that you may see has this id.")
+        return found
+
 
 @require_GET
 def audit(request: HttpRequest) -> HttpResponse:
     """The log, newest first, as far as this person may read it."""
-    accounts.require(request.user, "audit.view")
+    teams = reach(request.user, "audit.view")
+    if teams is not None and not teams:
+        accounts.require(request.user, "audit.view")
     form = AuditFilter(request)
     page = page_of(_listed(request, form), request)
     count = page.paginator.count
     context = {
         "page": page,
         "filter_form": form,
-        "may_sample": accounts.can(request.user, "audit.view", ORGANISATION),
-        "sampled": form.cleaned_data.get("sample") if form.is_valid() else None,
+        "may_sample": teams is None,
+        "sampled": form.cleaned_data["sample"] if form.is_valid() else None,
         "headline": f"{count:,} {'entry' if count == 1 else 'entries'}, each act with its actor",
         "log": seals.standing(),
         "held": anchors.standing(),
@@ -147,10 +158,7 @@ def _listed(request: HttpRequest, form: AuditFilter) -> AuditEventQuerySet:
     if said["object"]:
         events = events.filter(object_id=said["object"])
     if said["sample"]:
-        sample = AuditSample.objects.visible_to(request.user).filter(pk=said["sample"]).first()
-        events = events.filter(
-            pk__in=AuditLeaf.objects.filter(index__in=sample.draws if sample else []).values("event_id")
-        )
+        events = events.filter(pk__in=AuditLeaf.objects.filter(index__in=said["sample"].draws).values("event_id"))
     if said["since"]:
         events = events.filter(at__date__gte=said["since"])
     if said["until"]:

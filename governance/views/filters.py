@@ -60,6 +60,8 @@ class ListFilter(forms.Form):
 
     # Fields that change how the rows are shown, not which.
     SHOWS: ClassVar[frozenset[str]] = frozenset()
+    # Fields that go together or not at all: one alone might not fit what the other then says by itself.
+    TOGETHER: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, request: HttpRequest, data: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         """Read the address, or `data` where it is read with something beside it."""
@@ -105,7 +107,8 @@ class ListFilter(forms.Form):
 
     def _without(self, name: str) -> str:
         query = self.request.GET.copy()
-        for each in (name, "page", "after", "before"):
+        gone = self.TOGETHER if name in self.TOGETHER else {name}
+        for each in (*gone, "page", "after", "before"):
             query.pop(each, None)
         return f"?{query.urlencode()}" if query else self.request.path
 

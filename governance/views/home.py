@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from governance import accounts
-from governance.models import Appointment, AuditEvent, Change, Emergency, Grant, PolicyHead, Review, User, Workflow
+from governance.models import Appointment, AuditEvent, Change, Emergency, PolicyHead, Review, User, Workflow
 from governance.views.workflows import rows
-from governance.waiting import acts_of
+from governance.waiting import acts_in, roles_of
 
 NUMBERS = ("Nothing", "One thing", "Two things", "Three things", "Four things", "Five things", "Six things")
 SHOWN = 9
@@ -37,7 +37,8 @@ class Task:
 def home(request: HttpRequest) -> HttpResponse:
     """The first page after signing in."""
     user = accounts.signed_in(request.user)
-    acts = acts_of(user)
+    roles = roles_of(user)
+    acts = acts_in(roles)
     cases = _cases(user) if "reviews.take" in acts else []
     tasks = [
         *_reviews(cases),
@@ -47,13 +48,12 @@ def home(request: HttpRequest) -> HttpResponse:
     ]
     sets_up = "registry.edit" in acts
     number = NUMBERS[len(tasks)] if len(tasks) < len(NUMBERS) else len(tasks)
-    roles = {grant.get_role_display().lower() for grant in Grant.objects.in_force().filter(user=user)}
     context = {
         "headline": f"{number} {'waits' if len(tasks) < 2 else 'wait'} on you"
         if tasks or not sets_up or PolicyHead.objects.exists()
         else "Nothing is live yet: set it up first",
         "tasks": tasks,
-        "roles": sorted(roles),
+        "roles": sorted(role.label.lower() for role in roles),
         "today": timezone.localdate(),
         "empty_text": "When a change asks for your vote or a case for your answer, it stands here.",
         "sees_spend": "spend.view" in acts,

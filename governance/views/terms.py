@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET
 from governance import accounts
 from governance import terms as found
 from governance.export import csv_of
-from governance.models import Environment, Workflow
+from governance.models import Environment, Model, Workflow
 from governance.views.choices import workflow_filter
+from governance.views.filters import Among, ListFilter
 from governance.views.listing import in_order, page_of
 
 SORTED_BY = {"workflow": "workflow__name", "version": "revision__version__number", "from": "applied_at"}
@@ -26,7 +27,7 @@ COLUMNS = (
 MOST_BARS = 200
 
 
-class TermFilter(forms.Form):
+class TermFilter(ListFilter):
     """Which terms are listed: those that last, unless said."""
 
     workflow = forms.ChoiceField(label="Workflow", required=False)
@@ -42,11 +43,16 @@ class TermFilter(forms.Form):
         label="Which", required=False, choices=[("", "Live then, or now"), ("ever", "All there were")]
     )
 
-    def __init__(self, data: Any, *, workflows: list[Workflow], environments: list[Environment]) -> None:
-        super().__init__(data)
-        self.fields["workflow"] = workflow_filter(workflows)
-        offered = [("", "Any"), *((each.name, each.name) for each in environments)]
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        workflows = Workflow.objects.visible_to(request.user).order_by("name")
+        self.fields["workflow"] = workflow_filter(list(workflows.only("slug", "name")))
+        offered = [("", "Any"), *((each.name, each.name) for each in Environment.objects.order_by("position"))]
         self.fields["environment"] = forms.ChoiceField(label="Environment", required=False, choices=offered)
+
+    def among(self) -> dict[str, Among]:
+        """The models of the register."""
+        return {"model": Among(Model.objects.visible_to(self.request.user), "model")}
 
     def clean_at(self) -> datetime | None:
         """Nothing is known of a moment that has not come."""
@@ -60,7 +66,7 @@ class TermFilter(forms.Form):
 def terms(request: HttpRequest) -> HttpResponse:
     """What was live at a moment, or all that was live of a workflow, with a line that shows when."""
     accounts.require(request.user, "changes.view")
-    form, now = _form(request), timezone.now()
+    form, now = TermFilter(request), timezone.now()
     rows = _listed(request, form, now)
     page = page_of(rows, request)
     moment = _moment(form, now)
@@ -74,25 +80,18 @@ def terms(request: HttpRequest) -> HttpResponse:
         "moment": moment,
         "is_now": moment == now,
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "line": found.timeline(line, now=now) if line else None,
     }
-    return render(request, "governance/terms.html", context, status=200 if form.is_valid() or not request.GET else 422)
+    return render(request, "governance/terms.html", context, status=form.http_status)
 
 
 @require_GET
 def terms_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same terms as a file, all of them."""
     accounts.require(request.user, "changes.view")
-    return csv_of(_listed(request, _form(request), timezone.now()), name="terms.csv", lookups=COLUMNS)
-
-
-def _form(request: HttpRequest) -> TermFilter:
-    return TermFilter(
-        request.GET or None,
-        workflows=list(Workflow.objects.visible_to(request.user).order_by("name")[:101]),
-        environments=list(Environment.objects.order_by("position")),
-    )
+    rows = _listed(request, TermFilter(request).for_file(), timezone.now())
+    return csv_of(rows, name="terms.csv", lookups=COLUMNS)
 
 
 def _moment(form: TermFilter, now: datetime) -> datetime | None:
@@ -104,9 +103,9 @@ def _moment(form: TermFilter, now: datetime) -> datetime | None:
 def _listed(request: HttpRequest, form: TermFilter, now: datetime) -> "QuerySet[Any]":
     """The terms that the filter leaves, the newest first unless the address asks for another order."""
     rows = found.of(accounts.signed_in(request.user))
-    if form.is_bound and not form.is_valid():
+    if not form.is_valid():
         return rows.none()
-    said = form.cleaned_data if form.is_bound else {}
+    said = form.cleaned_data
     moment = _moment(form, now)
     if moment is not None:
         rows = found.at(rows, moment)

@@ -26,6 +26,8 @@ FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 12, 31)
 class LedgerFilter(ListFilter):
     """What of the ledger is shown; the address holds it. Left empty, the days are those of this month so far."""
 
+    TOGETHER = frozenset({"since", "until"})
+
     since = forms.DateField(label="From", widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label="To", widget=forms.DateInput(attrs={"type": "date"}))
     workflow = forms.ChoiceField(label="Workflow", required=False)

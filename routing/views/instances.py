@@ -13,8 +13,9 @@ from django.views.decorators.http import require_GET
 
 from governance import accounts
 from governance.export import csv_of
-from governance.models import Gateway, Workflow
+from governance.models import Environment, Gateway, Workflow
 from governance.views.choices import workflow_filter
+from governance.views.filters import Among, ListFilter
 from governance.views.listing import in_order, page_of
 from routing.instances import SILENT_AFTER, policies
 from routing.models import Instance
@@ -40,8 +41,10 @@ FAULTS = {
 }
 
 
-class InstanceFilter(forms.Form):
+class InstanceFilter(ListFilter):
     """Which instances are listed, and whose policy is shown of each."""
+
+    SHOWS = frozenset({"workflow"})
 
     q = forms.CharField(
         label="Host or gateway", required=False, max_length=120, widget=forms.TextInput(attrs={"type": "search"})
@@ -60,16 +63,25 @@ class InstanceFilter(forms.Form):
     workflow = forms.ChoiceField(label="Policy of", required=False)
     gateway = forms.UUIDField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, data: Any, *, workflows: list[Workflow]) -> None:
-        super().__init__(data)
-        self.fields["workflow"] = workflow_filter(workflows)
+    def __init__(self, request: HttpRequest) -> None:
+        super().__init__(request)
+        workflows = Workflow.objects.visible_to(request.user).in_use().order_by("name")
+        self.fields["workflow"] = workflow_filter(list(workflows.only("slug", "name")))
+
+    def among(self) -> dict[str, Among]:
+        """What this person may read."""
+        user = self.request.user
+        return {
+            "environment": Among(Environment.objects.visible_to(user), "environment"),
+            "gateway": Among(Gateway.objects.visible_to(user), "gateway", by=("pk",)),
+        }
 
 
 @require_GET
 def instances(request: HttpRequest) -> HttpResponse:
     """All instances heard within a day, the last heard first: does each run what is live?"""
     accounts.require(request.user, "registry.view")
-    form = _form(request)
+    form = InstanceFilter(request)
     now = timezone.now()
     rows = _listed(request, form, now)
     page = page_of(rows, request)
@@ -88,24 +100,19 @@ def instances(request: HttpRequest) -> HttpResponse:
         "alive": heard.count(),
         "up_to_date": heard.filter(standing="newest").count(),
         "filter_form": form,
-        "filtered": form.has_changed(),
+        "filtered": bool(form.narrowed),
         "gateway": _gateway(form),
         "workflow": workflow,
     }
-    return render(request, "routing/instances.html", context)
+    return render(request, "routing/instances.html", context, status=form.http_status)
 
 
 @require_GET
 def instances_csv(request: HttpRequest) -> StreamingHttpResponse:
     """The same instances as a file, all of them."""
     accounts.require(request.user, "registry.view")
-    rows = _listed(request, _form(request), timezone.now())
+    rows = _listed(request, InstanceFilter(request).for_file(), timezone.now())
     return csv_of(rows, name="instances.csv", lookups=COLUMNS)
-
-
-def _form(request: HttpRequest) -> InstanceFilter:
-    workflows = list(Workflow.objects.visible_to(request.user).filter(retired_at=None).order_by("name")[:101])
-    return InstanceFilter(request.GET or None, workflows=workflows)
 
 
 def _workflow(request: HttpRequest, form: InstanceFilter) -> Workflow | None:
@@ -123,7 +130,9 @@ def _listed(request: HttpRequest, form: InstanceFilter, now: datetime) -> "Query
     visible = Gateway.objects.visible_to(request.user)
     found = Instance.objects.with_standing().filter(gateway__in=visible)
     found = found.select_related("gateway__environment", "gateway__key__workflow").order_by("-last_seen_at", "-pk")
-    said = form.cleaned_data if form.is_valid() else {}
+    if not form.is_valid():
+        return found.none()
+    said = form.cleaned_data
     if said.get("q"):
         found = found.filter(Q(host__icontains=said["q"]) | Q(gateway__name__icontains=said["q"]))
     if said.get("environment"):

@@ -186,7 +186,8 @@ def requests(request: HttpRequest) -> HttpResponse:
         "headline": headline(listing, selection),
         "counted": counted(listing),
         "total": None if listing.more else listing.count,
-        "ahead": 0 if selection.ahead else reader.decisions.to_come(now).count(),
+        # Told of the whole list alone: its link leads to all of them.
+        "ahead": 0 if form.narrowed else reader.decisions.to_come(now).count(),
         "zone": settings.REPORTING_TIME_ZONE,
         "most": MOST_RANKED,
         "export": f"{reverse('requests_csv')}?{narrowing(form)}",

@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import reverse
 from django.utils import timezone
 
-from governance import gateways, notifications, stops, webhooks
+from governance import accounts, gateways, notifications, stops, webhooks
+from governance.models import Role, User
 from ledger import rollups
 from routing import evaluations, instances, simulations
 from smallfirst.instances import INSTANCE, new_name
@@ -26,24 +27,24 @@ pytestmark = pytest.mark.django_db
 LIMIT = 12
 # Which list, opened by whom: how many queries it takes, those of the frame and of signing in among them.
 QUERIES: dict[tuple[str, str], int] = {
-    ("workflows", "lead"): 12,
-    ("changes", "lead"): 10,
-    ("stops", "lead"): 10,
-    ("terms", "lead"): 11,
+    ("workflows", "lead"): 9,
+    ("changes", "lead"): 9,
+    ("stops", "lead"): 9,
+    ("terms", "lead"): 9,
     ("coordination", "lead"): 12,
     ("keys", "integrator"): 8,
-    ("webhooks", "lead"): 9,
-    ("deliveries", "lead"): 9,
-    ("account_notifications", "lead"): 6,
-    ("models", "lead"): 11,
-    ("providers", "lead"): 9,
-    ("environments", "lead"): 8,
+    ("webhooks", "lead"): 8,
+    ("deliveries", "lead"): 8,
+    ("account_notifications", "lead"): 5,
+    ("models", "lead"): 10,
+    ("providers", "lead"): 8,
+    ("environments", "lead"): 7,
     ("gateways", "admin"): 9,
     ("instances", "admin"): 9,
     ("people", "admin"): 9,
     ("teams", "admin"): 7,
-    ("reviews", "reviewer"): 10,
-    ("audit", "auditor"): 12,
+    ("reviews", "reviewer"): 9,
+    ("audit", "auditor"): 11,
     ("audit_samples", "auditor"): 7,
     ("spend", "finance"): 9,
     ("spend_attempts", "finance"): 10,
@@ -53,16 +54,56 @@ QUERIES: dict[tuple[str, str], int] = {
     ("month_saved", "finance"): 4,
     ("month_requests", "finance"): 4,
     ("answered", "finance"): 6,
-    ("evaluations", "lead"): 11,
-    ("simulations", "lead"): 9,
-    ("sample_sets", "lead"): 9,
-    ("requests", "lead"): 12,
-    ("runs", "lead"): 11,
+    ("evaluations", "lead"): 10,
+    ("simulations", "lead"): 8,
+    ("sample_sets", "lead"): 8,
+    ("requests", "lead"): 11,
+    ("runs", "lead"): 10,
     ("troubles", "integrator"): 9,
-    ("home", "lead"): 11,
-    ("home", "auditor"): 9,
-    ("home", "reviewer"): 10,
+    ("home", "lead"): 9,
+    ("home", "auditor"): 8,
+    ("home", "reviewer"): 8,
 }
+# The same lists opened by one who holds every role, of whom therefore most is asked.
+OF_ALL_ROLES: dict[str, int] = {
+    "workflows": 9,
+    "changes": 9,
+    "stops": 9,
+    "terms": 9,
+    "coordination": 12,
+    "keys": 8,
+    "webhooks": 8,
+    "deliveries": 8,
+    "account_notifications": 5,
+    "models": 10,
+    "providers": 8,
+    "environments": 7,
+    "gateways": 9,
+    "instances": 9,
+    "people": 9,
+    "teams": 7,
+    "reviews": 9,
+    "audit": 11,
+    "audit_samples": 7,
+    "spend": 9,
+    "spend_attempts": 10,
+    "savings": 9,
+    "setup": 10,
+    "month_facts": 4,
+    "month_saved": 4,
+    "month_requests": 4,
+    "answered": 6,
+    "evaluations": 10,
+    "simulations": 8,
+    "sample_sets": 8,
+    "requests": 11,
+    "runs": 10,
+    "troubles": 8,
+    "home": 11,
+}
+
+ALL = "everybody"
+COMMITTED = QUERIES | {(name, ALL): number for name, number in OF_ALL_ROLES.items()}
 
 
 def add(site: Site, number: int) -> None:
@@ -105,24 +146,33 @@ def add(site: Site, number: int) -> None:
     shop.ask(data_class="restricted")
 
 
-def taken(site: Site) -> dict[tuple[str, str], int]:
+def taken(site: Site, everybody: User) -> dict[tuple[str, str], int]:
     """How many queries each list takes now."""
     rollups.fold(zone=BERLIN)
-    found = {}
-    for name, who in QUERIES:
-        client = signed_in(site.cast.people[who])
+    people, found = site.cast.people | {ALL: everybody}, {}
+    for name, who in COMMITTED:
+        client = signed_in(people[who])
         with CaptureQueriesContext(connection) as queries:
             assert client.get(reverse(name)).status_code == 200, name
         found[name, who] = len(queries)
     return found
 
 
+def make_everybody() -> User:
+    """A person who holds every role in the whole organisation."""
+    made = casting.make_person("Everybody")
+    for role in Role:
+        accounts.grant(user=made, role=role, team=None, by=casting.BOOTSTRAP)
+    return made
+
+
 def test_a_list_takes_the_committed_number_of_queries_whatever_its_length(installation_keys: None) -> None:
-    site = make_site()
+    site, everybody = make_site(), make_everybody()
     for number in range(3):
         add(site, number)
-    few = taken(site)
+    few = taken(site, everybody)
     for number in range(3, 30):
         add(site, number)
-    assert (few, taken(site)) == (QUERIES, QUERIES)
-    assert max(QUERIES.values()) <= LIMIT
+    assert (few, taken(site, everybody)) == (COMMITTED, COMMITTED)
+    assert max(COMMITTED.values()) <= LIMIT
+    assert {name for name, _who in QUERIES} == set(OF_ALL_ROLES)

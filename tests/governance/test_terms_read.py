@@ -132,8 +132,8 @@ def test_the_page_tells_of_now_of_then_and_of_ever(cast: Cast) -> None:
     assert "Choose a moment that has passed" in page(at=tomorrow.strftime("%Y-%m-%dT%H:%M"))
     past = page(at="2001-01-01T12:00")
     assert "0 policies were live" in past
-    assert "No policy was live so" in past
-    assert "No policy was live so" in page(model="nobody")
+    assert "No policy matches this filter" in past
+    assert "No model that you may see is called “nobody”." in page(model="nobody")
     assert "version 2" in page(model="lexicon")
 
 

@@ -351,3 +351,16 @@ def test_among_many_workflows_one_is_written_by_its_short_name(
     assert '<input type="text" name="workflow" value="returns"' in narrowed.content.decode()
     assert not len(narrowed.context["page"])
     assert client.get(path, NOVEMBER | {"workflow": "nowhere"}).status_code == 422
+
+
+def test_the_days_of_a_period_are_taken_away_together(site: Site) -> None:
+    client = signed_in(site.cast.finance)
+    answer = client.get("/spend/", {"since": "2026-10-01", "until": "2026-10-31", "model": "lexicon", "by": "day"})
+
+    parts = answer.context["filter_form"].narrowed
+    assert [(each.label, each.without) for each in parts] == [
+        ("From", "?model=lexicon&by=day"),
+        ("To", "?model=lexicon&by=day"),
+        ("Model", "?since=2026-10-01&until=2026-10-31&by=day"),
+    ]
+    assert {client.get(f"/spend/{each.without}").status_code for each in parts} == {200}
