@@ -62,6 +62,8 @@ def _headline(every: Pace) -> str:
     if every.count == 1:
         return f"One change became live in {DAYS} days, {_words(every.median)} after it was proposed"
     half, most = _words(every.median), _words(every.p90)
+    if half == most:
+        return f"9 of 10 changes were live within {most} of being proposed"
     return f"Half of the changes were live within {half} of being proposed, 9 of 10 within {most}"
 
 

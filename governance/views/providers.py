@@ -179,7 +179,8 @@ def provider_close(request: HttpRequest, slug: str) -> HttpResponse:
     page = FormPage(
         title="Close",
         headline=f"Close {found.name}?",
-        lede="No endpoint can be added there afterwards, and it does not open again. Its record and past costs stay.",
+        lede=_first(found)
+        + "No endpoint can be added there afterwards, and it does not open again. Its record and past costs stay.",
         submit="Close it, for good",
         back=(found.name, _page_of(found)),
         danger=True,
@@ -191,6 +192,14 @@ def provider_close(request: HttpRequest, slug: str) -> HttpResponse:
         return page.back[1]
 
     return ask(request, form, page, act)
+
+
+def _first(provider: Provider) -> str:
+    """What has to happen before a provider is closed, as a sentence with a space; empty where nothing has to."""
+    open_ones = provider.endpoints.filter(active=True).count()
+    if not open_ones:
+        return ""
+    return f"Its {open_ones:,} open endpoint{'s have' if open_ones > 1 else ' has'} to be closed first. "
 
 
 def _listed(request: HttpRequest, form: ProviderFilter) -> ProviderQuerySet:

@@ -49,6 +49,15 @@ def test_the_pace_is_the_median_and_the_ninetieth_percentile_of_what_became_live
     assert listed.context["page"].paginator.count == 4
 
 
+def test_one_time_is_told_once() -> None:
+    with time_machine.travel(NOW - timedelta(days=3)):
+        cast = make_cast()
+    for number in range(2):
+        live_after(cast, 2, 0.5 + number / 10)
+    page = text(signed_in(cast.lead).get(reverse("coordination"))).replace("\xa0", " ")
+    assert "9 of 10 changes were live within 2 hours of being proposed" in page
+
+
 def test_each_wait_names_who_holds_it_up() -> None:
     cast = make_cast()
     make_live(cast, 0.9)

@@ -148,10 +148,12 @@ def test_a_provider_with_open_endpoints_is_not_closed(cast: Cast) -> None:
     acme = add()
     made = place(cast, acme)
     address = reverse("provider_close", args=["acme"])
+    assert "Its 1 open endpoint has to be closed first" in text(signed_in(cast.lead).get(address))
     answer = signed_in(cast.lead).post(address, {"reason": "dear"})
     assert (answer.status_code, "has open endpoints of Lexicon" in text(answer)) == (422, True)
     assert Provider.objects.get(slug="acme").closed_at is None
     registry.close_endpoint(endpoint=made, reason="dear", by=cast.lead)
+    assert "to be closed first" not in text(signed_in(cast.lead).get(address))
     page = text(signed_in(cast.lead).post(address, {"reason": "dear"}, follow=True))
     assert "Acme acme is closed" in page
     assert "1 closed endpoint" in page
