@@ -40,7 +40,7 @@ class TermFilter(ListFilter):
         error_messages={"invalid": "Write a date and a time, such as 2026-11-27T14:00."},
     )
     when = forms.ChoiceField(
-        label="Which", required=False, choices=[("", "Live then, or now"), ("ever", "All there were")]
+        label="Which", required=False, choices=[("", "Live at that moment, or now"), ("ever", "All there ever were")]
     )
 
     def __init__(self, request: HttpRequest) -> None:

@@ -67,6 +67,7 @@ class InstanceFilter(ListFilter):
         super().__init__(request)
         workflows = Workflow.objects.visible_to(request.user).in_use().order_by("name")
         self.fields["workflow"] = workflow_filter(list(workflows.only("slug", "name")))
+        self.fields["workflow"].label = "Policy of"
 
     def among(self) -> dict[str, Among]:
         """What this person may read."""
