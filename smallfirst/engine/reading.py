@@ -106,7 +106,8 @@ def shape_problem(prefix: str, error: msgspec.ValidationError) -> Problem:
         return Problem(path, "there is no such field", "remove it or correct its name")
     value = re.fullmatch(r"Invalid (?:enum )?value (.*)", text)
     if value:
-        return Problem(path, f"{value[1]} is not allowed here", _words_for(path))
+        said = re.sub(r"^'(.*)'$", r"“\1”", value[1])
+        return Problem(path, f"{said} is not allowed here", _words_for(path))
     if path.endswith("max_cost"):
         return Problem(path, "not an amount of money", 'write USD as decimal text, such as "0.0100"')
     message = re.sub(r"`([^`]*)`", lambda found: _kinds(found[1]), text)

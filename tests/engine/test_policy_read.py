@@ -66,11 +66,11 @@ def test_another_kind_of_json_says_so(text: bytes) -> None:
     ("changes", "path", "message", "fix"),
     [
         ({"format": 2}, "format", "2 is not allowed here", "use 1"),
-        ({"pin": "maybe"}, "pin", "'maybe' is not allowed here", "use allow, replace or refuse"),
+        ({"pin": "maybe"}, "pin", "“maybe” is not allowed here", "use allow, replace or refuse"),
         ({"extra": 1}, "extra", "there is no such field", "remove it or correct its name"),
         ({"steps": {}}, "steps", "expected a list, got an object", "correct the value"),
         ({"guards": {"regions": "eu"}}, "guards.regions", "expected a list or null, got text", "correct the value"),
-        ({"guards": {"hosting": ["own"]}}, "guards.hosting[0]", "'own' is not allowed here", "use self or hosted"),
+        ({"guards": {"hosting": ["own"]}}, "guards.hosting[0]", "“own” is not allowed here", "use self or hosted"),
         (
             {"guards": {"max_cost": "1.5 USD"}},
             "guards.max_cost",
@@ -99,25 +99,25 @@ def test_another_kind_of_json_says_so(text: bytes) -> None:
         (
             {"steps": [{"name": "*", "ladder": [], "start": {"easy": "tiny", "medium": "mid", "hard": "mid"}}]},
             "steps[0].start.easy",
-            "'tiny' is not allowed here",
+            "“tiny” is not allowed here",
             "use small, mid or frontier",
         ),
         (
             {"rules": [{"name": "r", "when": [{"type": "weather"}], "then": {}}]},
             "rules[0].when[0].type",
-            "'weather' is not allowed here",
+            "“weather” is not allowed here",
             "use step, data_class, risk, language, tag, input_tokens, signal or model",
         ),
         (
             {"rules": [{"name": "r", "when": [{"type": "signal", "name": "mood"}], "then": {}}]},
             "rules[0].when[0].name",
-            "'mood' is not allowed here",
+            "“mood” is not allowed here",
             "use input_tokens, characters, words, sentences, questions, digits or code",
         ),
         (
             {"rules": [{"name": "r", "when": [{"type": "risk", "at_least": "grave"}], "then": {}}]},
             "rules[0].when[0].at_least",
-            "'grave' is not allowed here",
+            "“grave” is not allowed here",
             "use public, internal, confidential or restricted for a data class, "
             "minimal, limited, high or unacceptable for a risk",
         ),
