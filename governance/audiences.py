@@ -35,6 +35,12 @@ def authors(change: Change) -> People:
     return holders("changes.view", team=change.team_id) & hands
 
 
+def of_comment(change: Change) -> People:
+    """Who is told of a comment: the authors of what it is about, and whoever commented on it before and may read it."""
+    spoke = frozenset(change.comments.values_list("by", flat=True))
+    return authors(change) | (holders("changes.view", team=change.team_id) & spoke)
+
+
 def concerned(change: Change) -> People:
     """Those who are told that a change is live: its authors, and who answers for its workflow."""
     return authors(change) | (answering(change.workflow) if change.workflow else frozenset())

@@ -10,11 +10,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from governance import audit
+from governance import audiences, audit, notifications
 from governance.accounts import NotPermitted, require
 from governance.change_records import ChangeError, DigestMoved, NotOpen, lock
 from governance.errors import store
-from governance.models import Change, Comment, User
+from governance.models import Change, Comment, NotificationKind, User
 from governance.paths import escaped
 from governance.votes import had_hand
 
@@ -56,6 +56,8 @@ def add(*, change: Change, digest: str, path: str, text: str, by: User) -> Comme
         after={"comment": made.pk, "path": path, "payload_digest": digest},
         reason=made.text,
     )
+    to = audiences.of_comment(change)
+    notifications.tell_of_change(kind=NotificationKind.COMMENTED, change=change, to=to, actor=by)
     return made
 
 

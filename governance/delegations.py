@@ -9,10 +9,10 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from governance import audit
+from governance import audit, notifications
 from governance.accounts import NotPermitted, can, require
 from governance.errors import InvalidInput, store
-from governance.models import Change, Delegation, User
+from governance.models import Change, Delegation, NotificationKind, User
 from governance.votes import had_hand, may_vote
 
 
@@ -37,6 +37,7 @@ def delegate(*, to: User, starts_at: datetime, ends_at: datetime, reason: str, b
         after={"to": to.pk, "starts_at": starts_at.isoformat(), "ends_at": ends_at.isoformat()},
         reason=reason,
     )
+    notifications.tell_of_delegation(kind=NotificationKind.DELEGATED, delegation=made, actor=by)
     return made
 
 
@@ -62,6 +63,7 @@ def revoke(*, delegation: Delegation, by: User) -> Delegation:
         before={"revoked_at": None},
         after={"revoked_at": now.isoformat()},
     )
+    notifications.tell_of_delegation(kind=NotificationKind.REVOKED, delegation=held, actor=by)
     return held
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from governance.audit import Actor
 from governance.models import (
     Change,
+    Delegation,
     Delivery,
     Notification,
     NotificationKind,
@@ -45,6 +46,7 @@ OF_CHANGE = {
     Kind.ROLLED_BACK: ("went back to an earlier version", "{by} did so at once, and its page says why."),
     Kind.SUSPENDED: ("did not become live at its appointment", "Its page says what speaks against it."),
     Kind.STALE: ("went stale", "Another change became live in its place first. Revise it, and ask for votes anew."),
+    Kind.COMMENTED: ("has a comment", "{by} wrote it, and its page says what."),
     Kind.EXPIRED: ("expired", "Its rule let it wait no longer. Its author can write a new revision of it."),
 }
 # The same where nobody did it.
@@ -118,6 +120,31 @@ def tell_of_change(
             "proposed_by": change.proposed_by.name,
             "by": str(actor) if actor else None,
             "reminder": reminder,
+        },
+    )
+
+
+def tell_of_delegation(*, kind: Kind, delegation: Delegation, actor: User) -> Notification:
+    """Tell that a person lets another cast his votes, or that this was ended; the one of the two who did it knows."""
+    lent = kind == Kind.DELEGATED
+    until = f"{delegation.ends_at:%-d %B %Y}"
+    return tell(
+        kind=kind,
+        about=delegation.pk,
+        to=frozenset({delegation.by_id, delegation.to_id}) - {actor.pk},
+        title=f"{delegation.by} lets {delegation.to} cast his votes until {until}"
+        if lent
+        else f"{delegation.to} casts no votes for {delegation.by} any more",
+        text="On each change that waits, one says for whom one votes. Whoever voted himself needs no other."
+        if lent
+        else f"{actor} ended it. It would have lasted until {until}.",
+        path=reverse("account"),
+        facts={
+            "id": str(delegation.pk),
+            "by": delegation.by.name,
+            "to": delegation.to.name,
+            "starts_at": delegation.starts_at.isoformat(),
+            "ends_at": delegation.ends_at.isoformat(),
         },
     )
 

@@ -8,7 +8,17 @@ import time_machine
 from django.db import transaction
 from django.utils import timezone
 
-from governance import accounts, appointments, changes, notifications, preferences, rollbacks, stops
+from governance import (
+    accounts,
+    appointments,
+    changes,
+    comments,
+    delegations,
+    notifications,
+    preferences,
+    rollbacks,
+    stops,
+)
 from governance.errors import GovernanceError
 from governance.models import Appointment, Change, Delivery, Notification, NotificationKind, User
 from tests.cast import Cast, approve, make_cast, make_change, make_document, make_environment, make_live, serve
@@ -145,6 +155,48 @@ def test_who_answers_for_what_is_stopped_is_told_and_who_did_it_is_not(
     assert last(Kind.STOP_BEGUN)[1] == people
     stops.lift(stop=stop, reason="mended", by=by)
     assert last(Kind.STOP_LIFTED)[1] == people
+    assert "reason of mine" not in str(list(Notification.objects.values()))
+
+
+def test_who_wrote_it_and_who_spoke_before_hears_of_a_comment_and_never_what_it_says(cast: Cast) -> None:
+    change = make_change(cast)
+
+    def say(by: User) -> set[str]:
+        digest = change.revision.payload_digest
+        comments.add(change=change, digest=digest, path="", text="a reason of mine", by=by)
+        return last(Kind.COMMENTED)[1]
+
+    assert say(cast.owner) == {"Integrator"}
+    assert say(cast.lead) == {"Integrator", "Owner"}
+    assert say(cast.integrator) == {"Owner", "Lead"}
+    assert last(Kind.COMMENTED)[0] == f"Change {change.number} for Customer feedback in production has a comment"
+    assert "reason of mine" not in str(list(Notification.objects.values()))
+    accounts.revoke(grant=cast.owner.grants.get(), by=cast.admin)
+    assert say(cast.lead) == {"Integrator"}
+
+
+def test_a_refused_comment_is_not_told(cast: Cast) -> None:
+    change = make_change(cast)
+    before = Notification.objects.count()
+    with pytest.raises(GovernanceError):
+        comments.add(change=change, digest="0" * 64, path="", text="too late", by=cast.owner)
+    assert Notification.objects.count() == before
+
+
+@pytest.mark.parametrize("ender", ["owner", "second_lead"])
+def test_both_of_a_delegation_hear_what_the_other_did(cast: Cast, ender: str) -> None:
+    now = timezone.now()
+    made = delegations.delegate(
+        to=cast.second_lead, starts_at=now, ends_at=now + timedelta(days=3), reason="a reason of mine", by=cast.owner
+    )
+    title, people = last(Kind.DELEGATED)
+    assert people == {"Second lead"}
+    assert title.startswith("Owner lets Second lead cast his votes until ")
+    delegations.revoke(delegation=made, by=getattr(cast, ender))
+    assert last(Kind.REVOKED) == (
+        "Second lead casts no votes for Owner any more",
+        {"Second lead"} if ender == "owner" else {"Owner"},
+    )
     assert "reason of mine" not in str(list(Notification.objects.values()))
 
 
