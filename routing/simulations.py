@@ -6,7 +6,7 @@ docs/decisions/0022-kept-simulations.md.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -205,6 +205,42 @@ def newest_of(change: Change) -> Simulation | None:
     """Return the newest simulation of any revision of a change, with what it found; one query."""
     found = Simulation.objects.filter(revision__change=change)
     return found.select_related("revision", "base_version", "started_by").order_by("-created_at", "-id").first()
+
+
+def why_stale(found: Simulation, *, now: datetime) -> str:
+    """Say why what a simulation found no longer tells what would be now, and what to do; empty where it does.
+
+    What is of a change that has ended is a record of then, and stays as it is. Two queries at most.
+    """
+    if found.state != Simulation.State.DONE or found.ended_at is None:
+        return ""
+    change = found.revision.change if found.revision is not None else None
+    if change is not None and change.state not in Change.OPEN:
+        return ""
+    if change is not None and change.revision_id != found.revision_id:
+        return f"It is of an earlier revision of change {change.number}: simulate the present one."
+    again = "revise the change, then simulate it anew" if change is not None else "ask again"
+    live = PolicyHead.objects.filter(workflow=found.workflow_id, environment=found.environment_id)
+    head = live.select_related("version").first()
+    if head is None:
+        return f"Nothing of {found.workflow.name} is live in {found.environment.name} any more."
+    if head.version_id != found.base_version_id:
+        return (
+            f"Version {head.version.number} is live in {found.environment.name} by now, and this compares with "
+            f"version {found.base_version.number}: {again}."
+        )
+    if head.mode != found.base_mode:
+        return f"What is live has changed since from {found.base_mode} to {head.mode}: {again}."
+    held_until = found.ended_at + HOLDS
+    if held_until <= now:
+        again = "simulate it anew" if change is not None else again
+        said = f"{held_until.astimezone(UTC):%-d %B %Y %H:%M} UTC"
+        return f"It held until {said}; the requests since {_day(found.until)} are not in it: {again}."
+    return ""
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%-d %B}"
 
 
 def _unsimulated() -> "Any":

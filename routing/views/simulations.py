@@ -114,6 +114,7 @@ def simulation(request: HttpRequest, pk: UUID) -> HttpResponse:
         "done": done,
         "found": told,
         "headline": told.get("headline") or _how_it_stands(found),
+        "why_stale": simulations.why_stale(found, now=timezone.now()),
         "lines": drawing.difference(policies.read(found.base_version.document), policies.read(found.document)),
         "may_run": accounts.can(request.user, "simulations.run", found.workflow, environment=found.environment),
         "may_audit": accounts.can(request.user, "audit.view", found),

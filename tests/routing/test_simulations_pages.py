@@ -1,6 +1,7 @@
 """Simulations as pages: the list and its file, one of them, and asking what another policy would have done."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from governance.errors import InvalidInput
 from governance.models import AuditEvent, Check, PolicyHead
 from routing import simulating, simulations, tallies
 from routing.models import Simulation
-from tests.cast import make_change, make_document, make_workflow
+from tests.cast import approve, make_change, make_document, make_workflow
 from tests.pages import file, signed_in, text
 from tests.routing.asked import Shop, make_shop
 from tests.routing.simulating import simulate
@@ -205,3 +206,38 @@ def test_one_of_a_change_leads_to_it_and_the_change_says_the_same(shop: Shop) ->
     assert "Ask again" not in text(answer)
     changes.withdraw(change=change, by=shop.cast.integrator)
     assert page.get(reverse("simulation", args=[made.pk])).status_code == 200
+
+
+def test_one_that_holds_no_longer_says_why_and_what_to_do(shop: Shop) -> None:
+    made = ask(shop)
+    assert simulating.work()
+    made.refresh_from_db()
+    page, address = signed_in(shop.cast.owner), reverse("simulation", args=[made.pk])
+    assert "does not hold" not in text(page.get(address))
+    assert made.ended_at is not None
+    late = simulations.why_stale(made, now=made.ended_at + simulations.HOLDS)
+    assert late.startswith("It held until ")
+    assert late.endswith("are not in it: ask again.")
+
+    change = make_change(shop.cast, 0.7)
+    changes.activate(change=approve(change, shop.cast.owner), by=shop.cast.lead)
+    said = text(page.get(address))
+    assert "This simulation does not hold any more" in said
+    assert "Version 2 is live in production by now, and this compares with version 1: ask again." in said
+
+
+def test_one_of_a_change_is_stale_by_a_revision_and_a_record_once_the_change_has_ended(shop: Shop) -> None:
+    change = make_change(shop.cast, 0.7)
+    made = simulate(change)
+    now = timezone.now()
+    assert simulations.why_stale(Simulation.objects.for_list().get(pk=made.pk), now=now) == ""
+    later = now + simulations.HOLDS + timedelta(days=1)
+    said = simulations.why_stale(Simulation.objects.for_list().get(pk=made.pk), now=later)
+    assert said.endswith("are not in it: simulate it anew.")
+    changes.revise(change=change, document=make_document(0.6), by=shop.cast.integrator)
+    said = simulations.why_stale(Simulation.objects.for_list().get(pk=made.pk), now=now)
+    assert said == f"It is of an earlier revision of change {change.number}: simulate the present one."
+    other = make_change(shop.cast, 0.75)
+    of_other = simulate(other)
+    changes.activate(change=approve(other, shop.cast.owner), by=shop.cast.lead)
+    assert simulations.why_stale(Simulation.objects.for_list().get(pk=of_other.pk), now=later) == ""
