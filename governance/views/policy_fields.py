@@ -245,6 +245,11 @@ def _guards(guards: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
             help_text=f"Of {', '.join(Hosting.values)}, separated by commas. Empty: all.",
         ),
     )
+    yield from _ceilings(guards)
+
+
+def _ceilings(guards: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
+    """What a request may cost and last, whatever its step."""
     yield (
         "max_cost",
         Amount(
