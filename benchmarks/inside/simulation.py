@@ -2,7 +2,8 @@
 
 The requests of one workflow are decided again under the live policy and under another one, twenty rules each. Of the
 planning in columns a sample is decided by the engine, one by one: one that comes out otherwise ends the run without a
-figure. So does a simulation that ends otherwise than done, or that tells of another number of requests.
+figure. So do stored requests that add up to something else in columns than one by one, and a simulation that ends
+otherwise than done, or that tells of another number of requests.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,13 @@ from benchmarks.measures import Measure, Void, columns, middle, report, shown
 from benchmarks.simulation import parser
 from governance import accounts, changes, checks
 from governance.models import PolicyHead, Role, User
+from ledger.models import Decision
 from routing import columns as planning
-from routing import comparing, simulating, simulations, snapshots, tallies
-from routing.comparing import Under
+from routing import comparing, endings, simulating, simulations, snapshots, tallies
+from routing.comparing import Comparison, Under
 from routing.models import Simulation
+from routing.pasts import Reader
+from routing.tallies import Tally
 from smallfirst import engine
 from smallfirst.engine import Plan, Refusal, SnapshotDocument
 
@@ -73,6 +77,7 @@ def main(words: Sequence[str]) -> int:
     planned = plan(before, after, options.requests, options.sample, options.rounds, until)
     attempts = past.fill(site, before.snapshot, head.version_id, options.requests, until)
     settle()
+    check(site, before, after, options.sample, until)
     whole = simulate(site, lead, head, options.requests, options.rounds, options.rules)
     rows = [
         ["planned in columns, decisions a second", *map(shown, (middle(planned.rates), max(planned.rates)))],
@@ -169,6 +174,22 @@ def worded_alike(plan: Plan | Refusal) -> Plan | Refusal:
     left = tuple(msgspec.structs.replace(one, text="") for one in plan.left_out)
     plain = msgspec.structs.replace(plan, left_out=left)
     return msgspec.structs.replace(plain, text="") if isinstance(plain, Refusal) else plain
+
+
+def check(site: Site, before: Under, after: Under, sample: int, until: datetime) -> None:
+    """Raise Void unless the oldest stored requests add up in columns to what they come to one by one."""
+    machine.say(f"deciding {sample:,} stored requests one by one")
+    key, compared = site.keys[0], Comparison(before, after, comparing.places())
+    since = until - timedelta(days=past.DAYS + 1)
+    piece = Reader(key.workflow_id, key.environment_id, [key.pk], since, until).read(None, sample)
+    if piece is None or piece.pasts is None or piece.odd:
+        raise Void("the requests of the past are not packed")
+    single, together = Tally(), Tally()
+    tallies.add(single, compared.of(comparing.read(Decision.objects.filter(pk__lte=piece.upto).order_by("pk"))))
+    changed = endings.add(together, piece.pasts, compared)
+    tallies.note(together, compared.of(comparing.read(Decision.objects.filter(pk__in=changed))))
+    if (together.steps, together.changed) != (single.steps, single.changed):
+        raise Void(f"{sample:,} requests add up to something else in columns than one by one")
 
 
 def simulate(site: Site, lead: User, head: PolicyHead, number: int, rounds: int, rules: int) -> Whole:

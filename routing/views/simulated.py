@@ -132,7 +132,7 @@ def _figures(step: Step, days: int, quality: Quality | None) -> Iterator[Figure]
     for share, label in ((0.5, "half are answered within"), (0.95, "95 % are answered within")):
         times = step.before.percentile(share), step.after.percentile(share)
         if any(each is not None for each in times):
-            yield Figure(label, _duration(times[0]), _duration(times[1]))
+            yield Figure(label, _duration(times[0]), _duration(times[1]), _sooner(*times))
     if quality is not None:
         yield _right(quality)
 
@@ -153,7 +153,9 @@ def _reviews(step: Step, days: int) -> Figure:
     people = step.before.ends.get("person", 0), step.after.ends.get("person", 0)
     busiest = [max((counts[side] for counts in step.people.values()), default=0) for side in (0, 1)]
     one, other = (f"{count / days:,.1f}" for count in people)
-    difference = f"on the busiest day {busiest[0]:,}, then {busiest[1]:,}" if any(people) else "the same"
+    difference = f"on the busiest day {busiest[0]:,}, then {busiest[1]:,}"
+    if people[0] == people[1] and busiest[0] == busiest[1]:
+        difference = f"the same, {busiest[0]:,} on the busiest day" if any(people) else "the same"
     return Figure("reviews a day", one, other, difference)
 
 
@@ -220,6 +222,13 @@ def _counts(one: int, other: int) -> str:
 
 def _duration(milliseconds: int | None) -> str:
     return "no model is asked" if milliseconds is None else figures.duration_words(milliseconds)
+
+
+def _sooner(one: int | None, other: int | None) -> str:
+    """By how much sooner or later; nothing where no model is asked under one of them."""
+    if one is None or other is None:
+        return ""
+    return f"{_duration(abs(other - one))} {'later' if other > one else 'sooner'}" if one != other else "the same"
 
 
 def _ordered(side: Side) -> dict[str, int]:
