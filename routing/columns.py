@@ -102,7 +102,7 @@ class Kinds:
         self.number = np.zeros(rows, dtype=np.int64)
         self.size = 1
 
-    def add(self, part: Numbers, size: int) -> None:
+    def add(self, part: NDArray[Any], size: int) -> None:
         """Tell rows apart by numbers from 0 up to, not with, `size` as well."""
         if size <= 1:
             return
@@ -111,7 +111,9 @@ class Kinds:
         if self.size > MOST_KINDS // size:
             different, part = np.unique(part, return_inverse=True)
             size = max(different.size, 1)
-        self.number = self.number * size + part
+        # In place: new columns of a million numbers cost more than what is done to them.
+        self.number *= size
+        self.number += part
         self.size *= size
 
     def close(self) -> tuple[Numbers, Numbers]:
@@ -129,7 +131,7 @@ class Kinds:
             return
         there = np.zeros(self.size, dtype=bool)
         there[self.number] = True
-        self.number = (np.cumsum(there) - 1)[self.number]
+        np.take(np.cumsum(there) - 1, self.number, out=self.number, mode="clip")
         self.size = max(int(there.sum()), 1)
 
 
@@ -156,7 +158,7 @@ def planned(asked: Columns, snapshot: Snapshot, policy: Policy) -> Planned:
     kinds.add(asked.state, len(asked.states))
     kinds.add(_difficulty(asked), 3)
     for held_by, conditions in numbers:
-        kinds.add((held_by[fact] & _between(conditions, asked)).astype(np.int64), 2)
+        kinds.add(held_by[fact] & _between(conditions, asked), 2)
     _add_tokens(kinds, asked, snapshot, policy)
     first, of = kinds.close()
     plans = [
@@ -220,12 +222,12 @@ def _between(conditions: Sequence[Condition], asked: Columns) -> NDArray[np.bool
     return found
 
 
-def _difficulty(asked: Columns) -> Numbers:
+def _difficulty(asked: Columns) -> NDArray[np.int8]:
     """How hard each request looks: 0 easy, 1 medium, 2 hard, by the cuts of the engine's triage."""
-    points = np.zeros(len(asked), dtype=np.int64)
+    points = np.zeros(len(asked), dtype=np.int8)
     for cut in CUTS:
         points += asked.signals[cut.signal] >= cut.at_least
-    return (points >= MEDIUM_FROM).astype(np.int64) + (points >= HARD_FROM)
+    return (points >= MEDIUM_FROM).astype(np.int8) + (points >= HARD_FROM)
 
 
 def _add_tokens(kinds: Kinds, asked: Columns, snapshot: Snapshot, policy: Policy) -> None:
