@@ -21,6 +21,8 @@ from django.db import connection
 from governance.models import Endpoint, Environment, PolicyHead
 from ledger import prices
 from ledger.models import Price
+from ledger.models.decisions import ASTRAY
+from ledger.models.usage import AHEAD
 from routing import evaluations
 from routing.evaluations import Measured
 from routing.intervals import wilson
@@ -39,7 +41,7 @@ WITH asked AS (
         outcome
     FROM ledger_decision
     WHERE workflow_id = %(workflow)s AND environment_id = %(environment)s AND mode = 'observe'
-        AND id >= ledger_floor(%(since)s)
+        AND id >= ledger_floor(%(floor)s) AND occurred_at >= %(since)s AND id < ledger_floor(%(until)s)
         AND key_id <> ALL (ARRAY(SELECT id FROM governance_apikey WHERE purpose = 'evaluation'))
 ),
 spent AS (
@@ -50,8 +52,8 @@ spent AS (
         sum(event.input_tokens + event.cache_read_tokens + event.cache_write_tokens) FILTER (WHERE event.kept) AS input,
         sum(event.output_tokens) FILTER (WHERE event.kept) AS output
     FROM asked
-    LEFT JOIN ledger_usageevent event ON event.decision_id = asked.id AND event.id >= ledger_floor(%(since)s)
-    LEFT JOIN ledger_charge charge ON charge.id = event.id AND charge.id >= ledger_floor(%(since)s)
+    LEFT JOIN ledger_usageevent event ON event.decision_id = asked.id AND event.id >= ledger_floor(%(floor)s)
+    LEFT JOIN ledger_charge charge ON charge.id = event.id AND charge.id >= ledger_floor(%(floor)s)
     GROUP BY asked.id, asked.step, asked.model, asked.ladder, asked.refused, asked.outcome
 ),
 counted AS (
@@ -109,7 +111,7 @@ class Compared:
     """The requests of one step that asked one model, beside what the policy would have cost for them.
 
     `person` is the share of them that the policy is expected to leave to a person, or without an answer where it asks
-    nobody.
+    nobody; `ladders` are those on which it would have begun.
     """
 
     step: str
@@ -121,6 +123,7 @@ class Compared:
     least: Decimal
     most: Decimal
     person: float
+    ladders: frozenset[tuple[str, ...]] = frozenset()
 
     @property
     def saved(self) -> Decimal:
@@ -139,13 +142,23 @@ class Compared:
 
 
 @dataclass
+class Beyond:
+    """Requests of one step, paid in one currency, of whose ladders one cannot say what they would have cost."""
+
+    step: str
+    currency: str
+    n: int = 0
+    ladders: set[tuple[str, ...]] = field(default_factory=set)
+
+
+@dataclass
 class Watched:
     """What came of observing a workflow since a moment.
 
     `basis` are the steps' evaluations with their replay under the observed policy. Requests that are not in `compared`
     are counted by why: the policy would have refused them (`refused`), no answer or cost of theirs is known (`open`),
     the step was never evaluated (`unmeasured`, by step), its first rung has no measured answers or a rung no price in
-    the currency that was paid (`beyond`, by step).
+    the currency that was paid (`beyond`, by step and currency).
     """
 
     n: int = 0
@@ -154,7 +167,7 @@ class Watched:
     refused: int = 0
     open: int = 0
     unmeasured: dict[str, int] = field(default_factory=dict)
-    beyond: dict[str, int] = field(default_factory=dict)
+    beyond: dict[tuple[str, str], Beyond] = field(default_factory=dict)
 
     @property
     def totals(self) -> list[Compared]:
@@ -175,7 +188,7 @@ def watched(head: PolicyHead, *, since: datetime, now: datetime) -> Watched:
     keeps = {step: keep_rates(replay) for step, (_measured, replay) in found.basis.items()}
     rates = rates_in(head.environment, now)
     groups: dict[tuple[str, str], list[Compared]] = {}
-    for step, model, ladder, refused, whole, currency, n, paid, *tokens in _groups(head, since):
+    for step, model, ladder, refused, whole, currency, n, paid, *tokens in _groups(head, since, now):
         found.n += n
         if refused:
             found.refused += n
@@ -184,12 +197,15 @@ def watched(head: PolicyHead, *, since: datetime, now: datetime) -> Watched:
         elif step not in keeps:
             found.unmeasured[step] = found.unmeasured.get(step, 0) + n
         else:
-            would = expected(msgspec.json.decode(ladder, type=list[str]), tokens, keeps[step], rates, currency)
+            rungs = msgspec.json.decode(ladder, type=tuple[str, ...])
+            would = expected(rungs, tokens, keeps[step], rates, currency)
             if would is None:
-                found.beyond[step] = found.beyond.get(step, 0) + n
+                beyond = found.beyond.setdefault((step, currency), Beyond(step, currency))
+                beyond.n += n
+                beyond.ladders.add(rungs)
                 continue
             amounts = (paid, would.cost, would.least, would.most)
-            part = Compared(step, model or "", n, currency, *amounts, would.person)
+            part = Compared(step, model or "", n, currency, *amounts, would.person, frozenset({rungs}))
             groups.setdefault((step, part.model), []).append(part)
     for parts in groups.values():
         for currency in dict.fromkeys(each.currency for each in parts):
@@ -252,6 +268,7 @@ def together(parts: Sequence[Compared]) -> Compared:
         least=sum((each.least for each in parts), Decimal(0)),
         most=sum((each.most for each in parts), Decimal(0)),
         person=sum(each.person * each.n for each in parts) / n,
+        ladders=frozenset().union(*(each.ladders for each in parts)),
     )
 
 
@@ -272,8 +289,10 @@ def _priced(first: Mapping[str, Endpoint], current: Mapping[UUID, Price]) -> Ite
             yield model, Rate(price.currency, price.input, price.output)
 
 
-def _groups(head: PolicyHead, since: datetime) -> list[tuple[Any, ...]]:
-    asked: dict[str, Any] = {"workflow": head.workflow_id, "environment": head.environment_id, "since": since}
+def _groups(head: PolicyHead, since: datetime, now: datetime) -> list[tuple[Any, ...]]:
+    # The same requests as those of a list of these days: made since then, and not dated after now.
+    times = {"since": since, "floor": since - ASTRAY, "until": now + AHEAD}
+    asked: dict[str, Any] = {"workflow": head.workflow_id, "environment": head.environment_id} | times
     with connection.cursor() as cursor:
         cursor.execute(OBSERVED, asked)
         return list(cursor.fetchall())

@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextChoices
+from django.db.models import Count, F, Func, IntegerField, OuterRef, Q, QuerySet, Subquery, Sum, TextChoices, TextField
 from django.db.models.expressions import RawSQL
 from django.db.models.lookups import GreaterThan
 
@@ -39,6 +39,22 @@ NO_ANSWER = (Decision.Outcome.FAILED, Decision.Outcome.REFUSED)
 LATENCY = RawSQL(
     "(SELECT sum((one ->> 'latency_ms')::bigint) FROM jsonb_array_elements(ledger_decision.attempts) one)", []
 )
+# The currency of all attempts of a decision; null where one has no charge or another currency, or where the tokens of
+# the answer that was kept are not known.
+PAID_IN = RawSQL(
+    """(
+        SELECT CASE WHEN count(*) FILTER (WHERE charge.amount IS NULL) = 0
+            AND min(charge.currency) = max(charge.currency)
+            AND sum(event.input_tokens + event.cache_read_tokens + event.cache_write_tokens) FILTER (WHERE event.kept)
+                IS NOT NULL
+            AND sum(event.output_tokens) FILTER (WHERE event.kept) IS NOT NULL
+        THEN min(charge.currency) END
+        FROM ledger_usageevent event LEFT JOIN ledger_charge charge ON charge.id = event.id
+        WHERE event.decision_id = ledger_decision.id
+    )""",
+    [],
+    output_field=TextField(),
+)
 
 
 class Kind(TextChoices):
@@ -46,6 +62,14 @@ class Kind(TextChoices):
 
     WORK = "work", "Work"
     EVALUATION = "evaluation", "Evaluations"
+
+
+class Watching(TextChoices):
+    """What can be told of a request whose policy was only watched: as observing says it."""
+
+    REFUSED = "refused", "The policy would have refused it"
+    WHOLE = "whole", "Its answer, tokens and cost are known"
+    OPEN = "open", "Its answer, tokens or cost are not known"
 
 
 class Reader(readers.Reader):
@@ -64,7 +88,9 @@ class Selection:
     `outcome` is one of Decision.Outcome or UNANSWERED, `recorded` leaves what was measured elsewhere and imported.
     `tier` is who answered and `model` the model that did, `key` a key's name or first letters; `several` leaves those
     with more than one attempt, `hour` those of the hour before it, `ahead` those dated after now by a gateway whose
-    clock is ahead, which no other selection holds; the days are those of the reporting zone, both included.
+    clock is ahead, which no other selection holds; the days are those of the reporting zone, both included. `asked` is
+    the model that was named; of requests whose policy was only watched `watched` says what can be told of them,
+    `ladders` on which of these it would have begun; `paid` is the currency of all that was charged.
     """
 
     workflow: Workflow | None = None
@@ -81,6 +107,10 @@ class Selection:
     several: bool = False
     ahead: bool = False
     hour: datetime | None = None
+    asked: str = ""
+    watched: Watching | None = None
+    ladders: tuple[tuple[str, ...], ...] = ()
+    paid: str = ""
     first: date | None = None
     last: date | None = None
 
@@ -196,14 +226,30 @@ def find(reader: Reader, selection: Selection, *, zone: ZoneInfo, now: datetime)
         "kept_model": selection.model,
         "mode": selection.mode,
         "run": selection.run,
+        "facts__model": selection.asked,
     }
-    return found.filter(**{name: value for name, value in same.items() if value})
+    return watched(found.filter(**{name: value for name, value in same.items() if value}), selection)
 
 
 def made_for(found: DecisionQuerySet, kind: Kind) -> DecisionQuerySet:
     """Return those of some decisions that were made for work, which trials are too, or to measure models."""
     measured = {"key__purpose": ApiKey.Purpose.EVALUATION}
     return found.filter(**measured) if kind is Kind.EVALUATION else found.exclude(**measured)
+
+
+def watched(found: DecisionQuerySet, selection: Selection) -> DecisionQuerySet:
+    """Return those of some decisions that a selection leaves by what a policy that was only watched would have done."""
+    if selection.ladders:
+        found = found.filter(observed_ladder__in=[list(ladder) for ladder in selection.ladders])
+    if selection.paid:
+        found = found.alias(paid_in=PAID_IN).filter(paid_in=selection.paid)
+    if selection.watched is None:
+        return found
+    if selection.watched is Watching.REFUSED:
+        return found.filter(observed_clause__isnull=False)
+    would = found.filter(mode=Decision.Mode.OBSERVE, observed_clause=None).alias(paid_in=PAID_IN)
+    whole = Q(outcome=Decision.Outcome.KEPT, paid_in__isnull=False)
+    return would.filter(whole) if selection.watched is Watching.WHOLE else would.exclude(whole)
 
 
 def in_hour(found: DecisionQuerySet, until: datetime) -> DecisionQuerySet:
@@ -260,10 +306,15 @@ def shown(found: DecisionQuerySet) -> DecisionQuerySet:
     return found.for_list().annotate(review_status=Subquery(status))
 
 
-def rows(decisions: Iterable[Decision], tier_of: Mapping[str, str]) -> list[Row]:
-    """Return the rows of decisions that `shown` read, in their order; one query."""
+def rows(
+    decisions: Iterable[Decision],
+    tier_of: Mapping[str, str],
+    attempts: Mapping[UUID, list[Attempt]] | None = None,
+) -> list[Row]:
+    """Return the rows of decisions that `shown` read, in their order; one query, none where the attempts are known."""
     decisions = list(decisions)
-    attempts = made.of([each.id for each in decisions])
+    if attempts is None:
+        attempts = made.of([each.id for each in decisions])
     return [row(each, attempts.get(each.id, []), tier_of) for each in decisions]
 
 

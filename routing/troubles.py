@@ -1,7 +1,6 @@
 """Troubles: requests that got no answer or were not allowed, by workflow and by why."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -13,6 +12,7 @@ from governance.models import Workflow
 from ledger import attempts as made
 from ledger.attempts import Attempt
 from ledger.models import Decision
+from ledger.models.decisions import DecisionQuerySet
 from routing import ladders, retellings, words
 from routing.requests import Reader
 
@@ -51,33 +51,50 @@ class Trouble:
 
 def since(reader: Reader, day: date, *, zone: ZoneInfo) -> list[Trouble]:
     """Return the troubles from a day of a zone on, the most requests first; at most five queries."""
-    found = reader.decisions.on_days(day, None, zone=zone).filter(outcome__in=TROUBLES)
+    found = _since(reader, day, zone)
     counted = found.values_list("workflow", "outcome").annotate(Count("id")).order_by()
     counts = {(workflow, Outcome(outcome)): number for workflow, outcome, number in counted}
     if not counts:
         return []
     workflows = Workflow.objects.in_bulk([workflow for workflow, _outcome in counts])
-    whys = _whys(list(found.for_list().order_by("-id")[:MOST_TOLD]))
+    whys: dict[tuple[UUID, Outcome], list[Why]] = {}
+    for (place, text), decisions in _by_reason(found)[0].items():
+        whys.setdefault(place, []).append(Why(text, len(decisions), decisions[0]))
     most = sorted(counts, key=lambda place: counts[place], reverse=True)
     return [Trouble(workflows[place[0]], place[1], counts[place], whys.get(place, [])) for place in most]
 
 
-def _whys(decisions: Sequence[Decision]) -> dict[tuple[UUID, Outcome], list[Why]]:
-    """The reasons of decisions, which come newest first, by workflow and outcome."""
+def because(
+    reader: Reader, why: str, *, day: date | None, zone: ZoneInfo
+) -> tuple[list[UUID], Mapping[UUID, list[Attempt]]]:
+    """Return the decisions that `since` counts for a reason, of all workflows, and attempts of them and of others.
+
+    At most three queries.
+    """
+    told, attempts = _by_reason(_since(reader, day, zone))
+    return [each for (_place, text), found in told.items() if text == why for each in found], attempts
+
+
+def _since(reader: Reader, day: date | None, zone: ZoneInfo) -> DecisionQuerySet:
+    return reader.decisions.on_days(day, None, zone=zone).filter(outcome__in=TROUBLES)
+
+
+def _by_reason(
+    troubles: DecisionQuerySet,
+) -> tuple[dict[tuple[tuple[UUID, Outcome], str], list[UUID]], Mapping[UUID, list[Attempt]]]:
+    """The newest of some troubles, newest first, by workflow, outcome and reason, and the attempts of all.
+
+    The most frequent reason stands first.
+    """
+    decisions = list(troubles.for_list().order_by("-id")[:MOST_TOLD])
     attempts = made.of([each.id for each in decisions])
-    counts: Counter[tuple[tuple[UUID, Outcome], str]] = Counter()
-    newest: dict[tuple[tuple[UUID, Outcome], str], UUID] = {}
+    found: dict[tuple[tuple[UUID, Outcome], str], list[UUID]] = {}
     for decision, retelling in zip(decisions, retellings.retell_all(decisions), strict=True):
         outcome = Outcome(decision.outcome)
         refused = outcome == Outcome.REFUSED
         why = words.refused(retelling) if refused else _failure(decision, attempts.get(decision.id, []))
-        place = (decision.workflow_id, outcome), why
-        counts[place] += 1
-        newest.setdefault(place, decision.id)
-    whys: dict[tuple[UUID, Outcome], list[Why]] = {}
-    for place, number in counts.most_common():
-        whys.setdefault(place[0], []).append(Why(place[1], number, newest[place]))
-    return whys
+        found.setdefault(((decision.workflow_id, outcome), why), []).append(decision.id)
+    return dict(sorted(found.items(), key=lambda each: len(each[1]), reverse=True)), attempts
 
 
 def _failure(decision: Decision, attempts: Sequence[Attempt]) -> str:

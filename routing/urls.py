@@ -23,6 +23,7 @@ urlpatterns = [
     path("sample-sets/export.csv", sample_sets.sample_sets_csv, name="sample_sets_csv"),
     path("sample-sets/new/", sample_sets.sample_set_new, name="sample_set_new"),
     path("sample-sets/<uuid:pk>/", sample_sets.sample_set, name="sample_set"),
+    path("sample-sets/<uuid:pk>/clusters/", sample_sets.sample_set_clusters, name="sample_set_clusters"),
     path("sample-sets/<uuid:pk>/evaluate/", sample_sets.sample_set_evaluate, name="sample_set_evaluate"),
     path("sample-sets/<uuid:pk>/schedule/", sample_sets.sample_set_schedule, name="sample_set_schedule"),
     path("sample-sets/<uuid:pk>/erase/", sample_sets.sample_set_erase, name="sample_set_erase"),

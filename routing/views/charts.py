@@ -69,12 +69,15 @@ class Tenth:
         return words(self.tenth)
 
 
+# In which tenth of confidence an answer lies, 0 to 9.
+TENTH = Least(Floor(Cast("confidence", FloatField()) * TENTHS), TENTHS - 1.0)
+
+
 def reliability(evaluation: Evaluation) -> dict[str, list[Tenth]]:
     """Return, for each model that told how sure it was, its answers by tenths of confidence, rising; one query."""
-    tenth = Least(Floor(Cast("confidence", FloatField()) * TENTHS), TENTHS - 1.0)
     rows = (
         EvaluationResult.objects.filter(evaluation=evaluation, outcome="ok", confidence__isnull=False)
-        .annotate(tenth=tenth)
+        .annotate(tenth=TENTH)
         .values_list("model", "tenth")
         .annotate(n=Count("pk"), right=Count("pk", filter=Q(correct=True)), sure=Avg("confidence"))
         .order_by("tenth")
@@ -90,8 +93,8 @@ def words(tenth: int) -> str:
     return f"{tenth / TENTHS:.1f} to {(tenth + 1) / TENTHS:.1f}"
 
 
-def as_table(found: Mapping[str, Iterable[Tenth]]) -> list[tuple[str, list[Tenth | None]]]:
-    """The same as rows, the surest first: the tenth in words, then each model's answers there, if any."""
-    by_model = [{each.tenth: each for each in tenths} for tenths in found.values()]
-    places = sorted({place for tenths in by_model for place in tenths}, reverse=True)
-    return [(words(place), [tenths.get(place) for tenths in by_model]) for place in places]
+def as_table(found: Mapping[str, Iterable[Tenth]]) -> list[tuple[str, list[tuple[str, Tenth | None]]]]:
+    """The same as rows, the surest first: the tenth in words, then each model with its answers there, if any."""
+    by_model = {model: {each.tenth: each for each in tenths} for model, tenths in found.items()}
+    places = sorted({place for tenths in by_model.values() for place in tenths}, reverse=True)
+    return [(words(place), [(model, tenths.get(place)) for model, tenths in by_model.items()]) for place in places]

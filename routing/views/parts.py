@@ -1,17 +1,19 @@
 """Parts of other pages that evaluations know: a workflow's steps beside real requests, a change on the samples."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from governance import accounts
-from governance.models import Change, Mode, Workflow
+from governance.models import Change, Mode, PolicyHead, Workflow
 from governance.views.workflows import main_head
 from ledger import recent
 from ledger.recent import Recent
@@ -23,6 +25,7 @@ from routing.evaluations import Measured
 from routing.models import Evaluation, EvaluationScore, SampleSet
 from routing.observing import Compared, Share, Watched
 from routing.replays import Replay
+from routing.requests import Kind, Watching
 from routing.views import wording
 from routing.views.evaluations import DAYS
 
@@ -57,13 +60,15 @@ class Foretold:
 class Asked:
     """The requests of one step that asked one model: what the policy would have cost, and how right each is.
 
-    `alone` is the model's score on all samples, `there` how many it has right of those that the policy answers itself.
+    `alone` is the model's score on all samples, `there` how many it has right of those that the policy answers itself;
+    `query` narrows the list of observed requests to these.
     """
 
     compared: Compared
     alone: EvaluationScore | None
     there: Share | None
     policy: Replay
+    query: str
 
 
 @require_GET
@@ -108,13 +113,18 @@ def observed_part(request: HttpRequest, slug: str) -> HttpResponse:
     head = main_head(workflow)
     context: dict[str, Any] = {"workflow": workflow, "head": head, "days": DAYS}
     if head and head.mode == Mode.OBSERVE:
-        now = timezone.now()
-        watched = observing.watched(head, since=now - timedelta(days=DAYS), now=now)
-        last = chosen.today()
+        last, zone = chosen.today(), chosen.reporting_zone()
+        first = last - timedelta(days=DAYS - 1)
+        since = datetime.combine(first, datetime.min.time(), tzinfo=zone)
+        watched = observing.watched(head, since=since, now=timezone.now())
         context |= {
             "watched": watched,
             "rows": [_watched(each, watched) for each in watched.compared],
-            "query": address(Selection(last - timedelta(days=DAYS - 1), last, workflow.slug)),
+            "query": address(Selection(first, last, workflow.slug)),
+            "beyond": [
+                (each, _told({"step": each.step}, each.currency, each.ladders)) for each in watched.beyond.values()
+            ],
+            "asked": _asked(head, first),
             "may_run": accounts.can(request.user, "evaluations.run", workflow, environment=head.environment),
         }
     return render(request, "routing/_observed_part.html", context)
@@ -140,8 +150,21 @@ def change_evaluated(request: HttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "routing/_change_evaluated.html", context)
 
 
+def _asked(head: PolicyHead, first: date) -> str:
+    """The query of the list of requests that were only watched since a day."""
+    place = {"workflow": head.workflow.slug, "environment": head.environment.name, "mode": Mode.OBSERVE.value}
+    return urlencode(place | {"kind": Kind.WORK.value, "since": first.isoformat()})
+
+
 def _watched(compared: Compared, watched: Watched) -> Asked:
     measured, replay = watched.basis[compared.step]
     alone = measured.models.get(compared.model)
     there = observing.right_beside(measured.evaluation, replay, compared.model) if alone else None
-    return Asked(compared, alone, there, replay)
+    query = _told({"step": compared.step, "asked": compared.model}, compared.currency, compared.ladders)
+    return Asked(compared, alone, there, replay, query)
+
+
+def _told(named: dict[str, str], currency: str, ladders: Iterable[tuple[str, ...]]) -> str:
+    """The query of observed requests of which all is known, begun on one of these ladders and paid in a currency."""
+    begun = ",".join(">".join(ladder) for ladder in sorted(ladders))
+    return urlencode(named | {"watched": Watching.WHOLE.value, "paid": currency, "ladders": begun})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +26,12 @@ from governance.views import drawing
 from governance.views.choices import workflow_filter
 from governance.views.filters import Among, ListFilter
 from ledger import savings
+from ledger.attempts import Attempt
 from ledger.models import Decision
 from ledger.views import selection as chosen
 from routing import requests as found
-from routing import stories
-from routing.requests import MOST_COUNTED, MOST_RANKED, UNANSWERED, Kind, Page, Place, Reader, Row, Selection
+from routing import stories, troubles
+from routing.requests import MOST_COUNTED, MOST_RANKED, UNANSWERED, Kind, Page, Place, Reader, Row, Selection, Watching
 
 SORTS = {"": ("when", True), "-when": ("when", True), "when": ("when", False)} | {
     f"{minus}{by}": (by, bool(minus)) for by in ("cost", "time") for minus in ("", "-")
@@ -42,6 +44,7 @@ WENT = {
     Outcome.FAILED: ("got no answer", "got no answer"),
     Outcome.REFUSED: ("was not allowed", "were not allowed"),
 }
+Attempts = Mapping[UUID, list[Attempt]]
 OUTCOMES = [("", "All outcomes"), *Outcome.choices, (UNANSWERED, "No answer: failed or not allowed")]
 COLUMNS = (
     *("id", "occurred_at", "workflow", "step", "run", "environment", "recorded", "key", "purpose", "mode", "triage"),
@@ -53,7 +56,10 @@ COLUMNS = (
 class RequestFilter(ListFilter):
     """Which requests are listed; the address holds it. The fields of `later` fold away until they are used."""
 
-    LATER = ("step", "environment", "model", "mode", "key", "run", "kind", "recorded", "attempts", "hour", "clock")
+    LATER = (
+        *("step", "environment", "model", "mode", "key", "run", "kind", "recorded", "attempts", "hour", "clock"),
+        *("why", "asked", "watched", "ladders", "paid"),
+    )
 
     workflow = forms.CharField(label="Workflow", required=False)
     outcome = forms.ChoiceField(label="Outcome", required=False, choices=OUTCOMES)
@@ -84,6 +90,22 @@ class RequestFilter(ListFilter):
     clock = forms.ChoiceField(
         label="Dated", required=False, choices=[("", "Up to now"), ("ahead", "After now, by a clock that is ahead")]
     )
+
+    why = forms.CharField(
+        label="Why not",
+        required=False,
+        max_length=1000,
+        help_text="the reason, as the home page tells it, why it got no answer or was not allowed; of the newest alone",
+    )
+    asked = forms.CharField(label="Asked for", required=False, max_length=80, help_text="the model that was named")
+    watched = forms.ChoiceField(label="Only watched", required=False, choices=[("", "All the same"), *Watching.choices])
+    ladders = forms.CharField(
+        label="Would have begun on",
+        required=False,
+        max_length=4000,
+        help_text="models in their order, like small>large; other ladders behind a comma",
+    )
+    paid = forms.CharField(label="Paid in", required=False, max_length=3, help_text="a currency, like USD")
 
     def __init__(self, request: HttpRequest, *, reader: Reader, models: list[Model]) -> None:
         super().__init__(request)
@@ -135,8 +157,12 @@ class RequestFilter(ListFilter):
         kind, several, ahead = said.pop("kind"), said.pop("attempts") == "several", said.pop("clock") == "ahead"
         recorded = said.pop("recorded") == "only"
         days = {"first": said.pop("since"), "last": said.pop("until")}
+        del said["why"]
+        watching, ladders = said.pop("watched"), said.pop("ladders")
         return Selection(
             workflow=workflow,
+            watched=Watching(watching) if watching else None,
+            ladders=tuple(tuple(each.split(">")) for each in ladders.split(",")) if ladders else (),
             kind=Kind(kind) if kind else None,
             several=several,
             ahead=ahead,
@@ -179,11 +205,11 @@ def requests(request: HttpRequest) -> HttpResponse:
         return render(request, "routing/requests.html", context, status=422)
     selection = form.selection()
     now = timezone.now()
-    listing = _list(request, found.find(reader, selection, zone=chosen.reporting_zone(), now=now), models)
+    listing = _list(request, *_found(form, selection, now), models=models)
     context = {
         "filter_form": form,
         "listing": listing,
-        "headline": headline(listing, selection),
+        "headline": headline(listing, selection) if listing.count or form.narrowed else "No request came yet",
         "counted": counted(listing),
         "total": None if listing.more else listing.count,
         # Told of the whole list alone: its link leads to all of them.
@@ -202,7 +228,7 @@ def requests_csv(request: HttpRequest) -> StreamingHttpResponse:
     reader = found.reader(accounts.signed_in(request.user))
     models = list(Model.objects.order_by("title"))
     form = RequestFilter(request, reader=reader, models=models).for_file()
-    decisions = found.find(reader, form.selection(), zone=chosen.reporting_zone(), now=timezone.now())
+    decisions, _attempts = _found(form, form.selection(), timezone.now())
     rows = found.every_row(decisions, {each.name: each.tier for each in models})
     return csv_response(name="requests.csv", columns=COLUMNS, rows=(_cells(row) for row in rows))
 
@@ -257,6 +283,8 @@ def headline(listing: Listing, selection: Selection) -> str:
         said += " dated after now"
     if selection.recorded:
         said += ", recorded elsewhere"
+    if selection.asked:
+        said += f" that asked for {selection.asked}"
     if selection.outcome == UNANSWERED:
         return f"{said} that stayed without an answer"
     if selection.outcome:
@@ -288,7 +316,17 @@ def narrowing(form: forms.Form) -> str:
     return urlencode({name: value for name, value in form.data.items() if value and name in form.fields})
 
 
-def _list(request: HttpRequest, decisions: Any, models: list[Model]) -> Listing:
+def _found(form: RequestFilter, selection: Selection, now: datetime) -> tuple[Any, Attempts | None]:
+    """The decisions that the filter leaves, and their attempts where they were read to find a reason."""
+    zone = chosen.reporting_zone()
+    decisions = found.find(form.reader, selection, zone=zone, now=now)
+    if not (why := form.cleaned_data["why"]):
+        return decisions, None
+    named, attempts = troubles.because(form.reader, why, day=selection.first, zone=zone)
+    return decisions.filter(id__in=named), attempts
+
+
+def _list(request: HttpRequest, decisions: Any, attempts: Attempts | None, *, models: list[Model]) -> Listing:
     """The rows that the address asks for. By cost or time only few are put in order."""
     tier_of = {each.name: str(each.tier) for each in models}
     sort = request.GET.get("sort", "")
@@ -300,11 +338,11 @@ def _list(request: HttpRequest, decisions: Any, models: list[Model]) -> Listing:
         return Listing([], counts, more, sort, stretch=Page([]))
     if by == "when" or count > MOST_RANKED:
         stretch = found.page(decisions, place_in(request), newest_first=falling if by == "when" else True)
-        return Listing(found.rows(stretch.decisions, tier_of), counts, more, sort, stretch=stretch)
+        return Listing(found.rows(stretch.decisions, tier_of, attempts), counts, more, sort, stretch=stretch)
     ids = found.ranked(decisions, by, falling=falling)
     numbered = Paginator(ids, found.ROWS).get_page(request.GET.get("page"))
     shown = found.shown(Decision.objects.all()).with_ids(list(numbered))
-    return Listing(found.rows(shown, tier_of), counts, more, sort, numbered=numbered)
+    return Listing(found.rows(shown, tier_of, attempts), counts, more, sort, numbered=numbered)
 
 
 def in_place(request: HttpRequest) -> bool:

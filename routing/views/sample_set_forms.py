@@ -4,12 +4,14 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from governance.models import Environment, Step, Workflow
 from governance.models.accounts import in_scope
 from governance.views.choices import few
 from governance.views.filters import Among, ListFilter
 from routing import samples
+from routing.models import SampleSet
 from routing.samples import MOST_BYTES
 
 SHORT = forms.Textarea(attrs={"rows": 2})
@@ -26,6 +28,23 @@ class SampleSetFilter(ListFilter):
         """The workflows whose evaluations this person may see."""
         seen = in_scope(Workflow.objects.all(), self.request.user, "evaluations.view", "team")
         return {"workflow": Among(seen, "workflow", by=("slug",))}
+
+
+class SamplesOfSetFilter(ListFilter):
+    """Which samples of a set are shown."""
+
+    label = forms.ChoiceField(label="Right answer", required=False)
+    cluster = forms.CharField(label="Cluster", required=False, max_length=200)
+
+    def __init__(self, request: HttpRequest, *, sample_set: SampleSet) -> None:
+        super().__init__(request)
+        self.sample_set = sample_set
+        choices = [("", "Any"), *((each, each) for each in sample_set.labels)]
+        self.fields["label"] = forms.ChoiceField(label="Right answer", required=False, choices=choices)
+
+    def among(self) -> dict[str, Among]:
+        """The clusters of the set."""
+        return {"cluster": Among(self.sample_set.samples.all(), "cluster", by=("cluster",))}
 
 
 class SampleSetForm(forms.Form):

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -21,7 +22,7 @@ from routing import evaluations, samples, schedules
 from routing import sample_sets as verbs
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
 from routing.models.samples import SampleSetQuerySet
-from routing.views.sample_set_forms import SampleSetFilter, SampleSetForm, ScheduleForm
+from routing.views.sample_set_forms import SampleSetFilter, SampleSetForm, SamplesOfSetFilter, ScheduleForm
 
 SORTED_BY = {
     "name": "name",
@@ -64,6 +65,15 @@ def sample_sets_csv(request: HttpRequest) -> StreamingHttpResponse:
 def sample_set(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One set: what it is made of, what it may be used for, what was found on it."""
     return _page(request, _found(request, pk))
+
+
+@require_GET
+def sample_set_clusters(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The clusters that a set's samples come from, those of the most samples first."""
+    found = _found(request, pk)
+    clusters = found.samples.exclude(cluster=None).order_by().values("cluster").annotate(n=Count("pk"))
+    page = page_of(clusters.order_by("-n", "cluster"), request)
+    return render(request, "routing/sample_set_clusters.html", {"sample_set": found, "page": page})
 
 
 @require_http_methods(["GET", "POST"])
@@ -202,7 +212,13 @@ def sample_reveal(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 def _page(request: HttpRequest, found: SampleSet) -> HttpResponse:
     step = found.step
+    form = SamplesOfSetFilter(request, sample_set=found)
     listed = found.samples.defer("sealed", "signals").order_by("position")
+    if form.is_valid():
+        said = {name: value for name, value in form.cleaned_data.items() if value}
+        listed = listed.filter(**said)
+    else:
+        listed = listed.none()
     places = [
         each
         for each in _places(found)
@@ -211,6 +227,7 @@ def _page(request: HttpRequest, found: SampleSet) -> HttpResponse:
     context = {
         "sample_set": found,
         "page": page_of(listed, request),
+        "filter_form": form,
         "counts": found.label_counts(),
         "clusters": found.cluster_count(),
         "versions": SampleSet.objects.filter(step=step, name=found.name).order_by("-version"),
@@ -222,7 +239,7 @@ def _page(request: HttpRequest, found: SampleSet) -> HttpResponse:
         "can_be": verbs.steps_that_can_be_evaluated(Step.objects.filter(pk=step.pk)).exists(),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
-    return render(request, "routing/sample_set.html", context)
+    return render(request, "routing/sample_set.html", context, status=form.http_status)
 
 
 def _found(request: HttpRequest, pk: UUID) -> SampleSet:

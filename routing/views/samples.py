@@ -11,6 +11,7 @@ from governance.views.filters import ListFilter
 from routing import evaluations
 from routing.models import Evaluation, EvaluationResult, Sample
 from routing.replays import Replayed
+from routing.views import charts
 
 POLICY = "the policy"
 WORDS = {
@@ -36,11 +37,23 @@ class SampleFilter(ListFilter):
             ("person", "Sent to a person"),
         ],
     )
+    sure = forms.ChoiceField(
+        label="Sure",
+        required=False,
+        choices=[("", "However sure"), *((str(each), charts.words(each)) for each in reversed(range(charts.TENTHS)))],
+    )
 
     def __init__(self, request: HttpRequest, *, ladder: list[str]) -> None:
         super().__init__(request)
         choices = [("", POLICY.capitalize()), *((model, model) for model in ladder)]
         self.fields["who"] = forms.ChoiceField(label="Answers of", required=False, choices=choices)
+
+    def clean(self) -> dict[str, Any]:
+        """How sure is said of one model's answer."""
+        said = super().clean()
+        if said.get("sure") and not said.get("who"):
+            self.add_error("sure", "Choose the model whose answers these are; the policy says nothing of it.")
+        return said
 
 
 @dataclass(frozen=True)
@@ -69,18 +82,23 @@ def listed(evaluation: Evaluation, form: SampleFilter) -> "QuerySet[Sample]":
     if not form.is_valid():
         return found.none()
     show, who = form.cleaned_data["show"], form.cleaned_data["who"]
-    if not show:
+    if not show and not form.cleaned_data["sure"]:
         return found
     if not who:
         replay = evaluations.replayed(evaluation)
         return found.filter(position__in=[each.position for each in replay.samples if _shows(each, show)])
     answers = EvaluationResult.objects.filter(evaluation=evaluation, sample=OuterRef("pk"), model=who)
+    if sure := form.cleaned_data["sure"]:
+        answers = answers.filter(outcome="ok", confidence__isnull=False).annotate(tenth=charts.TENTH)
+        answers = answers.filter(tenth=float(sure))
     if show == "right":
         return found.filter(Exists(answers.filter(correct=True)))
     if show == "wrong":
         return found.filter(Exists(answers.filter(correct=False)))
     if show == "failed":
         return found.filter(Exists(answers.exclude(outcome="ok")))
+    if not show:
+        return found.filter(Exists(answers))
     # A model alone sends nothing to a person.
     return found.none()
 

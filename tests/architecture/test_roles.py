@@ -261,6 +261,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("evaluation_live", "get"): only(*MEASURERS, else_=ABSENT),
     ("evaluation_results_csv", "get"): only(*MEASURERS, else_=ABSENT),
     ("sample_set", "get"): only(*MEASURERS, else_=ABSENT),
+    ("sample_set_clusters", "get"): only(*MEASURERS, else_=ABSENT),
     ("sample_reveal", "post"): only(*MEASURERS, else_=ABSENT),
     ("sample_set_texts", "post"): governed(OK),
     ("sample_set_schedule", "get"): governed(OK),

@@ -13,7 +13,7 @@ from ledger import decisions, rollups
 from routing import evaluations
 from routing.models import Evaluation
 from tests.ledger.reports import BERLIN, Site, make_site, raw
-from tests.pages import file, plain, signed_in, text
+from tests.pages import Links, file, plain, signed_in, text
 from tests.routing.lab import Lab, alike, bring_home, lab_of, measured, row, rows_in_tables
 from tests.routing.test_evaluations_score import failed, said
 
@@ -124,6 +124,20 @@ def test_confidence_is_shown_by_tenths(lab: Lab, done: Evaluation) -> None:
     assert [words for words, _cells in answer.context["reliability_table"]] == [
         *("0.9 to 1.0", "0.8 to 0.9", "0.3 to 0.4", "0.2 to 0.3", "0.1 to 0.2"),
     ]
+
+
+def test_each_number_of_a_tenth_opens_the_samples_it_counts(lab: Lab, done: Evaluation) -> None:
+    page = opened(lab.cast.owner, "evaluation", done.pk).content.decode()
+    counted = [(href, int(words)) for href, words in Links(page).links if "sure=" in href]
+
+    assert sum(number for _href, number in counted) == 4 + 4 + 5
+    client = signed_in(lab.cast.owner)
+    for href, number in counted:
+        answer = client.get(reverse("evaluation", args=[done.pk]) + href)
+        assert answer.context["page"].paginator.count == number, href
+    assert opened(lab.cast.owner, "evaluation", done.pk, who="lexicon", sure="8", show="right").context["samples"] == []
+    alone = client.get(reverse("evaluation", args=[done.pk]), {"sure": "8"})
+    assert (alone.status_code, "Choose the model" in text(alone)) == (422, True)
 
 
 def test_one_of_full_confidence_stands_in_the_last_tenth(lab: Lab) -> None:

@@ -14,10 +14,10 @@ from ledger import decisions, rollups
 from routing import evaluations, observing
 from routing.intervals import wilson
 from routing.models import Evaluation
-from routing.observing import Compared, Rate, Share, Watched, expected
+from routing.observing import Beyond, Compared, Rate, Share, Watched, expected
 from tests.cast import approve, make_document
 from tests.ledger.reports import BERLIN, Site, make_site, raw
-from tests.pages import signed_in, text
+from tests.pages import COUNT, Links, signed_in, text
 from tests.routing.lab import LADDER, Lab, bring_home, lab_of, measured, row
 from tests.routing.test_evaluations_score import said
 
@@ -199,9 +199,8 @@ def test_what_cannot_be_compared_is_counted_by_why(site: Site, lab: Lab, done: E
     ask(site, "smollm2")
     ask(site, *LADDER, days=31)
     found = watched(lab)
-    assert (found.n, found.refused, found.open, found.unmeasured, found.beyond) == (
-        *(6, 1, 2, {"language": 1}, {"sentiment": 1}),
-    )
+    assert (found.n, found.refused, found.open, found.unmeasured) == (6, 1, 2, {"language": 1})
+    assert found.beyond == {("sentiment", "USD"): Beyond("sentiment", "USD", 1, {("smollm2",)})}
     assert [(each.n, each.paid) for each in found.compared] == [(1, Decimal("0.06"))]
 
 
@@ -246,6 +245,30 @@ def test_the_page_shows_the_saving_with_its_bounds_basis_and_quality(site: Site,
     assert "4 labelled samples" in told
     assert "100 % (51 to 100) of all samples; 100 % (51 to 100) where the policy answers" in told
     assert "75 % (30 to 95) of the 4 samples that it answers" in told
+
+
+def test_each_number_opens_the_requests_that_it_counts(site: Site, lab: Lab, done: Evaluation) -> None:
+    for _ in range(3):
+        ask(site, *LADDER)
+    ask(site, "tf-idf", "smollm2")
+    ask(site, *LADDER, model="tf-idf", place=1)
+    for _ in range(2):
+        ask(site)
+    ask(site, *LADDER, input_tokens=None)
+    ask(site, *LADDER, outcome="failed")
+    ask(site, *LADDER, step="language")
+    ask(site, "smollm2")
+    ask(site, "smollm2", days=31)
+    rollups.fold(zone=BERLIN)
+    client = signed_in(lab.cast.owner)
+    page = client.get(reverse("observed_part", args=[lab.cast.workflow.slug])).content.decode()
+
+    counted = [(href, int(words)) for href, words in Links(page).links if COUNT.fullmatch(words)]
+
+    assert sorted(number for _href, number in counted) == [1, 1, 1, 2, 2, 4, 11]
+    for href, number in counted:
+        answer = client.get(href)
+        assert (answer.status_code, answer.context["total"]) == (200, number), href
 
 
 def test_without_an_evaluation_nothing_is_said_but_what_to_do(site: Site, lab: Lab) -> None:

@@ -17,7 +17,7 @@ from governance.views import choices
 from routing import evaluations, sample_sets
 from routing.models import Evaluation, EvaluationSchedule, Sample, SampleSet
 from tests.cast import BOOTSTRAP, make_cast, make_live, make_provider, make_workflow, serve
-from tests.pages import file, signed_in, text
+from tests.pages import Links, file, signed_in, text
 from tests.routing.lab import Lab, make_lab, row, rows_in_tables
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installation_keys")]
@@ -51,6 +51,28 @@ def test_a_file_becomes_a_set_and_the_page_tells_what_is_in_it(lab: Lab) -> None
     said = text(page)
     assert "3 samples to measure sentiment of Customer feedback on" in said
     assert "lovely" not in said
+
+
+def test_labels_and_clusters_open_the_samples_they_count(lab: Lab) -> None:
+    upload(lab)
+    made = SampleSet.objects.get()
+    client = signed_in(lab.cast.owner)
+    address = reverse("sample_set", args=[made.pk])
+    page = client.get(address).content.decode()
+
+    labels = {href: int(words) for href, words in Links(page).links if "label=" in href}
+    assert labels == {"?label=negative#samples": 1, "?label=positive#samples": 2}
+    for href, number in labels.items():
+        assert client.get(address + href).context["page"].paginator.count == number
+    clusters = reverse("sample_set_clusters", args=[made.pk])
+    assert (clusters, "1") in Links(page).links
+    listed = client.get(clusters)
+    assert (listed.context["page"].paginator.count, "The samples come from 1 cluster" in text(listed)) == (1, True)
+    assert (f"{address}?cluster=order%201#samples", "2") in Links(listed.content.decode()).links
+    assert client.get(address, {"cluster": "order 1"}).context["page"].paginator.count == 2
+    wrong = client.get(address, {"cluster": "order 2"})
+    assert (wrong.status_code, wrong.context["page"].paginator.count) == (422, 0)
+    assert signed_in(lab.cast.stranger).get(clusters).status_code == 404
 
 
 def test_json_lines_with_messages_are_taken_too(lab: Lab) -> None:

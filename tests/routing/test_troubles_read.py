@@ -1,13 +1,17 @@
 """Troubles on the home page of who connects applications: what got no answer or was not allowed, and why."""
 
 from datetime import timedelta
+from html import unescape
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 
 from routing import troubles
-from tests.pages import signed_in, text
+from tests.pages import file, signed_in, text
 from tests.routing.asked import Shop, make_shop
 
 pytestmark = pytest.mark.django_db
@@ -51,11 +55,20 @@ def test_troubles_stand_by_workflow_outcome_and_reason(shop: Shop) -> None:
 def test_each_number_opens_what_it_counts(shop: Shop) -> None:
     client = signed_in(shop.cast.integrator)
     answer = client.get(reverse("troubles"))
+    links = unescape(answer.content.decode())
     for trouble in answer.context["troubles"]:
         query = {"workflow": "customer-feedback", "outcome": trouble.outcome, "since": str(answer.context["since"])}
         assert client.get(reverse("requests"), query).context["listing"].count == trouble.count
         for why in trouble.whys:
             assert client.get(reverse("request", args=[why.newest])).status_code == 200
+            with CaptureQueriesContext(connection) as queries:
+                opened = client.get(reverse("requests"), query | {"why": why.text})
+            assert (opened.context["total"], len(queries) <= 12) == (why.count, True)
+            assert opened.context["listing"].rows[0].decision.id == why.newest
+            assert len(file(client.get(reverse("requests_csv"), query | {"why": why.text}))) == why.count
+            assert unescape(f'href="{reverse("requests")}?{urlencode(query | {"why": why.text})}"') in links
+    nothing = client.get(reverse("requests"), {"why": "it rained"})
+    assert "No request matches this filter" in text(nothing)
 
 
 def test_reasons_are_those_of_the_newest(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
