@@ -120,6 +120,8 @@ def change_list(request: HttpRequest) -> HttpResponse:
     page = page_of(_listed(request, form), request)
     waiting = Change.objects.awaiting(request.user).count()
     headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
+    if not page.paginator.count and not form.narrowed:
+        headline = "Nobody has proposed a change yet"
     sent_back = set(Change.objects.filter(pk__in=[each.pk for each in page]).sent_back().values_list("pk", flat=True))
     appointed = {each.change_id: each for each in Appointment.objects.telling().filter(change__in=list(page))}
     rows = [(each, *_state(each, appointed.get(each.pk), sent_back=each.pk in sent_back)) for each in page]

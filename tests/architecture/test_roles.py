@@ -400,7 +400,10 @@ def make_stage() -> Stage:
             f"evaluation{name}": [evaluation.pk]
             for name in ("", "_progress", "_live", "_results_csv", "_cancel", "_again")
         },
-        **{f"sample_set{name}": [sample_set.pk] for name in ("", "_evaluate", "_schedule", "_erase", "_texts")},
+        **{
+            f"sample_set{name}": [sample_set.pk]
+            for name in ("", "_clusters", "_evaluate", "_schedule", "_erase", "_texts")
+        },
         "sample_reveal": [sample_set.samples.get(position=1).pk],
         "evaluation_schedule_end": [schedule.pk],
         **{f"simulation{name}": [simulated.pk] for name in ("", "_progress", "_cancel")},
