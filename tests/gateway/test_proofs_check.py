@@ -15,7 +15,7 @@ from governance import canonical, checkpoints
 from smallfirst import merkle, proofs
 from smallfirst.documents import BundleEnvironment, BundlePayload
 from smallfirst.proofs import LogKey
-from smallfirst.seal import Proof, new_secret
+from smallfirst.seal import Proof
 
 ORIGIN = "smallfirst/0197"
 SECRET, OTHER = bytes(range(32)), bytes(range(1, 33))
@@ -195,8 +195,8 @@ def _same_note(found: Proof, proof: Proof) -> bool:
         "smallfirst/0197+00000000",
         f"{ORIGIN}+00000000+{checkpoints.verification_key(ORIGIN, SECRET).split('+', 2)[2]}",
         f"{ORIGIN}+zz+{checkpoints.verification_key(ORIGIN, SECRET).split('+', 2)[2]}",
-        base64.b64encode(b"\x02" + new_secret()).decode(),
-        base64.b64encode(new_secret()).decode(),
+        base64.b64encode(b"\x02" + SECRET).decode(),
+        base64.b64encode(SECRET).decode(),
         json.dumps({"key": "ä"}),
     ],
 )
