@@ -18,6 +18,7 @@ from governance.models import ApiKey
 from routing import bundles, instances, narrowed, states
 from routing.models import Bundle, StateFeed
 from routing.stamps import UnsettledError
+from smallfirst.instances import BUNDLE, HOST, INSTANCE, PROOF, REFUSED
 from smallfirst.seal import Envelope
 
 Document = TypeVar("Document", Bundle, StateFeed)
@@ -26,6 +27,18 @@ Document = TypeVar("Document", Bundle, StateFeed)
 SEEN = OpenApiParameter(
     "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` of the newest that the caller has."
 )
+
+
+SAID = [
+    OpenApiParameter(name, str, OpenApiParameter.HEADER, description=words)
+    for name, words in (
+        (INSTANCE, "A name of the calling process's own, a UUID; the page Instances tells them apart by it."),
+        (HOST, "The host it runs on."),
+        (BUNDLE, "The serial of the bundle it has."),
+        (PROOF, "What that bundle's proof came to."),
+        (REFUSED, "Why it will not take a newer one, where it refused it."),
+    )
+]
 
 
 class TryAgain(APIException):
@@ -86,7 +99,7 @@ class BundleView(FeedView):
         operation_id="read_bundle",
         summary="Fetch the live policies",
         description="A signed snapshot: its payload is a bundle.",
-        parameters=[SEEN],
+        parameters=[SEEN, *SAID],
         responses={200: Envelope, 304: None},
     )
     def get(self, request: Request) -> HttpResponse:

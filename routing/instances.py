@@ -13,7 +13,7 @@ from django.db import connection
 
 from governance.models import Gateway, Workflow
 from routing.models import Instance
-from smallfirst.instances import HOST, INSTANCE, MOST_HOST, NAME, PROOF
+from smallfirst.instances import BUNDLE, HOST, INSTANCE, MOST_HOST, NAME, PROOF, REFUSED
 
 # Often enough to tell that one is alive, seldom enough to cost nothing.
 SEEN_EVERY = timedelta(seconds=30)
@@ -26,7 +26,8 @@ FORGOTTEN_IN_APPLICATION = timedelta(minutes=15)
 MOST = 200
 
 _PROGRAM = re.compile(r"\A([\w.-]{1,60})/([\w.+-]{1,40})")
-_WORD = re.compile(r"\A[a-z_]{1,20}\Z")
+_WORD = re.compile(r"\A[a-z0-9_]{1,40}\Z")
+_SERIAL = re.compile(r"\A[0-9]{1,18}\Z")
 _POLICIES = """
     SELECT b.id, w -> 'policy_version' ->> 'number'
     FROM routing_bundle b JOIN routing_snapshot s ON s.digest = b.snapshot_id,
@@ -45,20 +46,26 @@ class Said:
     version: str
     held: int | None
     proof: str
+    refused: str
 
 
-def read(headers: Mapping[str, str], *, held: int | None) -> Said:
-    """Read the headers of a poll; `held` is the serial that its ETag names."""
-    name, proof = headers.get(INSTANCE, ""), headers.get(PROOF, "")
+def read(headers: Mapping[str, str], *, held: int | None = None) -> Said:
+    """Read the headers of a poll; `held` is the serial that its ETag names, for callers that say none."""
+    name, serial = headers.get(INSTANCE, ""), headers.get(BUNDLE, "")
     program = _PROGRAM.match(headers.get("User-Agent", ""))
     return Said(
         name=name if NAME.match(name) else "",
         host="".join(filter(str.isprintable, headers.get(HOST, "")))[:MOST_HOST],
         program=program[1] if program else "",
         version=program[2] if program else "",
-        held=held,
-        proof=proof if _WORD.match(proof) else "",
+        held=int(serial) if _SERIAL.match(serial) else held,
+        proof=_word(headers.get(PROOF, "")),
+        refused=_word(headers.get(REFUSED, "")),
     )
+
+
+def _word(text: str) -> str:
+    return text if _WORD.match(text) else ""
 
 
 def note(*, gateway: Gateway, said: Said, now: datetime) -> None:

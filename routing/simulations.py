@@ -201,12 +201,6 @@ def keys_of(workflow: Workflow) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(workflow=workflow, purpose=ApiKey.Purpose.APPLICATION)
 
 
-def newest_of(change: Change) -> Simulation | None:
-    """Return the newest simulation of any revision of a change, with what it found; one query."""
-    found = Simulation.objects.filter(revision__change=change)
-    return found.select_related("revision", "base_version", "started_by").order_by("-created_at", "-id").first()
-
-
 def why_stale(found: Simulation, *, now: datetime) -> str:
     """Say why what a simulation found no longer tells what would be now, and what to do; empty where it does.
 

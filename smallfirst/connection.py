@@ -10,7 +10,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -51,9 +51,9 @@ class Line:
         said = instances.headers(program="smallfirst-sdk", name=instances.new_name())
         self._headers = {"Authorization": f"Bearer {self._key}", **said}
 
-    def get(self, path: str, *, etag: str | None = None) -> Answer:
-        """GET a path of the API. Raises Unreachable."""
-        return self._call("GET", path, instances.seen(etag=etag, proof=None), None)
+    def get(self, path: str, *, etag: str | None = None, seen: Mapping[str, str] | None = None) -> Answer:
+        """GET a path of the API. `seen` is what a poll says of the bundle in use. Raises Unreachable."""
+        return self._call("GET", path, instances.asking(etag, seen or {}), None)
 
     def post(self, path: str, body: bytes) -> Answer:
         """POST JSON to a path of the API. Raises Unreachable."""
@@ -184,7 +184,7 @@ class Connection:
 
     def _poll(self, held: Held[Any]) -> bool:
         try:
-            answer = self.line.get(f"/api/v1/{held.purpose}", etag=held.etag)
+            answer = self.line.get(f"/api/v1/{held.purpose}", etag=held.etag, seen=self.documents.seen())
         except Unreachable as error:
             return self.documents.silent(held, error.cause)
         with self._keeping:

@@ -18,7 +18,7 @@ from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
-from smallfirst import proofs
+from smallfirst import instances, proofs
 from smallfirst.documents import FORMAT, KNOWN_CLAUSES, BundlePayload, Document, StateKey, StatePayload, Stops
 from smallfirst.engine.compiled import Snapshot, SnapshotError, read_snapshot
 from smallfirst.engine.facts import State
@@ -148,6 +148,13 @@ class Documents:
         """What the proof of the bundle in use comes to now; empty without one."""
         return self.bundle.value.proved(datetime.now(UTC)) if self.bundle.value else ""
 
+    def seen(self) -> dict[str, str]:
+        """What a poll says of the bundle in use, for who looks after many programs."""
+        held = self.bundle
+        refused = held.refusal.cause if held.refusal and held.refusal.cause != "awaited" else ""
+        serial = held.value.payload.serial if held.value else None
+        return instances.seen(serial=serial, proof=self.proof(), refused=refused)
+
     def engine_state(self, workflow: str, at: datetime) -> State:
         """What the engine has to know of the state for one request."""
         return State(
@@ -177,10 +184,11 @@ class Documents:
             self._log("feed.reachable", feed=held.purpose)
             held.silence = None
         if answer.status == 200:
-            taken = self._take(held, answer.body, keep=True)
-            held.etag = answer.etag if taken else None
-            if not taken:
-                return False
+            if not self._take(held, answer.body, keep=True):
+                # A proof that is on its way is no failure: it is asked for in the usual time.
+                return held.refusal is not None and held.refusal.cause == "awaited"
+            held.etag = answer.etag
+        held.refusal = held.refused_digest = None
         held.confirmed = time.monotonic()
         self._tell_unproved()
         return True

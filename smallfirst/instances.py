@@ -2,6 +2,7 @@
 
 import platform
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,8 @@ import uuid_utils
 # That of pyproject.toml, which this program may run without.
 VERSION: Final = "0.1.0"
 # Names of the headers of a poll; the version is in the User-Agent.
-INSTANCE, HOST, PROOF = "Smallfirst-Instance", "Smallfirst-Host", "Smallfirst-Proof"
+INSTANCE, HOST = "Smallfirst-Instance", "Smallfirst-Host"
+BUNDLE, PROOF, REFUSED = "Smallfirst-Bundle", "Smallfirst-Proof", "Smallfirst-Refused"
 NAME: Final = re.compile(r"\A[0-9a-f-]{36}\Z")
 MOST_HOST: Final = 120
 
@@ -36,10 +38,15 @@ def new_name() -> str:
     return str(uuid_utils.uuid7())
 
 
-def seen(*, etag: str | None, proof: str | None) -> dict[str, str]:
-    """What a poll says of what the process has: the newest document's ETag, and what its proof comes to."""
-    said = {"If-None-Match": etag, PROOF: proof}
+def seen(*, serial: int | None, proof: str, refused: str) -> dict[str, str]:
+    """What a poll says of the bundle in use: its serial, what its proof came to, why a newer one was refused, if so."""
+    said = {BUNDLE: "" if serial is None else str(serial), PROOF: proof, REFUSED: refused}
     return {name: value for name, value in said.items() if value}
+
+
+def asking(etag: str | None, seen: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a poll for a document of which the process has this one."""
+    return {**seen, **({"If-None-Match": etag} if etag else {})}
 
 
 def headers(*, program: str, name: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 A proof names the audit entry of the issue by its exact text, its place in the log, the hashes that lead from it to a
 root (RFC 9162, 2.1.3.2), and the signed note about that root (C2SP tlog-checkpoint). The entry must tell of this very
-bundle: its serial, its environment, the SHA-256 of its snapshot. So nobody can send a gateway a policy which the log
+bundle: its serial, its environment, the SHA-256 of its snapshot. So nobody can send a gateway unnoticed what the log
 that auditors verify does not know, also not with the signing key in hand.
 """
 

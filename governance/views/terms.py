@@ -23,7 +23,7 @@ COLUMNS = (
     *("workflow__slug", "environment__name", "revision__version__number", "revision__version__digest"),
     *("revision__mode", "applied_at", "until", "number", "applied_by__name", "single_handed"),
 )
-# More terms than that make no line that one can read.
+# So many terms, the newest, stand on a line; more could not be told apart.
 MOST_BARS = 200
 
 
@@ -61,6 +61,13 @@ class TermFilter(ListFilter):
             raise forms.ValidationError("Choose a moment that has passed.")
         return at
 
+    def clean_when(self) -> str:
+        """One asks of a moment or of all there ever were."""
+        when: str = self.cleaned_data["when"]
+        if when and self.cleaned_data.get("at"):
+            raise forms.ValidationError("Take the moment away to list all there ever were.")
+        return when
+
 
 @require_GET
 def terms(request: HttpRequest) -> HttpResponse:
@@ -72,7 +79,8 @@ def terms(request: HttpRequest) -> HttpResponse:
     moment = _moment(form, now)
     stopped = found.stopped(moment) if moment else found.Stopped(())
     said = form.cleaned_data if form.is_valid() else {}
-    line = list(rows[:MOST_BARS]) if said.get("workflow") and not moment else []
+    newest = rows.order_by("-applied_at", "-number")
+    line = list(newest[:MOST_BARS]) if said.get("workflow") and not moment else []
     context = {
         "page": page,
         "rows": [(each, found.models_of(each), stopped.of(each)) for each in page],
@@ -82,6 +90,7 @@ def terms(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "filtered": bool(form.narrowed),
         "line": found.timeline(line, now=now) if line else None,
+        "most": MOST_BARS if page.paginator.count > MOST_BARS else None,
     }
     return render(request, "governance/terms.html", context, status=form.http_status)
 

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from governance.models import Gateway
 from governance.models.ids import Identified
 from routing.models.feeds import Bundle
+from smallfirst.instances import MOST_HOST
 
 
 class InstanceQuerySet(models.QuerySet["Instance"]):
@@ -33,19 +34,21 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
 
 
 class Instance(Identified):
-    """One process that asks for documents. No governed act: it is written at most every half minute, and forgotten.
+    """One process that asks for documents. No governed act: it is written when it says something else, else each half
+    minute, and forgotten.
 
     `name` is its own (empty where it gives none), `held` the serial of the bundle it has, `proof` what that bundle's
-    proof came to (empty where it checks none).
+    proof came to (empty where it checks none), `refused` why it will not take a newer one, if so.
     """
 
     gateway = models.ForeignKey(Gateway, on_delete=models.PROTECT, related_name="instances")
     name = models.CharField(max_length=36, blank=True, default="")
-    host = models.CharField(max_length=120, blank=True, default="")
+    host = models.CharField(max_length=MOST_HOST, blank=True, default="")
     program = models.CharField(max_length=60, blank=True, default="")
     version = models.CharField(max_length=40, blank=True, default="")
     held = models.PositiveBigIntegerField("serial of the bundle it has", null=True, blank=True)
-    proof = models.CharField(max_length=20, blank=True, default="")
+    proof = models.CharField(max_length=40, blank=True, default="")
+    refused = models.CharField(max_length=40, blank=True, default="")
     last_seen_at = models.DateTimeField()
 
     objects = InstanceQuerySet.as_manager()

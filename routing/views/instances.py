@@ -29,7 +29,7 @@ SORTED_BY = {
 }
 COLUMNS = (
     *("name", "host", "program", "version", "gateway__name", "gateway__environment__name", "held", "issued_at"),
-    *("newest", "standing", "proof", "created_at", "last_seen_at"),
+    *("newest", "standing", "refused", "proof", "created_at", "last_seen_at"),
 )
 # What a gateway may find of a proof that proves nothing (smallfirst.proofs).
 FAULTS = {

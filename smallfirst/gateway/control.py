@@ -1,5 +1,6 @@
 """The control plane as a gateway sees it: a few authenticated calls that may fail at any time."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -34,10 +35,10 @@ class ControlPlane:
         await self._session.close()
 
     async def get(
-        self, path: str, *, etag: str | None = None, proof: str | None = None, seconds: float = SECONDS
+        self, path: str, *, etag: str | None = None, seen: Mapping[str, str] | None = None, seconds: float = SECONDS
     ) -> Answer:
-        """GET a path of the API; raise Unreachable. `proof` tells what that of the bundle in use comes to."""
-        return await self._call("GET", path, instances.seen(etag=etag, proof=proof), None, seconds)
+        """GET a path of the API; raise Unreachable. `seen` is what the poll says of the bundle in use."""
+        return await self._call("GET", path, instances.asking(etag, seen or {}), None, seconds)
 
     async def post(self, path: str, body: bytes, *, seconds: float = SECONDS) -> Answer:
         """POST JSON to a path of the API; raise Unreachable."""

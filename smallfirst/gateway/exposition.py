@@ -96,7 +96,8 @@ class Exposition(Collector):
         expiry = _labelled("document_expires_timestamp_seconds", "When the document in use expires.")
         failing = _labelled("document_failing", "1 while polls bring nothing usable.")
         for held in (self._feed.bundle, self._feed.state):
-            failing.add_metric([held.purpose], held.silence is not None or held.refusal is not None)
+            refused = held.refusal is not None and held.refusal.cause != "awaited"
+            failing.add_metric([held.purpose], held.silence is not None or refused)
             if held.value is not None:
                 age.add_metric([held.purpose], _age(held, now))
                 serial.add_metric([held.purpose], held.value.payload.serial)

@@ -71,7 +71,7 @@ class Feed(Documents):
     async def _poll(self, held: Held[T]) -> bool:
         """Ask once; say whether the control plane answered with something usable."""
         try:
-            answer = await self._control.get(f"/api/v1/{held.purpose}", etag=held.etag, proof=self.proof())
+            answer = await self._control.get(f"/api/v1/{held.purpose}", etag=held.etag, seen=self.seen())
         except Unreachable as error:
             return self.silent(held, error.cause)
         return self.answered(held, answer)

@@ -3,7 +3,7 @@
 import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -25,11 +25,15 @@ class Offer(ControlPlane):
     """A control plane that offers what the test says, or nothing."""
 
     def __init__(self) -> None:
+        self.seen: dict[str, str] = {}
         self.bundle: bytes | None = None
         self.state: bytes | None = None
 
-    async def get(self, path: str, *, etag: str | None = None, proof: str | None = None, seconds: float = 1) -> Answer:
+    async def get(
+        self, path: str, *, etag: str | None = None, seen: Mapping[str, str] | None = None, seconds: float = 1
+    ) -> Answer:
         """The document of the path."""
+        self.seen = dict(seen or {})
         document = self.bundle if path.endswith("bundle") else self.state
         if document is None:
             raise Unreachable("timeout")
@@ -439,3 +443,21 @@ def test_a_bundle_on_disk_that_was_never_proved_is_not_started_with(world: World
     followed.options = {"log_keys": LOG_KEYS, "when_unproved": "refuse"}
     followed.feed = followed.fresh()
     assert followed.serials() == (None, 1)
+
+
+def test_a_poll_says_what_is_in_use_also_while_a_newer_one_is_refused(followed: Followed) -> None:
+    followed.poll()
+    assert followed.offer.seen == {"Smallfirst-Bundle": "5", "Smallfirst-Proof": "unchecked"}
+    good = followed.offer.bundle
+    followed.world.bundle_serial = 6
+    followed.offer.bundle = followed.world.bundle().replace(b"production", b"Production")
+    followed.poll()
+    followed.poll()
+    assert followed.offer.seen["Smallfirst-Bundle"] == "5"
+    assert followed.offer.seen["Smallfirst-Refused"] == "bad_signature"
+    # What is held is the newest again: nothing is refused any more.
+    followed.offer.bundle = good
+    followed.poll()
+    followed.poll()
+    assert "Smallfirst-Refused" not in followed.offer.seen
+    assert followed.feed.bundle.refusal is None

@@ -145,6 +145,13 @@ def test_a_moment_that_is_none_is_refused_and_nothing_listed(cast: Cast) -> None
     assert "version 1" not in text(answer)
 
 
+def test_a_moment_and_all_there_ever_were_are_not_asked_together(cast: Cast) -> None:
+    live(cast, 0.8)
+    answer = signed_in(cast.lead).get(reverse("terms"), {"at": "2001-01-01T12:00", "when": "ever"})
+    assert answer.status_code == 422
+    assert "Take the moment away" in text(answer)
+
+
 def test_another_team_reads_no_term(cast: Cast) -> None:
     live(cast, 0.8)
     assert "version 1" not in text(signed_in(cast.stranger).get(reverse("terms"), {"when": "ever"}))

@@ -30,6 +30,7 @@ def said(name: str = "", **other: Any) -> Said:
         "version": VERSION,
         "held": 7,
         "proof": "proved",
+        "refused": "",
     }
     return Said(**(usual | {"name": name or new_name()} | other))
 
@@ -82,11 +83,31 @@ def test_two_instances_of_one_credential_are_told_apart(cast: Cast, client: Clie
         ({"User-Agent": "a" * 500}, ("", "", "", "", "")),
         ({"Smallfirst-Proof": "Proved!"}, ("", "", "", "", "")),
         ({"Smallfirst-Proof": "wrong_key"}, ("", "", "", "", "wrong_key")),
+        ({"Smallfirst-Bundle": "7"}, ("", "", "", "", "")),
     ],
 )
 def test_what_cannot_be_read_of_a_poll_is_empty(sent: dict[str, str], kept: tuple[str, ...]) -> None:
-    found = instances.read(sent, held=None)
+    found = instances.read(sent)
     assert (found.name, found.host, found.program, found.version, found.proof) == kept
+    assert found.refused == ""
+
+
+@pytest.mark.parametrize(("sent", "held"), [("7", 7), ("", 5), ("x", 5), ("-7", 5), ("9" * 40, 5)])
+def test_the_serial_that_is_said_counts_and_else_that_of_the_etag(sent: str, held: int) -> None:
+    assert instances.read({"Smallfirst-Bundle": sent}, held=5).held == held
+
+
+def test_one_that_refuses_the_newest_bundle_is_told_of_with_what_it_runs(cast: Cast, client: Client) -> None:
+    _, credential = gateway_of(cast)
+    name = new_name()
+    poll(client, credential, name)
+    serial = Bundle.objects.get().serial
+    changes.activate(change=approve(make_change(cast, 0.6), cast.owner), by=cast.lead)
+    refusing = {"Smallfirst-Bundle": str(serial), "Smallfirst-Refused": "bad_signature"}
+    poll(client, credential, name, **refusing)
+    page = text(signed_in(cast.lead).get(reverse("instances")))
+    assert f"{serial} older issued" in page
+    assert "refuses the newest bad_signature" in page
 
 
 def test_saying_the_same_again_writes_once_in_half_a_minute(cast: Cast) -> None:

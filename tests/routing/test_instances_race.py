@@ -17,6 +17,6 @@ pytestmark = pytest.mark.usefixtures("installation_keys")
 def test_one_that_asks_twice_at_once_stands_once(live_database: LiveDatabase) -> None:
     cast, now = make_cast(), timezone.now()
     gateway, _ = gateways.register(name="Shop floor", environment=cast.production, by=BOOTSTRAP)
-    same = Said(name="one", host="", program="", version="", held=None, proof="")
+    same = Said(name="one", host="", program="", version="", held=None, proof="", refused="")
     at_once(*[lambda: instances.note(gateway=gateway, said=same, now=now)] * 6)
     assert Instance.objects.count() == 1
