@@ -34,7 +34,7 @@ class Stopped:
     stops: tuple[Stop, ...]
 
     def of(self, term: Any) -> Stop | None:
-        """The stop that kept a term's policy, or a model on one of its ladders, from being used; that of everything first."""
+        """The stop that kept a term's policy, or a model on its ladders, from being used; that of everything first."""
         models = models_of(term)
         for stop in self.stops:
             everything = stop.workflow_id is None and stop.model_id is None
