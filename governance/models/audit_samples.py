@@ -29,7 +29,10 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "live": Kind("What became live", ("changes.activate", "emergencies.begin", "emergencies.end", "rollbacks.go_back")),
     "votes": Kind("Votes and later words on changes", ("changes.ratify", "changes.vote", "emergencies.look_back")),
-    "changes": Kind("Proposals of changes", ("changes.propose", "changes.revise", "changes.withdraw")),
+    "changes": Kind(
+        "Proposals of changes",
+        ("changes.expire", "changes.go_stale", "changes.propose", "changes.revise", "changes.withdraw"),
+    ),
     "stops": Kind("Stops", ("stops.begin", "stops.lift")),
     "reviews": Kind("Outcomes of reviews", ("reviews.answer", "reviews.cancel", "reviews.expire")),
     "personal": Kind(
@@ -43,26 +46,34 @@ KINDS: dict[str, Kind] = {
     "people": Kind(
         "People and their roles",
         (
-            *("accounts.create_person", "accounts.deactivate", "accounts.grant", "accounts.reactivate"),
-            *("accounts.revoke", "delegations.delegate", "delegations.revoke", "people.invite"),
+            *("accounts.create_person", "accounts.create_team", "accounts.deactivate", "accounts.grant"),
+            *("accounts.reactivate", "accounts.rename_team", "accounts.revoke", "accounts.set_password"),
+            *("delegations.delegate", "delegations.revoke", "people.edit", "people.end_sessions", "people.invite"),
         ),
     ),
     "keys": Kind(
         "Keys of applications and gateways",
-        ("accounts.create_key", "accounts.revoke_key", "gateways.register", "gateways.revoke"),
+        (
+            *("accounts.create_key", "accounts.recording_key", "accounts.revoke_key"),
+            *("gateways.register", "gateways.revoke"),
+        ),
     ),
     "registry": Kind(
         "The register of models",
         (
-            *("registry.add_endpoint", "registry.add_provider", "registry.add_version", "registry.close_endpoint"),
-            *("registry.edit_model", "registry.edit_provider", "registry.move_endpoint", "registry.register_model"),
-            "registry.retire",
+            *("registry.add_endpoint", "registry.add_environment", "registry.add_provider", "registry.add_version"),
+            *("registry.close_endpoint", "registry.close_provider", "registry.edit_model", "registry.edit_provider"),
+            *("registry.move_endpoint", "registry.register_model", "registry.retire", "registry.set_gateway_url"),
         ),
     ),
     "workflows": Kind("Workflows", ("workflows.add_step", "workflows.create", "workflows.edit", "workflows.retire")),
-    "money": Kind("Prices and baselines", ("prices.set_own_price", "savings.set_baseline")),
+    "money": Kind("Prices and baselines", ("prices.seed_list_prices", "prices.set_own_price", "savings.set_baseline")),
     "evaluations": Kind(
-        "Evaluations", ("evaluations.fail", "evaluations.finish", "evaluations.start", "sample_sets.create")
+        "Evaluations",
+        (
+            *("evaluations.cancel", "evaluations.fail", "evaluations.finish", "evaluations.schedule"),
+            *("evaluations.start", "evaluations.unschedule", "sample_sets.create"),
+        ),
     ),
 }
 

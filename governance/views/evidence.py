@@ -1,16 +1,16 @@
 """Where the thing itself is that an audit entry is about: the page that opens as its evidence."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
 from uuid import UUID
 
-from django.db.models import CharField, F, QuerySet
+from django.apps import apps
+from django.db.models import CharField, F, Value
 from django.db.models.functions import Cast
 from django.urls import reverse
 
-from governance.models import AuditEvent, Comment, Endpoint, Grant, Model, Provider, Team, Workflow
+from governance.models import AuditEvent
 
-# By what an entry calls its object: the page about it, what that page asks of its reader, and how it is found.
+# By what an entry calls its object: the page about it, and what that page asks of its reader. Its id leads there.
 _BY_ID = {
     "change": ("change", "changes.view"),
     "review": ("review", "reviews.view"),
@@ -19,6 +19,7 @@ _BY_ID = {
     "evaluation": ("evaluation", "evaluations.view"),
     "sampleset": ("sample_set", "evaluations.view"),
     "simulation": ("simulation", "spend.view"),
+    "auditevent": ("audit_entry", "audit.view"),
     "auditsample": ("audit_sample", "audit.view"),
 }
 # What has a line in a list and no page of its own.
@@ -26,20 +27,30 @@ _LISTED = {
     "stop": ("stops", "workflows.view"),
     "apikey": ("keys", "workflows.view"),
     "gateway": ("gateways", "registry.view"),
+    "bundle": ("instances", "registry.view"),
     "environment": ("environments", "registry.view"),
     "auditcheckpoint": ("audit", "audit.view"),
     "auditepoch": ("audit", "audit.view"),
 }
-# What is found by a name, or on the page of something else: that page, and the column that leads to it.
-_BY_NAME: dict[str, tuple[str, str, "QuerySet[Any]", str]] = {
-    "workflow": ("workflow", "workflows.view", Workflow.objects.all(), "slug"),
-    "team": ("team", "accounts.view", Team.objects.all(), "slug"),
-    "model": ("model", "registry.view", Model.objects.all(), "name"),
-    "endpoint": ("model", "registry.view", Endpoint.objects.all(), "version__model__name"),
-    "provider": ("provider", "registry.view", Provider.objects.all(), "slug"),
-    "grant": ("person", "accounts.view", Grant.objects.all(), "user_id"),
-    "comment": ("change", "changes.view", Comment.objects.all(), "change_id"),
+# What is found by a name, or on the page of something else: that page, what it asks, whose rows, by their label since
+# some lie above this package, and the column that leads to it.
+_BY_NAME = {
+    "workflow": ("workflow", "workflows.view", "governance.Workflow", "slug"),
+    "step": ("workflow", "workflows.view", "governance.Step", "workflow__slug"),
+    "baseline": ("workflow", "workflows.view", "ledger.Baseline", "workflow__slug"),
+    "team": ("team", "accounts.view", "governance.Team", "slug"),
+    "grant": ("person", "accounts.view", "governance.Grant", "user_id"),
+    "delegation": ("person", "accounts.view", "governance.Delegation", "by_id"),
+    "model": ("model", "registry.view", "governance.Model", "name"),
+    "endpoint": ("model", "registry.view", "governance.Endpoint", "version__model__name"),
+    "price": ("model", "registry.view", "ledger.Price", "endpoint__version__model__name"),
+    "provider": ("provider", "registry.view", "governance.Provider", "slug"),
+    "probe": ("provider", "registry.view", "governance.Probe", "endpoint__provider__slug"),
+    "sample": ("sample_set", "evaluations.view", "routing.Sample", "sample_set_id"),
+    "evaluationschedule": ("sample_set", "evaluations.view", "routing.EvaluationSchedule", "sample_set_id"),
 }
+# A price of a provider's list is of no endpoint: all that the provider serves has it.
+_LIST_PRICE = ("provider", "registry.view", "ledger.Price", "provider")
 
 
 def of(events: Collection[AuditEvent], *, acts: Collection[str]) -> dict[UUID, str]:
@@ -59,22 +70,24 @@ def of(events: Collection[AuditEvent], *, acts: Collection[str]) -> dict[UUID, s
         elif kind in _BY_ID:
             found[event.pk] = reverse(page, args=[event.object_id])
         elif event.object_id in named:
-            found[event.pk] = reverse(page, args=[named[event.object_id]])
+            page, name = named[event.object_id]
+            found[event.pk] = reverse(page, args=[name])
     return found
 
 
-def _names(events: Iterable[AuditEvent]) -> dict[str, str]:
-    """What leads to the page of each object that its id does not lead to."""
+def _names(events: Iterable[AuditEvent]) -> dict[str, tuple[str, str]]:
+    """The page of each object that its id does not lead to, and what leads there."""
     wanted: dict[str, set[str]] = {}
     for event in events:
         if event.object_type in _BY_NAME:
             wanted.setdefault(event.object_type, set()).add(event.object_id)
     asked = []
     for kind, ids in wanted.items():
-        *_, rows, column = _BY_NAME[kind]
-        name = Cast(F(column), CharField())
-        asked.append(rows.filter(pk__in=ids).order_by().annotate(leads_to=name).values_list("pk", "leads_to"))
+        for page, _act, label, column in (_BY_NAME[kind], *([_LIST_PRICE] if kind == "price" else [])):
+            rows = apps.get_model(label)._default_manager.filter(pk__in=ids).exclude(**{column: None}).order_by()
+            leads_to = {"page": Value(page, CharField()), "leads_to": Cast(F(column), CharField())}
+            asked.append(rows.annotate(row=Cast("pk", CharField()), **leads_to).values_list("row", "page", "leads_to"))
     if not asked:
         return {}
     first, *rest = asked
-    return {str(pk): name for pk, name in first.union(*rest, all=True)}
+    return {pk: (page, name) for pk, page, name in first.union(*rest, all=True)}

@@ -30,6 +30,8 @@ from governance import (
     workflows,
 )
 from governance.models import ApiKey, AuditEvent, Endpoint, Grant, Review, ReviewBody, new_id
+from governance.permissions import VIEWS
+from governance.views import evidence
 from ledger import prices, savings
 from ledger.models import Baseline
 from routing import evaluations, sample_sets
@@ -46,9 +48,11 @@ from tests.cast import (
     make_live,
     make_person,
 )
+from tests.governance.acts import acts_written
 from tests.governance.scenes import beside_the_votes
 from tests.governance.scenes_of_notifications import of_notifications
 from tests.governance.scenes_of_the_log import of_the_log
+from tests.pages import signed_in
 from tests.routing import simulating
 from tests.routing.lab import NOW, Lab, lab_of, row
 
@@ -461,7 +465,12 @@ def test_a_verb_leaves_its_entry(verb: str) -> None:
     written = AuditEvent.objects.exclude(pk__in=before)
     noun = verb.split(".")[0]
     assert written.filter(action__startswith=f"{noun}.").exists(), f"{verb} wrote no entry"
+    # Whoever reads everything can look into each of them: a draw of it has its evidence.
+    addresses, client, known = evidence.of(written, acts=VIEWS), signed_in(cast.auditor), acts_written()
     for event in written:
+        assert event.action in known, f"{event.action} is written as tests/governance/acts.py does not see"
+        assert event.pk in addresses, f"an entry about a {event.object_type} leads nowhere: see views/evidence.py"
+        assert client.get(addresses[event.pk]).status_code == 200, addresses[event.pk]
         assert event.entry_hash == audit.entry_hash(event)
         assert event.summary
         people = {str(each) for each in cast.people.values()}
