@@ -202,11 +202,9 @@ def _costs(step: Step, pasts: Pasts, rows: Numbers, before: Mask, after: Mask) -
             continue
         one = (amount * (here & before)).sum(axis=1)
         other = (amount * (here & after)).sum(axis=1)
-        held = step.costs.setdefault(currency, Costs())
         apart = np.abs(other - one)
-        held.before += _amount(total(one), 1)
-        held.after += _amount(total(other), 1)
-        held.squares += _amount(squares(apart), 2)
+        sums = _amount(total(one), 1), _amount(total(other), 1), _amount(squares(apart), 2)
+        step.costs.setdefault(currency, Costs()).add(*sums)
         differs += apart
     return differs
 

@@ -5,7 +5,7 @@ other pieces add up to the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +17,9 @@ MOST_CHANGED = 20
 # A request that is answered under one policy alone weighs more than one with a person more or less, and that more than
 # one with another model.
 WEIGHTS = {"failed": 3, "refused": 3, "person": 2, "kept": 1}
+# Sums are exact, so that the same requests in other pieces add up to the same: the square of an amount has up to 40
+# digits, more than the usual context keeps.
+EXACT = Context(prec=200)
 
 
 class Costs(msgspec.Struct):
@@ -25,6 +28,12 @@ class Costs(msgspec.Struct):
     before: Decimal = Decimal(0)
     after: Decimal = Decimal(0)
     squares: Decimal = Decimal(0)
+
+    def add(self, before: Decimal, after: Decimal, squares: Decimal) -> None:
+        """Add what other requests cost, to the last digit."""
+        self.before = EXACT.add(self.before, before)
+        self.after = EXACT.add(self.after, after)
+        self.squares = EXACT.add(self.squares, squares)
 
 
 class Side(msgspec.Struct):
@@ -228,9 +237,7 @@ def whole(steps: Mapping[str, Step]) -> Step:
             for name in ("ends", "refused", "kept_out", "latency"):
                 _merge(getattr(side, name), getattr(other, name))
         for currency, costs in step.costs.items():
-            held = total.costs.setdefault(currency, Costs())
-            held.before, held.after = held.before + costs.before, held.after + costs.after
-            held.squares += costs.squares
+            total.costs.setdefault(currency, Costs()).add(costs.before, costs.after, costs.squares)
         for day, (before, after) in step.people.items():
             was, becomes = total.people.get(day, (0, 0))
             total.people[day] = (was + before, becomes + after)
@@ -252,10 +259,9 @@ def _costs(step: Step, each: Compared) -> None:
         return
     step.priced += 1
     for currency in {*before, *after}:
-        held = step.costs.setdefault(currency, Costs())
         one, other = before.get(currency, Decimal(0)), after.get(currency, Decimal(0))
-        held.before, held.after = held.before + one, held.after + other
-        held.squares += (other - one) * (other - one)
+        apart = EXACT.subtract(other, one)
+        step.costs.setdefault(currency, Costs()).add(one, other, EXACT.multiply(apart, apart))
 
 
 def _differs(each: Compared) -> Decimal:

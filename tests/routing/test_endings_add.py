@@ -2,8 +2,10 @@
 
 import random
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any
+from decimal import Decimal, getcontext
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -16,10 +18,10 @@ from governance.models import Mode
 from ledger import rollups
 from ledger.models import Decision
 from routing import comparing, endings, pasts, simulating, simulations, snapshots, tallies
-from routing.comparing import Comparison
+from routing.comparing import Asked, Compared, Comparison, Ended
 from routing.models import Simulation
 from routing.pasts import Reader
-from routing.tallies import Tally
+from routing.tallies import Step, Tally
 from smallfirst.engine import SnapshotDocument
 from tests.cast import make_document
 from tests.ledger.reports import BERLIN
@@ -217,6 +219,40 @@ def test_sums_and_squares_are_exact(values: list[int]) -> None:
     numbers = np.array(values, dtype=np.int64)
     assert endings.total(numbers) == sum(values)
     assert endings.squares(numbers) == sum(value * value for value in values)
+
+
+# In units of the tenth decimal: the sum of their squares has more digits than the 28 of the usual context.
+LARGE = [(10**17 - 1, 0), (10**17 - 3, 0), (1, 10**17 - 7), (0, 3)]
+
+
+def priced(pair: tuple[int, int]) -> pasts.Pasts:
+    """One request whose first attempt leads to the end before, and whose second to the one after."""
+    columns: dict[str, Any] = {"amount": np.array([pair]), "currency": np.array([[0, 0]]), "currencies": ["USD"]}
+    return cast("pasts.Pasts", SimpleNamespace(**columns))
+
+
+def alone(pair: tuple[int, int]) -> Compared:
+    """The same, told by itself."""
+    one, other = (Ended("kept", "", cost={"USD": Decimal(units).scaleb(-pasts.DECIMALS)}) for units in pair)
+    return Compared(cast("Asked", None), one, other)
+
+
+def test_what_costs_very_much_is_added_to_the_last_digit() -> None:
+    step, others, units = Step(), Step(), Decimal(1).scaleb(-pasts.DECIMALS)
+    for pair in LARGE:
+        taken = np.array([[True, False]])
+        endings._costs(step, priced(pair), np.array([0]), taken, ~taken)
+        tallies._costs(others, alone(pair))
+    exact = [sum(one for one, _other in LARGE), sum(other for _one, other in LARGE)]
+    exact.append(sum((other - one) ** 2 for one, other in LARGE))
+    assert len(str(exact[2])) > getcontext().prec
+    for costs in (step.costs["USD"], others.costs["USD"], tallies.whole({"a": step}).costs["USD"]):
+        assert Fraction(costs.before) == exact[0] * Fraction(units)
+        assert Fraction(costs.after) == exact[1] * Fraction(units)
+        assert Fraction(costs.squares) == exact[2] * Fraction(units) ** 2
+    both = tallies.whole({"a": step, "b": others}).costs["USD"]
+    assert Fraction(both.squares) == 2 * exact[2] * Fraction(units) ** 2
+    assert tallies.load(tallies.dump(Tally(steps={"a": step}))).steps["a"] == step
 
 
 @given(
