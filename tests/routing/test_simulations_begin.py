@@ -59,7 +59,9 @@ def test_what_was_found_is_kept_whole_and_becomes_a_check(cast: Cast) -> None:
 
 @pytest.mark.parametrize("role", ["owner", "lead", "integrator"])
 def test_who_proposes_or_votes_simulates(cast: Cast, role: str) -> None:
-    simulations.begin(change=make_change(cast, 0.7), by=cast.people[role], now=timezone.now())
+    change = make_change(cast, 0.7)
+    made = simulations.begin(change=change, by=cast.people[role], now=timezone.now())
+    assert (made.started_by, made.revision) == (cast.people[role], change.revision)
 
 
 @pytest.mark.parametrize("role", ["reviewer", "finance", "auditor", "admin", "stranger"])
