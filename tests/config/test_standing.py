@@ -13,7 +13,7 @@ from config.up import standing
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree with a migration and a static file."""
-    for name in ("governance/migrations/0001_governance.py", "static/app.css", "config/settings.py"):
+    for name in ("governance/migrations/0001_tables.py", "static/app.css", "config/settings.py"):
         (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "code" / name).write_text(name)
     monkeypatch.setattr(standing, "ROOT", tmp_path / "code")
@@ -46,8 +46,8 @@ def test_what_was_done_stands_until_then_nothing_does(state: Path, code: Path, d
     "changed",
     [
         lambda code: (code / "governance/migrations/0002_more.py").write_text(""),
-        lambda code: (code / "governance/migrations/0001_governance.py").write_text("other"),
-        lambda code: (code / "governance/migrations/0001_governance.py").unlink(),
+        lambda code: (code / "governance/migrations/0001_tables.py").write_text("other"),
+        lambda code: (code / "governance/migrations/0001_tables.py").unlink(),
         lambda code: (code / "static/app.css").write_text("body {}"),
         lambda code: (code / "static/sub").mkdir() or (code / "static/sub/app.js").write_text(""),
     ],

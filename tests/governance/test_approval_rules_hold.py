@@ -331,5 +331,5 @@ def test_nobody_writes_rules_round_the_verbs(statement: str) -> None:
 
 
 def test_the_database_knows_the_same_roles_that_vote() -> None:
-    (said,) = re.findall(r"held\.role IN \(([^)]*)\)", (MIGRATIONS / "0014_requirement.py").read_text())
+    (said,) = re.findall(r"held\.role IN \(([^)]*)\)", (MIGRATIONS / "0002_functions.py").read_text())
     assert sorted(re.findall(r"\w+", said)) == sorted(role.value for role in roles_with("changes.vote"))

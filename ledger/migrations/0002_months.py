@@ -86,8 +86,20 @@ SELECT ledger_ensure_partitions((now() - interval '1 month')::date, (now() + int
 
 class Migration(migrations.Migration):
 
+    # Installations from before these were one go on with them.
+    replaces = [
+        ('ledger', '0001_ledger'),
+        ('ledger', '0002_partitions'),
+        ('ledger', '0003_decisions_observed'),
+        ('ledger', '0004_savings'),
+        ('ledger', '0005_decisions_found'),
+        ('ledger', '0006_usageevent_newest'),
+        ('ledger', '0007_audited_rows'),
+        ('ledger', '0008_decisions_packed'),
+    ]
+
     dependencies = [
-        ("ledger", "0001_ledger"),
+        ("ledger", "0001_tables"),
     ]
 
     operations = [
