@@ -92,6 +92,8 @@ class Checkout:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Who runs the tests in the background of a shell ignores Ctrl-C, and what he starts would too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def start_run(self) -> subprocess.Popen[str]:
