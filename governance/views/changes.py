@@ -34,10 +34,10 @@ from governance.views import drawing
 from governance.views.appointments import AppointmentForm
 from governance.views.comments import CommentForm
 from governance.views.filters import Among, ListFilter
-from governance.views.forms import refuse, sent
+from governance.views.forms import refuse
 from governance.views.listing import in_order, page_of
 from governance.views.policy_fields import models_for
-from governance.views.policy_forms import DocumentForm, LadderForm, PolicyForm
+from governance.views.policy_forms import DocumentForm, Fault, LadderForm, editor
 from governance.views.standings import conditions
 from governance.waiting import acts_on
 
@@ -336,42 +336,30 @@ def _differences(base: PolicyVersion | None, version: PolicyVersion) -> list[dra
 def _edit(
     request: HttpRequest, context: dict[str, Any], document: dict[str, Any] | None, submit: Any, initial: dict[str, Any]
 ) -> HttpResponse:
-    """Show the form of a change as ladders or as a document, and take what it is sent with.
-
-    Who goes from the ladders to the document takes along what he typed.
-    """
-    given = sent(request)
-    start = document or policies.draft(context["workflow"], context["environment"])
-    whole = start is None or "whole" in request.GET or (given is not None and "whole" in given)
-    form: PolicyForm
-    if whole or start is None:
-        form = DocumentForm(given, document=start, initial=initial)
-    else:
-        models = models_for(context["workflow"], context["environment"])
-        form = ladders = LadderForm(given, document=start, models=models, initial=initial)
-        if given is not None and given.get("show") == "whole":
-            typed = {name: given.get(name, "") for name in ("title", "mode", "note")}
-            form = DocumentForm(document=start if ladders.wrong_steps else ladders.document(), initial=typed)
-            given, whole = None, True
+    """Show the form of a change by its fields or as a document, judge it as it stands, or take what it is sent with."""
+    workflow, environment = context["workflow"], context["environment"]
+    start = document or policies.draft(workflow, environment)
+    models = functools.partial(models_for, workflow, environment)
+    shown = editor(request, start=start, models=models, initial=initial, fields=LadderForm, document=DocumentForm)
+    form, faults = shown.form, list[Fault]()
     if context["change"]:
         # A revision keeps the title of its change.
         form.fields["title"].required = False
-    problems: list[Any] = []
-    if given is not None and form.is_valid():
+    if shown.looked:
+        faults = shown.judged(functools.partial(policies.check, workflow=workflow, environment=environment))
+    elif shown.submitted and form.is_valid():
         try:
             said = form.cleaned_data
             made = submit(form.document(), title=said["title"], note=said["note"], mode=said["mode"])
         except policies.InvalidPolicy as error:
-            problems = list(error.problems)
+            faults = shown.place(error.problems)
         except REFUSALS as error:
             refuse(form, error)
         else:
             messages.success(request, f"{made} is {made.get_state_display().lower()}.")
             return redirect("change", pk=made.pk)
-    kept = request.GET.copy()
-    kept.pop("whole", None)
-    context |= {"form": form, "problems": problems, "whole": whole, "ladders_known": start is not None, "kept": kept}
-    return render(request, "governance/change_new.html", context, status=200 if given is None else 422)
+    context |= {"form": form, "faults": faults, "editor": shown, "has_fields": start is not None}
+    return render(request, "governance/change_new.html", context, status=shown.status)
 
 
 def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200) -> HttpResponse:

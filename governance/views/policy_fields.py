@@ -1,17 +1,23 @@
-"""The fields in which a policy is written without its document: ladders, gates, starts, reviews, limits and guards.
+"""The fields in which a policy is written without its document: ladders, gates, starts, limits, guards and rules.
 
-What has no field stays as it is in the document that the fields start from: rules above all, and who reviews how.
+What has no field stays as it is in the document that the fields start from: who reviews how, and what a pin means. The
+form carries that document along (`base`), so that what is typed is read against what was seen, and so that who comes
+from the whole document loses nothing.
 """
 
 import copy
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from django import forms
 
-from governance.models import DataClass, Endpoint, Environment, Hosting, Tier, Workflow
+from governance.models import Endpoint, Environment, Tier, Workflow
+from governance.views import document_fields as kinds
+from governance.views.rule_fields import Place, RuleFields, places_sent
+from smallfirst import engine
 
 DIFFICULTIES = ("easy", "medium", "hard")
 REVIEWS = (("unsure", "when no model is sure enough"), ("always", "before every answer"), ("", "never"))
@@ -44,18 +50,38 @@ class PolicyFields(forms.Form):
         document: dict[str, Any],
         models: Sequence[tuple[str, str]],
         initial: Mapping[str, Any],
+        places: tuple[Place, ...] | None = None,
     ) -> None:
-        """Make the fields of each step, with room for one rung more; `models` are names with their words."""
+        """Make the fields of each step, with room for one rung more, and of each rule.
+
+        `models` are names with their words; `places` are the rules in their order, else those that were sent, else
+        those of the document.
+        """
         super().__init__(data, initial=dict(initial))
         self._base = document
+        # What gets the focus when the page is there: the name of a field, or the id of a button.
+        self.focus = ""
         for number, step in enumerate(document["steps"]):
             self._add_ladder(number, step, models)
             self.fields |= {f"step-{number}-{name}": field for name, field in _rest_of(step)}
-        self.fields |= {f"guards-{name}": field for name, field in _guards(document.get("guards") or {})}
+        self.fields |= {f"guards-{name}": field for name, field in kinds.guard_fields(document.get("guards") or {})}
+        shown = places_sent(data) if places is None else places
+        self.rules = RuleFields(self, document.get("rules") or (), shown)
+
+    def clean(self) -> dict[str, Any]:
+        """Nothing of a rule may be lost that was begun."""
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        self.rules.clean()
+        return said
+
+    @property
+    def base(self) -> str:
+        """The document that the fields start from, as the form carries it."""
+        return json.dumps(self._base, ensure_ascii=False)
 
     def _add_ladder(self, number: int, step: Mapping[str, Any], models: Sequence[tuple[str, str]]) -> None:
         name, ladder = _step_name(step), step["ladder"]
-        self.fields[f"step-{number}"] = _threshold(
+        self.fields[f"step-{number}"] = kinds.threshold(
             f"{name}: keep an answer from confidence",
             (step.get("gate") or {}).get("keep_from"),
             "Between 0 and 1; below it the next model is asked. Empty keeps any answer.",
@@ -70,7 +96,7 @@ class PolicyFields(forms.Form):
                 initial=named,
                 choices=[("", "no further model"), *offered],
             )
-            self.fields[f"step-{number}-rung-{place}"] = _threshold(
+            self.fields[f"step-{number}-rung-{place}"] = kinds.threshold(
                 "kept from", rung.get("keep_from"), "" if place else "Empty: as the step says."
             )
 
@@ -101,20 +127,55 @@ class PolicyFields(forms.Form):
         return any(field.errors for field in self.guards)
 
     @property
-    def wrong_steps(self) -> bool:
-        """Whether anything that was typed of the policy cannot be read."""
-        return any(name.startswith(("step-", "guards-")) for name in self.errors)
+    def wrong(self) -> list[str]:
+        """The names of the fields of the policy that cannot be read."""
+        return [name for name in self.errors if name.startswith(("step-", "guards-", "rule-"))]
 
     def document(self) -> dict[str, Any]:
         """Return the base document with what was typed here; what was not sent, or not changed, stays as it was."""
         made = copy.deepcopy(self._base)
         for number, step in enumerate(made["steps"]):
             self._put_ladder(number, step)
-            for name, value in self._changed(f"step-{number}-", _rest_of(step)):
+            for name, value in kinds.changed(self, f"step-{number}-", _rest_of(step)):
                 _put(step, name, value)
-        for name, value in self._changed("guards-", _guards(made.get("guards") or {})):
+        for name, value in kinds.changed(self, "guards-", kinds.guard_fields(made.get("guards") or {})):
             made["guards"] = (made.get("guards") or {}) | {name: value}
+        rules = self.rules.document()
+        if rules != list(made.get("rules") or ()):
+            made["rules"] = rules
         return made
+
+    def field_of(self, path: str) -> str | None:
+        """Return the name of the field where a place in the document was written; None where none was."""
+        step = re.match(r"steps\[(\d+)\]\.?(.*)", path)
+        if step is not None and int(step[1]) < len(self._base["steps"]):
+            found: str | None = self._step_field_of(int(step[1]), step[2])
+        else:
+            found = self.rules.field_of(path) or re.sub(r"^guards\.(\w+).*", r"guards-\1", path)
+        return found if found in self.fields else None
+
+    def _step_field_of(self, number: int, rest: str) -> str:
+        rung = re.match(r"ladder\[(\d+)\]\.(\w+)", rest)
+        if rung or rest.startswith("ladder"):
+            room = range(len(self._base["steps"][number]["ladder"]) + 1)
+            filled = [place for place in room if self[f"step-{number}-model-{place}"].value()]
+            index = int(rung[1]) if rung else 0
+            place = filled[index] if index < len(filled) else 0
+            return f"step-{number}-{'rung' if rung and rung[2] == 'keep_from' else 'model'}-{place}"
+        part, _, name = re.sub(r"\[\d+\]$", "", rest).partition(".")
+        match part:
+            case "gate":
+                return f"step-{number}-labels" if name == "labels" else f"step-{number}"
+            case "start":
+                return f"step-{number}-start-{name}"
+            case "limits":
+                return f"step-{number}-{name}"
+            case _:
+                return f"step-{number}-when"
+
+    def place_words(self, name: str) -> str:
+        """Return what a field is, as a list of what is wrong names it."""
+        return self.rules.words_of(name) or str(self.fields[name].label)
 
     def _put_ladder(self, number: int, step: dict[str, Any]) -> None:
         keep_from = self._said(f"step-{number}", (step.get("gate") or {}).get("keep_from"))
@@ -126,20 +187,23 @@ class PolicyFields(forms.Form):
             model = self._said(f"step-{number}-model-{place}", rung.get("model", ""))
             own = self._said(f"step-{number}-rung-{place}", rung.get("keep_from"))
             if model:
-                rungs.append({"model": model} if own is None else {"model": model, "keep_from": own})
+                rungs.append(rung | {"model": model} | ({"keep_from": own} if own != rung.get("keep_from") else {}))
         step["ladder"] = rungs
-
-    def _changed(self, prefix: str, fields: Iterator[tuple[str, forms.Field]]) -> list[tuple[str, Any]]:
-        """By name, what was typed into fields and is not what stood there before."""
-        found = []
-        for name, field in fields:
-            if prefix + name in self.data and field.has_changed(field.initial, self.data.get(prefix + name)):
-                found.append((name, self.cleaned_data.get(prefix + name)))
-        return found
 
     def _said(self, name: str, before: Any) -> Any:
         """What was typed into a field, or what stood there where it was not sent."""
         return self.cleaned_data.get(name) if name in self.data else before
+
+
+def base_sent(text: str, otherwise: dict[str, Any]) -> dict[str, Any]:
+    """Return the document that a form carried along; another where it carried none that is a policy."""
+    try:
+        document = json.loads(text)
+        engine.read_policy(document)
+    except (ValueError, RecursionError, TypeError):
+        return otherwise
+    made: dict[str, Any] = document
+    return made
 
 
 def models_for(workflow: Workflow, environment: Environment) -> list[tuple[str, str]]:
@@ -152,121 +216,35 @@ def models_for(workflow: Workflow, environment: Environment) -> list[tuple[str, 
     return [(name, f"{name} ({tier})") for name, tier in sorted(found.items(), key=lambda each: tiers.index(each[1]))]
 
 
-class Names(forms.CharField):
-    """Names, separated by commas; cleaned they are a list, None where there are none."""
-
-    def prepare_value(self, value: Any) -> Any:
-        """Show a list as it is typed."""
-        return ", ".join(value) if isinstance(value, list) else value
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        """Whether other names were typed; spaces make no difference."""
-        return bool(self.clean(data) != (initial or None))
-
-    def clean(self, value: Any) -> Any:
-        """Return the names in the order in which they were typed, each once."""
-        found = [each.strip() for each in str(super().clean(value) or "").split(",")]
-        return list(dict.fromkeys(each for each in found if each)) or None
-
-
-class Amount(forms.DecimalField):
-    """An amount of money, cleaned to the text that a policy holds it in; None where nothing was typed."""
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        """Whether another amount was typed."""
-        try:
-            return super().to_python(data) != (None if initial is None else Decimal(initial))
-        except forms.ValidationError:
-            return True
-
-    def clean(self, value: Any) -> Any:
-        """Return it without an exponent."""
-        amount = super().clean(value)
-        return None if amount is None else f"{amount:f}"
-
-
 def _rest_of(step: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
     """What of a step has a field besides its ladder; a person is asked only as a review of the document says how."""
     name, start = _step_name(step), step.get("start") or {}
     tiers = [("", "the first model"), *Tier.choices]
     for difficulty in DIFFICULTIES:
         label = f"{name}: {difficulty} requests start with"
-        yield f"start-{difficulty}", _choice(label, tiers, start.get(difficulty, ""))
+        yield f"start-{difficulty}", kinds.choice(label, tiers, start.get(difficulty, ""))
     yield (
         "labels",
-        Names(
-            label=f"{name}: keep only these labels",
-            required=False,
-            max_length=5_000,
-            initial=(step.get("gate") or {}).get("labels"),
-            help_text="Separated by commas. Empty: any answer.",
+        kinds.names(
+            f"{name}: keep only these labels",
+            (step.get("gate") or {}).get("labels"),
+            f"{kinds.SEPARATED} Empty: any answer.",
         ),
     )
     if step.get("review"):
-        yield "when", _choice(f"{name}: a person is asked", REVIEWS, step["review"]["when"])
+        yield "when", kinds.choice(f"{name}: a person is asked", REVIEWS, step["review"]["when"])
     limits = step.get("limits") or {}
     yield (
         "max_output_tokens",
-        _number(f"{name}: output tokens at most", limits.get("max_output_tokens"), 10_000_000, "Empty: no limit."),
+        kinds.number(f"{name}: output tokens at most", limits.get("max_output_tokens"), 10_000_000, "Empty: no limit."),
     )
     yield (
         "deadline_ms",
-        _number(
+        kinds.number(
             f"{name}: no further model after milliseconds",
             limits.get("deadline_ms", DEADLINE_MS),
             3_600_000,
             f"Empty: {DEADLINE_MS:,}.",
-        ),
-    )
-
-
-def _guards(guards: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
-    """What holds for all steps, whatever their ladders say."""
-    classes = [("", "none beyond the workflow's"), *DataClass.choices]
-    yield "data_class", _choice("Models must be cleared for", classes, guards.get("data_class") or "")
-    for name, label in (("regions", "Regions"), ("licences", "Licences"), ("models", "Models")):
-        yield (
-            name,
-            Names(
-                label=f"{label} that may be used",
-                required=False,
-                max_length=5_000,
-                initial=guards.get(name),
-                help_text="Separated by commas. Empty: all.",
-            ),
-        )
-    yield (
-        "hosting",
-        Names(
-            label="Hosting that may be used",
-            required=False,
-            max_length=200,
-            initial=guards.get("hosting"),
-            help_text=f"Of {', '.join(Hosting.values)}, separated by commas. Empty: all.",
-        ),
-    )
-    yield from _ceilings(guards)
-
-
-def _ceilings(guards: Mapping[str, Any]) -> Iterator[tuple[str, forms.Field]]:
-    """What a request may cost and last, whatever its step."""
-    yield (
-        "max_cost",
-        Amount(
-            label="USD that a request may cost at most",
-            required=False,
-            min_value=Decimal(0),
-            max_digits=20,
-            decimal_places=10,
-            initial=guards.get("max_cost"),
-            help_text="With all its attempts. Empty: no ceiling.",
-            widget=forms.TextInput(attrs={"inputmode": "decimal"}),
-        ),
-    )
-    yield (
-        "max_latency_ms",
-        _number(
-            "No further model after milliseconds", guards.get("max_latency_ms"), 3_600_000, "Empty: as each step says."
         ),
     )
 
@@ -284,28 +262,6 @@ def _put(step: dict[str, Any], name: str, value: Any) -> None:
         case _:
             given = DEADLINE_MS if name == "deadline_ms" and value is None else value
             step["limits"] = (step.get("limits") or {}) | {name: given}
-
-
-def _choice(label: str, choices: Sequence[tuple[str, Any]], value: str) -> forms.ChoiceField:
-    return forms.ChoiceField(label=label, required=False, choices=choices, initial=value)
-
-
-def _number(label: str, value: int | None, most: int, help_text: str) -> forms.IntegerField:
-    return forms.IntegerField(
-        label=label, required=False, initial=value, min_value=1, max_value=most, help_text=help_text
-    )
-
-
-def _threshold(label: str, value: float | None, help_text: str) -> forms.FloatField:
-    return forms.FloatField(
-        label=label,
-        required=False,
-        initial=value,
-        min_value=0,
-        max_value=1,
-        help_text=help_text,
-        widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
-    )
 
 
 def _step_name(step: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """The forms of simulations: on how many days, and what other policy, by its fields or as a whole document."""
 
+import functools
+
 from django import forms
 from django.http import HttpRequest
 
@@ -7,9 +9,8 @@ from governance.models import Mode, PolicyHead, PolicyVersion, Workflow
 from governance.models.accounts import in_scope
 from governance.views.choices import workflow_filter
 from governance.views.filters import ListFilter
-from governance.views.forms import sent
 from governance.views.policy_fields import PolicyFields, models_for
-from governance.views.policy_forms import DocumentText, document_text
+from governance.views.policy_forms import DocumentText, Editor, editor
 from routing import simulations
 from routing.models import Simulation
 
@@ -60,21 +61,13 @@ class SimulationFilter(ListFilter):
         self.fields["workflow"] = workflow_filter(list(workflows.only("slug", "name")))
 
 
-def ask_form(
-    request: HttpRequest, workflow: Workflow, head: PolicyHead, start: PolicyVersion
-) -> tuple[AskFields | AskDocument, bool]:
-    """Return the form for another policy than a version, and whether it was sent to be simulated.
-
-    Who goes from the fields to the document takes along what he typed.
-    """
-    given, initial = sent(request), {"mode": head.mode, "days": simulations.DAYS}
-    whole = "whole" in request.GET or (given is not None and bool({"whole", "text"} & given.keys()))
-    if whole:
-        return AskDocument(given, initial=initial | {"text": document_text(start.document)}), given is not None
-    models = models_for(workflow, head.environment)
-    fields = AskFields(given, document=start.document, models=models, initial=initial)
-    if given is None or given.get("show") != "whole":
-        return fields, given is not None
-    typed = {name: given.get(name, "") for name in ("mode", "days")}
-    text = document_text(start.document if fields.wrong_steps else fields.document())
-    return AskDocument(initial=typed | {"text": text}), False
+def ask_editor(request: HttpRequest, workflow: Workflow, head: PolicyHead, start: PolicyVersion) -> Editor:
+    """Return the form for another policy than a version, by its fields or as a document."""
+    return editor(
+        request,
+        start=start.document,
+        models=functools.partial(models_for, workflow, head.environment),
+        initial={"mode": head.mode, "days": simulations.DAYS},
+        fields=AskFields,
+        document=AskDocument,
+    )

@@ -1,5 +1,6 @@
 """Simulations: what a change would have done with past requests, a part of its page, and how far that is."""
 
+import functools
 from typing import Any
 from uuid import UUID
 
@@ -17,11 +18,12 @@ from governance.models.accounts import in_scope
 from governance.views import drawing
 from governance.views.choices import MOST_CHOICES
 from governance.views.listing import in_order, page_of
+from governance.views.policy_forms import Fault
 from routing import simulations, tallies
 from routing.models import Simulation
 from routing.models.simulations import SimulationQuerySet
 from routing.views import simulated
-from routing.views.simulation_forms import AskDocument, SimulateForm, SimulationFilter, ask_form
+from routing.views.simulation_forms import SimulateForm, SimulationFilter, ask_editor
 
 SORTED_BY = {"workflow": "workflow__name", "when": "created_at", "requests": "requests", "state": "state"}
 COLUMNS = (
@@ -150,23 +152,25 @@ def simulation_new(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"workflow": workflow, "head": head, "heads": heads, "start": start}
     if head is None or start is None:
         return render(request, "routing/simulation_new.html", context)
-    form, is_sent = ask_form(request, workflow, head, start)
-    problems = list[Any]()
-    if is_sent and form.is_valid():
+    asked = ask_editor(request, workflow, head, start)
+    form, faults = asked.form, list[Fault]()
+    if asked.looked:
+        faults = asked.judged(functools.partial(policies.check, workflow=workflow, environment=head.environment))
+    elif asked.submitted and form.is_valid():
         said = {"mode": form.cleaned_data["mode"], "days": form.cleaned_data["days"], "by": user}
         try:
             made = simulations.ask(
                 workflow=workflow, environment=head.environment, document=form.document(), now=timezone.now(), **said
             )
         except policies.InvalidPolicy as error:
-            problems = list(error.problems)
+            faults = asked.place(error.problems)
         except (simulations.SimulationError, InvalidInput) as error:
             form.add_error(None, str(error))
         else:
             return redirect("simulation", pk=made.pk)
-    context |= {"form": form, "problems": problems, "whole": isinstance(form, AskDocument)}
+    context |= {"form": form, "faults": faults, "editor": asked, "has_fields": True}
     context["versions"] = workflow.policy_versions.order_by("-number")[:MOST_CHOICES]
-    return render(request, "routing/simulation_new.html", context, status=422 if is_sent else 200)
+    return render(request, "routing/simulation_new.html", context, status=asked.status)
 
 
 @require_POST

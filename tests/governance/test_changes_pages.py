@@ -219,7 +219,7 @@ def test_who_goes_on_to_the_document_takes_along_what_he_typed(cast: casting.Cas
     assert answer.status_code == 200
     for kept in ('"keep_from": 0.61', 'value="Keep more"', "Fewer cases for people", 'name="whole" value="1"'):
         assert kept in page
-    assert 'href="?environment=production"' in page
+    assert 'name="show" value="fields"' in page
     assert facts() == before
     sent = {"title": "Keep more", "note": "", "mode": "enforce", "whole": "1"}
     as_(cast.lead).post(address, sent | {"text": json.dumps(casting.make_document(0.61))})

@@ -89,4 +89,4 @@ def test_what_cannot_be_read_opens_what_is_folded() -> None:
     assert not form.is_valid()
     assert form.steps[0].more_wrong
     assert form.guards_wrong
-    assert form.wrong_steps
+    assert form.wrong == ["step-0-deadline_ms", "guards-max_cost"]
