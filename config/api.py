@@ -12,6 +12,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from governance.api.people import Refused
+
 CODES = {
     HTTPStatus.BAD_REQUEST: "invalid_request",
     HTTPStatus.UNAUTHORIZED: "invalid_api_key",
@@ -24,7 +26,7 @@ CODES = {
 }
 
 
-def body(status: int, code: str, message: str, param: str | None = None) -> dict[str, object]:
+def body(status: int, code: str, message: str, param: str | None = None) -> dict[str, dict[str, Any]]:
     """The error object. `param` names the field that is wrong, as a path such as `events.3.id`."""
     kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
     return {"error": {"message": message, "type": kind, "code": code, "param": param}}
@@ -44,8 +46,13 @@ def problem(raised: Exception, context: Mapping[str, Any]) -> Response | None:
     response = exception_handler(raised, dict(context))
     if response is None or not isinstance(raised, exceptions.APIException):
         return response
+    if isinstance(raised, Refused):
+        told = dict(raised.told)
+        response.data = body(raised.status_code, raised.name, told.pop("message"), told.pop("param"))
+        response.data["error"] |= told
+        return response
     param, message = _first(raised.detail)
-    code = CODES.get(HTTPStatus(response.status_code), raised.default_code)
+    code = getattr(raised, "name", None) or CODES.get(HTTPStatus(response.status_code), raised.default_code)
     response.data = body(response.status_code, code, message, param or None)
     return response
 

@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 # The variable, after our prefix, whose value an example sends as bearer, by the name of the security scheme.
 BEARERS: Final = {
     "credential": "CREDENTIAL",
+    "access_token": "ACCESS_TOKEN",
     "key": "API_KEY",
     "metrics": "METRICS_TOKEN",
 }

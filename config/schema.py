@@ -26,8 +26,17 @@ _ERROR: Final = {
             "properties": {
                 "message": {"type": "string"},
                 "type": {"enum": ["invalid_request_error", "server_error"]},
-                "code": {"type": "string"},
+                "code": {"type": "string", "description": "The name of the refusal, which stays."},
                 "param": {"type": ["string", "null"], "description": "The field at fault, as a path."},
+                "problems": {
+                    "type": "array",
+                    "description": "With `invalid_document`: everything that is wrong with it.",
+                    "items": {
+                        "type": "object",
+                        "properties": {name: {"type": "string"} for name in ("path", "message", "fix")},
+                        "required": ["path", "message", "fix"],
+                    },
+                },
             },
             "required": ["message", "type", "code", "param"],
         }
@@ -65,6 +74,18 @@ class CredentialExtension(OpenApiAuthenticationExtension):
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         """Return the scheme."""
         text = "A gateway's credential (`sfg_…`), or an API key (`sf_…`) for its own part."
+        return {"type": "http", "scheme": "bearer", "description": text}
+
+
+class AccessTokenExtension(OpenApiAuthenticationExtension):
+    """How people's own programs are known."""
+
+    target_class = "governance.api.people.TokenAuthentication"
+    name = "access_token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        """Return the scheme."""
+        text = "An access token (`sfp_…`), which a person makes on the page of his account."
         return {"type": "http", "scheme": "bearer", "description": text}
 
 

@@ -351,7 +351,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Smallfirst control plane",
     "VERSION": "1",
-    "DESCRIPTION": "What gateways and SDKs fetch and report. Applications talk to a gateway, not to this.",
+    "DESCRIPTION": "What gateways and SDKs fetch and report, and what people's own programs read and propose. "
+    "Applications talk to a gateway, not to this.",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "POSTPROCESSING_HOOKS": ["config.schema.completed"],
@@ -361,6 +362,9 @@ SPECTACULAR_SETTINGS = {
         {"name": "usage", "description": "Attempts, and what they used."},
         {"name": "decisions", "description": "What was decided, and from what."},
         {"name": "reviews", "description": "What a person decides."},
+        {"name": "policies", "description": "What is live, to start a proposal from."},
+        {"name": "changes", "description": "Read, proposed, revised and withdrawn; decided by people alone."},
+        {"name": "simulations", "description": "What a change would have done."},
         {"name": "operation", "description": "For those who run the control plane."},
     ],
 }

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -63,6 +63,11 @@ def during(*, request_id: str | None = None, ip: str | None = None, auth_method:
         yield
     finally:
         _circumstances.reset(token)
+
+
+def known_by(auth_method: str) -> None:
+    """Let the entries of the request that is going on say how its sender was known, where a view finds it out."""
+    _circumstances.set(replace(_circumstances.get(), auth_method=auth_method))
 
 
 def address() -> str | None:

@@ -1,12 +1,14 @@
-"""Pages of governance, and what gateways fetch and report about reviews below /api/v1/."""
+"""Pages of governance, and below /api/v1/ what gateways exchange about reviews and people's programs about changes."""
 
 from django.urls import path
 
-from governance import api
 from governance.addresses import MODEL
+from governance.api import changes as api_changes
+from governance.api import reviews as api_reviews
 from governance.views import (
     account,
     account_notifications,
+    account_tokens,
     accounts,
     appointments,
     approval_rules,
@@ -137,6 +139,8 @@ urlpatterns = [
     path("account/delegations/new/", delegations.delegation_new, name="delegation_new"),
     path("account/delegations/<uuid:pk>/revoke/", delegations.delegation_revoke, name="delegation_revoke"),
     path("account/notifications/", account_notifications.account_notifications, name="account_notifications"),
+    path("account/tokens/new/", account_tokens.token_new, name="token_new"),
+    path("account/tokens/<uuid:pk>/revoke/", account_tokens.token_revoke, name="token_revoke"),
     path("account/sessions/", account.account_sessions, name="account_sessions"),
     path("welcome/<uuid:pk>/<str:token>/", account.welcome, name="welcome"),
     path("webhooks/", webhooks.webhooks, name="webhooks"),
@@ -167,6 +171,14 @@ urlpatterns = [
 ]
 
 api_urlpatterns = [
-    path("reviews", api.ReviewsView.as_view(), name="api_reviews"),
-    path("reviews/<uuid:pk>", api.ReviewView.as_view(), name="api_review"),
+    path("reviews", api_reviews.ReviewsView.as_view(), name="api_reviews"),
+    path("reviews/<uuid:pk>", api_reviews.ReviewView.as_view(), name="api_review"),
+    path("policies", api_changes.PoliciesView.as_view(), name="api_policies"),
+    path("changes", api_changes.ChangesView.as_view(), name="api_changes"),
+    path("changes/<uuid:pk>", api_changes.ChangeView.as_view(), name="api_change"),
+    path("changes/<uuid:pk>/revisions", api_changes.ChangeRevisionsView.as_view(), name="api_change_revisions"),
+    path("changes/<uuid:pk>/withdrawal", api_changes.ChangeWithdrawalView.as_view(), name="api_change_withdrawal"),
+    path("changes/<uuid:pk>/votes", api_changes.VotesView.as_view(), name="api_change_votes"),
+    path("changes/<uuid:pk>/activation", api_changes.ActivationView.as_view(), name="api_change_activation"),
+    path("changes/<uuid:pk>/ratification", api_changes.RatificationView.as_view(), name="api_change_ratification"),
 ]

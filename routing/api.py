@@ -1,22 +1,32 @@
-"""What gateways poll: the bundle and the state of their environment, signed."""
+"""What gateways poll: the bundle and the state of their environment, signed; and simulations for people's programs."""
 
+import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
+from uuid import UUID
 
+import msgspec
+from django.conf import settings
 from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from msgspec import Meta
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from governance import accounts, refusals
+from governance.api.people import PersonView, answer, person, read
 from governance.gateways import GatewayAuthentication, IsGateway, asking
-from governance.models import ApiKey
-from routing import bundles, instances, narrowed, states
-from routing.models import Bundle, StateFeed
+from governance.models import ApiKey, Change, User
+from routing import bundles, instances, narrowed, simulations, states
+from routing.models import Bundle, Simulation, StateFeed
 from routing.stamps import UnsettledError
 from smallfirst.instances import BUNDLE, HOST, INSTANCE, PROOF, REFUSED
 from smallfirst.seal import Envelope
@@ -120,3 +130,136 @@ class StateView(FeedView):
     def get(self, request: Request) -> HttpResponse:
         """GET → the envelope of the environment's state."""
         return self.answer(request, states.current, narrowed.state, states.sent)
+
+
+refusals.CODES.update(
+    {
+        simulations.NothingToCompare: (HTTPStatus.CONFLICT, "nothing_to_compare"),
+        simulations.NotPresent: (HTTPStatus.CONFLICT, "not_present"),
+        simulations.AlreadyRunning: (HTTPStatus.CONFLICT, "already_running"),
+        simulations.VotedOn: (HTTPStatus.CONFLICT, "voted_on"),
+        simulations.AlreadyEnded: (HTTPStatus.CONFLICT, "already_ended"),
+    }
+)
+
+State = Literal["queued", "running", "done", "cancelled", "failed"]
+
+
+class SimulationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On the requests of how many days before now a change is simulated."""
+
+    days: Annotated[int, Meta(ge=1, le=simulations.MOST_DAYS)] = simulations.DAYS
+
+
+class ToldSimulation(msgspec.Struct, frozen=True, kw_only=True):
+    """A simulation: how far it is, and what it found, null until it is done.
+
+    `told` of `requests` are decided again. `digest` is the SHA-256 of `result` in its canonical form (RFC 8785), and
+    what a vote by this simulation names. `why_stale` says why it no longer tells what would be now, `trouble` why it
+    broke off.
+    """
+
+    id: UUID
+    url: str
+    change: UUID | None
+    revision: int | None
+    workflow: str
+    environment: str
+    state: State
+    base_version: int
+    days: int
+    since: datetime
+    until: datetime
+    requests: int
+    told: int
+    started_by: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    trouble: str
+    why_stale: str
+    digest: str
+    result: dict[str, Any] | None
+
+
+class ToldSimulations(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulations of a change, the newest first; `why_stale` and `result` are told of one alone."""
+
+    simulations: list[ToldSimulation]
+
+
+class ChangeSimulationsView(PersonView):
+    """The simulations of a change."""
+
+    @extend_schema(
+        operation_id="list_simulations",
+        summary="List the simulations of a change",
+        description="Of all its revisions; `read_simulation` tells what one found.",
+        responses=ToldSimulations,
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """GET → the simulations."""
+        change = _change(request, person(request), pk)
+        found = Simulation.objects.filter(revision__change=change).for_list().order_by("-created_at", "-id")
+        return answer(ToldSimulations(simulations=[_told(each) for each in found[:100]]))
+
+    @extend_schema(
+        operation_id="simulate_change",
+        summary="Simulate a change",
+        description="It is worked on in the background: ask `read_simulation` how far it is.",
+        request=SimulationBody,
+        responses={201: ToldSimulation},
+    )
+    def post(self, request: Request, pk: UUID) -> HttpResponse:
+        """POST a number of days → the simulation that begins."""
+        by, sent = person(request, to="simulations.run"), read(request, SimulationBody)
+        change = _change(request, by, pk)
+        made = simulations.begin(change=change, by=by, now=timezone.now(), days=sent.days)
+        return answer(_told(Simulation.objects.for_list().get(pk=made.pk)), HTTPStatus.CREATED)
+
+
+class SimulationView(PersonView):
+    """One simulation."""
+
+    @extend_schema(
+        operation_id="read_simulation",
+        summary="Read a simulation",
+        description="How far it is, or what it found.",
+        responses=ToldSimulation,
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        """GET → the simulation."""
+        seen = Simulation.objects.visible_to(person(request)).for_list()
+        return answer(_told(get_object_or_404(seen.defer(None).defer("so_far"), pk=pk), whole=True))
+
+
+def _change(request: Request, by: User, pk: UUID) -> Change:
+    """A change of a policy whose requests this person may read; raises Http404 and NotPermitted."""
+    change = get_object_or_404(Change.objects.visible_to(by).for_list(), pk=pk)
+    accounts.require(by, "requests.view", change)
+    return change
+
+
+def _told(found: Simulation, *, whole: bool = False) -> ToldSimulation:
+    revision = found.revision
+    return ToldSimulation(
+        id=found.pk,
+        url=settings.PUBLIC_URL.rstrip("/") + reverse("simulation", args=[found.pk]),
+        change=revision.change_id if revision else None,
+        revision=revision.number if revision else None,
+        workflow=found.workflow.slug,
+        environment=found.environment.name,
+        state=cast("State", found.state),
+        base_version=found.base_version.number,
+        days=found.days,
+        since=found.since,
+        until=found.until,
+        requests=found.requests,
+        told=found.told,
+        started_by=found.started_by.name if found.started_by else None,
+        started_at=found.created_at,
+        ended_at=found.ended_at,
+        trouble=found.trouble,
+        why_stale=simulations.why_stale(found, now=timezone.now()) if whole else "",
+        digest=found.digest,
+        result=json.loads(found.result) if whole and found.result else None,
+    )

@@ -65,4 +65,6 @@ urlpatterns = [
 api_urlpatterns = [
     path("bundle", api.BundleView.as_view(), name="api_bundle"),
     path("state", api.StateView.as_view(), name="api_state"),
+    path("changes/<uuid:pk>/simulations", api.ChangeSimulationsView.as_view(), name="api_change_simulations"),
+    path("simulations/<uuid:pk>", api.SimulationView.as_view(), name="api_simulation"),
 ]

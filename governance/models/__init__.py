@@ -1,5 +1,6 @@
 """The tables of governance, one module per noun."""
 
+from governance.models.access_tokens import AccessToken
 from governance.models.accounts import ApiKey, Grant, Team, User
 from governance.models.appointments import Appointment
 from governance.models.audit import AuditBody, AuditEvent
@@ -36,6 +37,7 @@ from governance.models.workflows import Risk, Step, Workflow
 from governance.permissions import Role
 
 __all__ = [
+    "AccessToken",
     "Anchor",
     "ApiKey",
     "Appointment",

@@ -48,6 +48,8 @@ class User(AbstractBaseUser, Identified):
     session_round = models.PositiveIntegerField("how often all sessions were ended", default=0)
 
     objects = UserManager()
+    # What is done for him at most, whatever his roles carry, where a program came by his access token; None is all.
+    acts: frozenset[str] | None = None
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -132,7 +134,7 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 
     def allowing(self, user: User | AnonymousUser, act: str) -> Self:
         """The user's grants in force whose role carries an act; none for someone who may not sign in."""
-        if not isinstance(user, User) or not user.is_active:
+        if not isinstance(user, User) or not user.is_active or (user.acts is not None and act not in user.acts):
             return self.none()
         return self.in_force().filter(user=user, user__is_active=True, role__in=roles_with(act))
 

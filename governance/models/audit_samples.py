@@ -52,8 +52,9 @@ KINDS: dict[str, Kind] = {
         ),
     ),
     "keys": Kind(
-        "Keys of applications and gateways",
+        "Keys and access tokens",
         (
+            *("access_tokens.create", "access_tokens.revoke"),
             *("accounts.create_key", "accounts.recording_key", "accounts.revoke_key"),
             *("gateways.register", "gateways.revoke"),
         ),

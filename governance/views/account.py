@@ -83,6 +83,7 @@ def account(request: HttpRequest) -> HttpResponse:
         "rights": rights(list(held)),
         "delegations": Delegation.objects.involving(user).ahead(timezone.now()),
         "may_delegate": accounts.can(user, "changes.vote"),
+        "tokens": user.access_tokens.held(timezone.now()),
     }
     return render(request, "governance/account.html", context)
 

@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, changes, coordination, delegations, policies, votes
+from governance import accounts, changes, coordination, delegations, hindrances, policies, votes
 from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
 from governance.models import (
@@ -390,7 +390,7 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "standing": standing,
         "conditions": conditions(found, standing, now=timezone.now()),
         "votable": votes.VOTABLE,
-        "later": standing.why_later(timezone.now()) if found.state in votes.VOTABLE else "",
+        **_hindered(found, standing),
         "why_no_vote": why_no_vote,
         "would_activate": standing.would_do(request.user),
         "vote_form": form,
@@ -401,6 +401,17 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "may_audit": "audit.view" in acts,
     }
     return render(request, "governance/change.html", context, status=status)
+
+
+def _hindered(found: Change, standing: votes.Standing) -> dict[str, Any]:
+    """What keeps an open change besides votes, which stand beside, and what is about to come in between."""
+    now = timezone.now()
+    every = hindrances.of(found, standing, now=now) if found.state in Change.OPEN else []
+    return {
+        "hindrances": [each for each in every if each.code not in hindrances.OF_VOTES],
+        "clash": hindrances.clash(found),
+        "later": standing.why_later(now) if found.state in votes.VOTABLE else "",
+    }
 
 
 def _replaced(found: Change) -> Emergency | None:

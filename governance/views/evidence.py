@@ -40,6 +40,7 @@ _BY_NAME = {
     "baseline": ("workflow", "workflows.view", "ledger.Baseline", "workflow__slug"),
     "team": ("team", "accounts.view", "governance.Team", "slug"),
     "grant": ("person", "accounts.view", "governance.Grant", "user_id"),
+    "accesstoken": ("person", "accounts.view", "governance.AccessToken", "person_id"),
     "delegation": ("person", "accounts.view", "governance.Delegation", "by_id"),
     "model": ("model", "registry.view", "governance.Model", "name"),
     "endpoint": ("model", "registry.view", "governance.Endpoint", "version__model__name"),

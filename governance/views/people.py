@@ -89,6 +89,7 @@ def person(request: HttpRequest, pk: UUID) -> HttpResponse:
         "rights": rights([each for each in open_ones if each.valid_from <= now]),
         "now": now,
         "tries": brakes.tries_of(found, now=now),
+        "tokens": found.access_tokens.held(now),
         "himself": found == request.user,
         "may_edit": accounts.can(request.user, "accounts.edit", ORGANISATION),
         "may_audit": accounts.can(request.user, "audit.view", ORGANISATION),

@@ -14,7 +14,7 @@ from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from governance import changes, comments, delegations, gateways, notifications, stops, webhooks
+from governance import access_tokens, changes, comments, delegations, gateways, notifications, stops, webhooks
 from governance import people as persons
 from governance.models import AuditEvent, Endpoint, Grant, Role
 from routing import evaluations, simulations
@@ -58,10 +58,15 @@ ACCOUNT_FORMS = (*PERSON_FORMS, "grant_revoke", "team_edit")
 WEBHOOK_PAGES = ("webhook", "deliveries", "deliveries_csv")
 WEBHOOK_FORMS = ("webhook_new", "webhook_edit", "webhook_close", "webhook_secret")
 SAMPLE_PAGES = ("audit_samples", "audit_samples_csv", "audit_sample_new")
-OWN_FORMS = ("account_edit", "account_password", "account_notifications")
+OWN_FORMS = ("account_edit", "account_password", "account_notifications", "token_new")
 OPEN = dict.fromkeys(ROLES, OK)
 ORGANISATION_WIDE = dict.fromkeys(("finance", "auditor", "admin"), NO)
-GATEWAYS = dict.fromkeys(ROLES, 401)
+GATEWAYS = BY_TOKEN = dict.fromkeys(ROLES, 401)
+API_OF_CHANGES = (
+    *(("api_changes", "get"), ("api_changes", "post"), ("api_policies", "get"), ("api_change", "get")),
+    *((f"api_change_{part}", "post") for part in ("revisions", "withdrawal", "votes", "activation", "ratification")),
+    *(("api_change_simulations", "get"), ("api_change_simulations", "post"), ("api_simulation", "get")),
+)
 RULES = {
     "rules": [{"name": "Gates", "when": {"parts": ["gate"], "risks": ["high"]}, "votes": 2, "expires_days": 14}],
     "freezes": [{"name": "Christmas trade", "start": "2030-12-20T00:00:00Z", "end": "2031-01-02T00:00:00Z"}],
@@ -184,6 +189,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     # The owner's to the lead: for others there is none.
     ("delegation_revoke", "post"): only(*VOTERS, gives=GONE_ON, else_=ABSENT),
     ("account_sessions", "post"): everyone(GONE_ON),
+    # The owner's own; who administers people may end it too.
+    ("token_revoke", "post"): everyone(ABSENT, owner=GONE_ON, admin=GONE_ON),
     # Whoever has the link.
     ("welcome", "get"): OPEN,
     ("welcome", "post"): dict.fromkeys(ROLES, INVALID),
@@ -294,6 +301,8 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("api_decisions", "post"): GATEWAYS,
     ("api_reviews", "post"): GATEWAYS,
     ("api_review", "get"): GATEWAYS,
+    # By access tokens; tests/governance/test_changes_api.py asks by those of every role.
+    **dict.fromkeys(API_OF_CHANGES, BY_TOKEN),
 }
 
 
@@ -338,6 +347,8 @@ def make_stage() -> Stage:
     until = timezone.now() + timedelta(days=2)
     away: dict[str, Any] = {"starts_at": timezone.now(), "ends_at": until, "reason": "Away"}
     delegation = delegations.delegate(to=cast.lead, by=cast.owner, **away)
+    owned: dict[str, Any] = {"name": "Job", "scope": "read", "days": 30, "confirmed_at": timezone.now()}
+    token, _ = access_tokens.create(by=cast.owner, **owned)
     stop = stops.begin(model=cast.models[1], reason="It harms.", by=cast.owner)
     with override_settings(WEBHOOK_ORIGINS={"http://127.0.0.1:9"}):
         webhook, _secret = webhooks.add(
@@ -396,6 +407,10 @@ def make_stage() -> Stage:
         **{name: [cast.team.slug] for name in ("team", "team_edit")},
         "welcome": [invited.pk, persons.invite(person=invited, by=cast.admin)],
         "api_review": [review.pk],
+        "api_simulation": [simulated.pk],
+        **{name: [change.pk] for name, _method in API_OF_CHANGES if name.startswith("api_change_")},
+        "api_change": [change.pk],
+        "token_revoke": [token.pk],
         **{
             f"evaluation{name}": [evaluation.pk]
             for name in ("", "_progress", "_live", "_results_csv", "_cancel", "_again")

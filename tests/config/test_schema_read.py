@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
     "schema": schema.control_plane,
     "gateway_schema": lambda: openapi.document("http://127.0.0.1:8001"),
 }
+BEARERS = ("$SMALLFIRST_CREDENTIAL", "$SMALLFIRST_API_KEY", "$SMALLFIRST_ACCESS_TOKEN")
 # What describes and what reads the description is no part of it.
 ABOUT = {"/api/v1/schema", "/api/v1/schema/gateway", "/api/docs", "/api/docs/gateway"}
 
@@ -182,9 +183,7 @@ def test_an_example_keeps_to_the_document(make: Callable[[], dict[str, Any]]) ->
     for operation in operations:
         words = shlex.split(operation.example)
         assert words[0] == "curl"
-        assert any(word.endswith(("$SMALLFIRST_CREDENTIAL", "$SMALLFIRST_API_KEY")) for word in words) == (
-            "v1/" in operation.path
-        )
+        assert any(word.endswith(BEARERS) for word in words) == ("v1/" in operation.path)
         if "-d" in words:
             told = document["paths"][operation.path][operation.method.lower()]["requestBody"]
             name = told["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

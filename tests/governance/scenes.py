@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from governance import appointments, comments, delegations, emergencies, rollbacks
-from governance.models import Comment, Delegation
+from governance import access_tokens, appointments, comments, delegations, emergencies, rollbacks
+from governance.models import AccessToken, Comment, Delegation
 from tests.cast import Cast, approve, make_change, make_live
 
 Act = Callable[[], object]
@@ -78,7 +78,17 @@ def _said_and_delegated(cast: Cast) -> dict[str, Callable[[], Act]]:
         made = delegate()
         return lambda: delegations.revoke(delegation=made, by=cast.lead)
 
+    def token() -> AccessToken:
+        said: dict[str, Any] = {"name": "Job", "scope": "read", "days": 30, "confirmed_at": timezone.now()}
+        return access_tokens.create(by=cast.lead, **said)[0]
+
+    def end() -> Act:
+        made = token()
+        return lambda: access_tokens.revoke(token=made, by=cast.lead)
+
     return {
+        "access_tokens.create": lambda: token,
+        "access_tokens.revoke": end,
         "comments.add": lambda: comment,
         "comments.resolve": resolve,
         "delegations.delegate": lambda: delegate,
