@@ -21,7 +21,8 @@ from ledger.packed import NO_CONFIDENCE
 from routing import columns
 from routing.columns import Kinds, Numbers, Planned
 from routing.comparing import Asked, Comparison, Ended, Past, ended
-from routing.pasts import DECIMALS, EPOCH, Pasts
+from routing.pasts import EPOCH, Pasts
+from routing.pieces import DECIMALS
 from routing.tallies import MOST_CHANGED, Costs, Step, Tally, count_side, weight
 from smallfirst.engine import Plan, Refusal
 from smallfirst.engine.policy import Limits

@@ -17,61 +17,23 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 from msgspec import structs
 from numpy.typing import NDArray
-from psycopg import Cursor
 
 from ledger.models import Decision, Price
 from ledger.packed import ATTEMPT, HEAD, NO_CONFIDENCE, NO_TOKENS, SIGNALS
 from ledger.partitions import lowest_id
 from routing.columns import Columns, Numbers
+from routing.pieces import NOT_PRICED, TOO_LARGE, Charges, Pieces, key_of
 from smallfirst.engine import AttemptSignals, Facts, State
 
 T = TypeVar("T")
 
-# Amounts are whole numbers of the last decimal that a charge has. Such a large one is left to be told by itself, so
-# that the sum of all attempts of a request stays below 2^60.
-DECIMALS = 10
-MOST_AMOUNT = 10**7
-NOT_PRICED, TOO_LARGE = -1, -2
-# A request with more attempts is told by itself, and of those that are not packed so many at once.
+# A request with more attempts is told by itself.
 MOST_ATTEMPTS = 8
-MOST_ODD = 5000
 # So many facts, states and attempts are remembered.
 MOST_KNOWN = 200_000
 
 # PostgreSQL counts microseconds from here.
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-
-MINE = """
-FROM ledger_decision
-WHERE workflow_id = %(workflow)s AND environment_id = %(environment)s AND key_id = ANY(%(keys)s)
-    AND id > %(after)s AND id <= %(upto)s
-"""
-UPTO = """
-SELECT id FROM ledger_decision WHERE workflow_id = %(workflow)s AND id > %(after)s AND id < %(end)s
-ORDER BY id OFFSET %(most)s - 1 LIMIT 1
-"""
-READ = f"""
-SELECT
-    array_agg(id) FILTER (WHERE packed IS NOT NULL),
-    array_agg(occurred_at) FILTER (WHERE packed IS NOT NULL),
-    string_agg(packed, ''), string_agg(packed_attempts, ''),
-    array_agg(id) FILTER (WHERE packed IS NULL)
-{MINE}
-"""
-CHARGED = """
-SELECT
-    array_agg(event.decision_id), array_agg(event.attempt::int4),
-    array_agg(CASE
-        WHEN charge.amount IS NULL THEN %(not_priced)s
-        WHEN charge.amount < %(most)s AND known.place IS NOT NULL THEN (charge.amount * %(unit)s)::int8
-        ELSE %(too_large)s
-    END::int8),
-    array_agg(coalesce(known.place, 1)::int4)
-FROM ledger_usageevent event
-LEFT JOIN ledger_charge charge ON charge.id = event.id
-LEFT JOIN unnest(%(currencies)s::text[]) WITH ORDINALITY known (currency, place) ON known.currency = charge.currency
-WHERE event.decision_id > %(after)s AND event.decision_id <= %(upto)s AND event.workflow_id = %(workflow)s
-"""
 
 
 class Head(NamedTuple):
@@ -120,7 +82,7 @@ class Pasts:
 
     def key(self, row: int) -> UUID:
         """The id of one request."""
-        return UUID(bytes=bytes(self.ids[row]).ljust(16, b"\0"))
+        return key_of(self.ids[row])
 
     def attempts(self, row: int) -> tuple[AttemptSignals, ...]:
         """The attempts of one request, but for the rung of each, which is another policy's."""
@@ -176,44 +138,35 @@ class Reader:
     heads: dict[int, Head] = field(default_factory=dict)
     states: dict[int, State] = field(default_factory=dict)
     rests: dict[int, Rest] = field(default_factory=dict)
+    pieces: Pieces | None = None
 
-    def read(self, after: UUID | None, most: int) -> Piece | None:
-        """Return what comes after a request, of `most` decisions of the workflow; None where nothing does."""
-        begin = after or UUID(int=max(lowest_id(self.since).int - 1, 0))
-        place: dict[str, Any] = {
-            "workflow": self.workflow,
-            "environment": self.environment,
-            "keys": list(self.keys),
-            "after": begin,
-        }
-        end = lowest_id(self.until)
-        with connection.cursor() as cursor:
-            cursor.execute(UPTO, place | {"end": end, "most": most})
-            found = cursor.fetchone()
-        # Fewer are left: all of them, up to the end. Then nothing comes after.
-        upto = found[0] if found is not None else UUID(int=end.int - 1)
-        if begin >= upto:
+    def read(self, after: UUID | None, most: int, then: int | None = None) -> Piece | None:
+        """Return what comes after a request, of `most` decisions of the workflow; None where nothing does.
+
+        Of `then` decisions the next piece is fetched while this one is worked on, until `close`.
+        """
+        if self.pieces is None:
+            connection.ensure_connection()
+            currencies = sorted(set(Price.objects.values_list("currency", flat=True)))
+            place = (self.workflow, self.environment, self.keys, self.until)
+            self.pieces = Pieces(connection.connection, *place, currencies)
+        sent = self.pieces.take(after or UUID(int=max(lowest_id(self.since).int - 1, 0)), most)
+        if sent is None:
             return None
-        ids, at, heads, attempts, odd = self._read(place | {"upto": upto})
-        if len(odd) > MOST_ODD:
-            upto = odd[MOST_ODD - 1]
-            ids, at, heads, attempts, odd = self._read(place | {"upto": upto})
-        if not ids.size:
-            return Piece(None, odd, upto)
-        pasts, too_many = self._columns(ids, at, heads, attempts)
-        pasts, too_large = self._charged(pasts, place | {"upto": upto})
-        return Piece(pasts, [*odd, *too_many, *too_large], upto)
+        if not sent.ids.size:
+            return Piece(None, sent.odd, sent.upto)
+        pasts, too_many = self._columns(sent.ids, sent.at, sent.heads, sent.attempts)
+        if then is not None:
+            # Not before: what is new in this piece is read by the same connection.
+            self.pieces.fetch_ahead(sent.upto, then)
+        pasts, too_large = _charged(pasts, sent.charges, self.pieces.currencies)
+        return Piece(pasts, [*sent.odd, *too_many, *too_large], sent.upto)
 
-    def _read(self, place: Mapping[str, Any]) -> tuple[NDArray[np.bytes_], Numbers, bytes, bytes, list[UUID]]:
-        ids, at, heads, attempts, odd = _raw(READ, place)
-        unpacked = np.sort(_array(odd, "S16"))
-        return (
-            _array(ids, "S16"),
-            _array(at, ">i8").astype(np.int64),
-            heads or b"",
-            attempts or b"",
-            [UUID(bytes=bytes(each).ljust(16, b"\0")) for each in unpacked],
-        )
+    def close(self) -> None:
+        """Let go of what is read ahead. It can be read on afterwards."""
+        if self.pieces is not None:
+            self.pieces.close()
+            self.pieces = None
 
     def _columns(self, ids: NDArray[np.bytes_], at: Numbers, heads: bytes, attempts: bytes) -> tuple[Pasts, list[UUID]]:
         """The requests as columns, without those that have too many attempts, and the ids of these."""
@@ -255,22 +208,6 @@ class Reader:
             pasts, counts = pasts.only(order), counts[order]
         return _without(pasts, counts > MOST_ATTEMPTS)
 
-    def _charged(self, pasts: Pasts, place: Mapping[str, Any]) -> tuple[Pasts, list[UUID]]:
-        """The same with what the attempts cost, without those whose amounts are too large, and the ids of these."""
-        currencies = sorted(set(Price.objects.values_list("currency", flat=True)))
-        numbers = {"not_priced": NOT_PRICED, "too_large": TOO_LARGE, "most": MOST_AMOUNT, "unit": 10**DECIMALS}
-        decisions, attempts, amounts, places = _raw(CHARGED, {**place, **numbers, "currencies": currencies})
-        of, attempt = _array(decisions, "S16"), _array(attempts, ">i4").astype(np.int64)
-        amount, currency = _array(amounts, ">i8").astype(np.int64), _array(places, ">i4").astype(np.int64) - 1
-        row = np.minimum(np.searchsorted(pasts.ids, of), max(len(pasts) - 1, 0))
-        here = np.flatnonzero(attempt < pasts.amount.shape[1])
-        here = here[pasts.ids[row[here]] == of[here]] if len(pasts) else here[:0]
-        pasts.amount[row[here], attempt[here]] = amount[here]
-        pasts.currency[row[here], attempt[here]] = currency[here]
-        large = (pasts.amount == TOO_LARGE).any(axis=1)
-        priced = Pasts(**{**{name: getattr(pasts, name) for name in PASTS}, "currencies": currencies})
-        return _without(priced, large)
-
     def _known(
         self,
         memory: dict[int, T],
@@ -286,8 +223,7 @@ class Reader:
         new: dict[UUID, list[tuple[int, int]]] = {}
         for number, row in zip(different.tolist(), first.tolist(), strict=True):
             if number not in memory:
-                key = UUID(bytes=bytes(ids[row]).ljust(16, b"\0"))
-                new.setdefault(key, []).append((number, 0 if slots is None else int(slots[row])))
+                new.setdefault(key_of(ids[row]), []).append((number, 0 if slots is None else int(slots[row])))
         if new:
             memory.update(find(new))
         return [memory[number] for number in different.tolist()], which.astype(np.int64)
@@ -315,6 +251,18 @@ class Reader:
 PASTS = tuple(Pasts.__dataclass_fields__)
 
 
+def _charged(pasts: Pasts, charges: Charges, currencies: Sequence[str]) -> tuple[Pasts, list[UUID]]:
+    """The same with what the attempts cost, without those whose amounts are too large, and the ids of these."""
+    row = np.minimum(np.searchsorted(pasts.ids, charges.decision), max(len(pasts) - 1, 0))
+    here = np.flatnonzero(charges.attempt < pasts.amount.shape[1])
+    here = here[pasts.ids[row[here]] == charges.decision[here]] if len(pasts) else here[:0]
+    pasts.amount[row[here], charges.attempt[here]] = charges.amount[here]
+    pasts.currency[row[here], charges.attempt[here]] = charges.place[here]
+    large = (pasts.amount == TOO_LARGE).any(axis=1)
+    priced = Pasts(**{**{name: getattr(pasts, name) for name in PASTS}, "currencies": currencies})
+    return _without(priced, large)
+
+
 def _without(pasts: Pasts, odd: NDArray[np.bool_]) -> tuple[Pasts, list[UUID]]:
     """The same requests without some, and the ids of these."""
     if not odd.any():
@@ -324,20 +272,3 @@ def _without(pasts: Pasts, odd: NDArray[np.bool_]) -> tuple[Pasts, list[UUID]]:
 
 def _texts(name: str, wanted: Mapping[UUID, object]) -> Any:
     return Decision.objects.filter(pk__in=list(wanted)).annotate(**{f"{name}_text": Cast(name, TextField())})
-
-
-def _raw(query: str, place: Mapping[str, Any]) -> list[bytes | None]:
-    """The one row of a query, each value as the server sends it in binary."""
-    connection.ensure_connection()
-    # Django's own cursors bind at the client, for which the server answers in text alone.
-    with Cursor(connection.connection) as cursor:
-        cursor.execute(query, place, binary=True)
-        result = cursor.pgresult
-        return [result.get_value(0, column) for column in range(result.nfields)] if result else []
-
-
-def _array(sent: bytes | None, kind: str) -> NDArray[Any]:
-    """An array of values of one length, none of them null, as PostgreSQL sends it: a head, then length and value."""
-    if sent is None:
-        return np.empty(0, dtype=kind)
-    return np.frombuffer(sent, dtype=[("length", ">i4"), ("value", kind)], offset=20)["value"]

@@ -138,7 +138,8 @@ def _run_binary(cluster: services.Postgres, name: str, *words: str) -> bytes:
 def _copy_template(cluster: services.Postgres, name: str) -> None:
     url = places.database_url(cluster.state, places.MIGRATOR_ROLE, "postgres")
     with psycopg.connect(url, autocommit=True) as server:
-        command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        # Copying files is twice as fast as writing a log of them.
+        command = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         server.execute(command.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from governance.models import Mode
 from ledger import rollups
 from ledger.models import Decision
-from routing import comparing, endings, pasts, simulating, simulations, snapshots, tallies
+from routing import comparing, endings, pasts, pieces, simulating, simulations, snapshots, tallies
 from routing.comparing import Asked, Compared, Comparison, Ended
 from routing.models import Simulation
 from routing.pasts import Reader
@@ -120,15 +120,16 @@ def reader(shop: Shop) -> Reader:
 
 
 def in_columns(shop: Shop, compared: Comparison, most: int) -> Tally:
-    """What all requests add up to, so many at a time."""
+    """What all requests add up to, so many at a time, the next ones fetched beside them."""
     tally, after, read = Tally(), None, reader(shop)
-    while (piece := read.read(after, most)) is not None:
+    while (piece := read.read(after, most, then=most)) is not None:
         odd = comparing.read(Decision.objects.filter(pk__in=piece.odd))
         tallies.add(tally, compared.of(odd))
         if piece.pasts is not None:
             changed = endings.add(tally, piece.pasts, compared)
             tallies.note(tally, compared.of(comparing.read(Decision.objects.filter(pk__in=changed))))
         after = piece.upto
+    read.close()
     return tally
 
 
@@ -159,11 +160,29 @@ def test_what_is_not_packed_and_what_is_too_much_is_told_by_itself(shop: Shop, m
     expected = one_by_one(compared)
     monkeypatch.setattr(pasts, "MOST_ATTEMPTS", 2)
     assert in_columns(shop, compared, 1000) == expected
-    monkeypatch.setattr(pasts, "MOST_AMOUNT", Decimal("0.000001"))
+    monkeypatch.setattr(pieces, "MOST_AMOUNT", Decimal("0.000001"))
     read = reader(shop).read(None, 1000)
     assert read is not None
     assert len(read.odd) > 30
     assert in_columns(shop, compared, 1000) == expected
+
+
+@pytest.mark.django_db
+def test_what_is_fetched_ahead_is_let_go(shop: Shop) -> None:
+    """By who reads something else next, and by who stops."""
+    read = reader(shop)
+    first = read.read(None, 7, then=7)
+    assert first is not None
+    again = read.read(None, 7, then=7)
+    assert again is not None
+    assert again.upto == first.upto
+    read.close()
+    assert Decision.objects.count() == REQUESTS + 4
+    second, other = read.read(first.upto, 7), reader(shop).read(first.upto, 7)
+    assert second is not None
+    assert other is not None
+    assert (second.upto, second.odd) == (other.upto, other.odd)
+    read.close()
 
 
 @pytest.mark.django_db
@@ -195,7 +214,7 @@ def test_what_was_stored_before_anything_was_packed_is_told_by_itself(
                 patched.setattr("ledger.packed.attempts", lambda decision: None)
             ask(shop, number, chance, charged=True)
     rollups.fold_all(zone=BERLIN)
-    monkeypatch.setattr(pasts, "MOST_ODD", 2)
+    monkeypatch.setattr(pieces, "MOST_ODD", 2)
     compared, read = both(shop, CANDIDATES[0]), reader(shop)
     piece = read.read(None, 1000)
     assert piece is not None
@@ -233,12 +252,12 @@ def priced(pair: tuple[int, int]) -> pasts.Pasts:
 
 def alone(pair: tuple[int, int]) -> Compared:
     """The same, told by itself."""
-    one, other = (Ended("kept", "", cost={"USD": Decimal(units).scaleb(-pasts.DECIMALS)}) for units in pair)
+    one, other = (Ended("kept", "", cost={"USD": Decimal(units).scaleb(-pieces.DECIMALS)}) for units in pair)
     return Compared(cast("Asked", None), one, other)
 
 
 def test_what_costs_very_much_is_added_to_the_last_digit() -> None:
-    step, others, units = Step(), Step(), Decimal(1).scaleb(-pasts.DECIMALS)
+    step, others, units = Step(), Step(), Decimal(1).scaleb(-pieces.DECIMALS)
     for pair in LARGE:
         taken = np.array([[True, False]])
         endings._costs(step, priced(pair), np.array([0]), taken, ~taken)

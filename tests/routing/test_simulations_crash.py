@@ -25,7 +25,8 @@ def test_what_a_dead_worker_left_is_gone_on_with_and_comes_out_the_same(
         shop.ask(*answers)
     change, now = make_change(shop.cast, 0.7), timezone.now()
     made = simulations.begin(change=change, by=shop.cast.integrator, now=now)
-    monkeypatch.setattr(simulating, "AT_ONCE", 2)
+    for name in ("AT_FIRST", "AT_ONCE"):
+        monkeypatch.setattr(simulating, name, 2)
     job = simulating.take(now)
     assert job is not None
     compared = simulating.comparison(job.simulation)
