@@ -59,7 +59,8 @@ class OfGroup(Clause, frozen=True, kw_only=True):
 class ApprovalRule(Clause, frozen=True, kw_only=True):
     """What the changes it is for need: votes in all, votes of groups among them, minutes of rest, days until it ends.
 
-    Rest and days count from the moment the newest revision was written. Without `expires_days` a change never expires.
+    Rest, hours and days count from the moment the newest revision was written. Without `due_hours` no vote is due, and
+    without `expires_days` a change never expires.
     `checks` must hold when it becomes live, and approvals count that saw the newest; a first version needs none.
     """
 
@@ -68,6 +69,7 @@ class ApprovalRule(Clause, frozen=True, kw_only=True):
     votes: Votes = 1
     groups: Annotated[tuple[OfGroup, ...], Meta(max_length=20)] = ()
     cool_off_minutes: Annotated[int, Meta(ge=0, le=10_080)] = 0
+    due_hours: Annotated[int, Meta(ge=1, le=8_760)] | None = None
     expires_days: Annotated[int, Meta(ge=1, le=365)] | None = None
     checks: Annotated[tuple[Literal["simulation"], ...], Meta(max_length=1)] = ()
 
@@ -174,6 +176,8 @@ def _asked(rule: ApprovalRule, titles: Mapping[str, str]) -> str:
         said.append("by a simulation that holds")
     if rule.cool_off_minutes:
         said.append(f"after a rest of {plural(rule.cool_off_minutes, 'minute')}")
+    if rule.due_hours:
+        said.append(f"due within {plural(rule.due_hours, 'hour')}")
     if rule.expires_days:
         said.append(f"within {plural(rule.expires_days, 'day')}")
     return ", ".join(said)
@@ -218,6 +222,9 @@ def _rule_problems(rules: ApprovalRules) -> Iterator[Problem]:
     yield from _twice("rules", [rule.name for rule in rules.rules])
     for index, rule in enumerate(rules.rules):
         path = f"rules[{index}]"
+        if rule.due_hours and rule.expires_days and rule.due_hours > 24 * rule.expires_days:
+            message = "votes would be due after it has expired"
+            yield Problem(f"{path}.due_hours", message, "ask for them earlier, or let it wait for more days")
         yield from _unknown_environments(f"{path}.when", rule.when.environments, known)
         for place, asked_of in enumerate(rule.groups):
             size = sizes.get(asked_of.group)

@@ -274,6 +274,7 @@ def _rule(change: Change, revision: Revision) -> dict[str, Any]:
         "votes_needed": max(rule.get("votes", 0), change.environment.votes_needed if change.environment else 1),
         "groups": rule.get("groups", []),
         "cool_off_minutes": rule.get("cool_off_minutes", 0),
+        "due_hours": rule.get("due_hours"),
         "expires_days": rule.get("expires_days"),
         "checks": rule.get("checks", []),
     }

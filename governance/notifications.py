@@ -5,7 +5,7 @@ delivered by governance.deliveries, by e-mail as each person prefers, and to the
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -94,9 +94,19 @@ def tell_one(*, webhook: Webhook, title: str, facts: Mapping[str, Any], due_at: 
 
 
 def tell_of_change(
-    *, kind: Kind, change: Change, to: Collection[UUID], actor: Actor | None = None, reminder: bool = False
+    *,
+    kind: Kind,
+    change: Change,
+    to: Collection[UUID],
+    actor: Actor | None = None,
+    reminder: bool = False,
+    due: datetime | None = None,
+    now: datetime | None = None,
 ) -> Notification:
-    """Tell what became of a change; the actor is told nothing that he knows. `reminder` says it once more."""
+    """Tell what became of a change; the actor is told nothing that he knows.
+
+    `reminder` says it once more, and by when votes are `due`.
+    """
     said, text = OF_CHANGE[kind]
     text = text.format(by=actor) if actor else BY_ITSELF.get(kind, text)
     told = frozenset(to) - ({actor.pk} if isinstance(actor, User) else set())
@@ -104,7 +114,7 @@ def tell_of_change(
         kind=kind,
         about=change.pk,
         to=told,
-        title=f"Change {change.number} for {change.place} {'still ' * reminder}{said}",
+        title=f"Change {change.number} for {change.place} {'still ' * reminder}{said}{_by_when(due, now)}",
         text=f"“{change.title}”, proposed by {change.proposed_by}. {text}",
         path=reverse("change", args=[change.pk]),
         facts={
@@ -120,8 +130,17 @@ def tell_of_change(
             "proposed_by": change.proposed_by.name,
             "by": str(actor) if actor else None,
             "reminder": reminder,
+            "due_at": due.isoformat() if due else None,
         },
     )
+
+
+def _by_when(due: datetime | None, now: datetime | None) -> str:
+    """By when votes are due, as the end of a sentence."""
+    if due is None:
+        return ""
+    over = due <= (now or timezone.now())
+    return f", {'overdue since' if over else 'due'} {due.astimezone(UTC):%-d %B %H:%M} UTC"
 
 
 def tell_of_delegation(*, kind: Kind, delegation: Delegation, actor: User) -> Notification:

@@ -6,7 +6,7 @@ The name is the contract: programs go by it, and the sentence may be said better
 from http import HTTPStatus
 from typing import Any
 
-from governance import access_tokens, accounts, appointments, change_records, errors
+from governance import access_tokens, accounts, appointments, change_records, errors, reminders
 
 # By the class of the refusal, the nearest first. What lies above this package adds its own (routing.api).
 CODES: dict[type[errors.GovernanceError], tuple[int, str]] = {
@@ -26,6 +26,7 @@ CODES: dict[type[errors.GovernanceError], tuple[int, str]] = {
     change_records.WorkflowRetired: (HTTPStatus.CONFLICT, "workflow_retired"),
     change_records.NothingChanges: (HTTPStatus.CONFLICT, "nothing_changes"),
     change_records.ReasonMissing: (HTTPStatus.BAD_REQUEST, "reason_missing"),
+    reminders.NudgedLately: (HTTPStatus.CONFLICT, "nudged_lately"),
     appointments.AppointmentClash: (HTTPStatus.CONFLICT, "appointment_clash"),
 }
 

@@ -64,6 +64,7 @@ urlpatterns = [
     path("changes/<uuid:pk>/appoint/", appointments.change_appoint, name="change_appoint"),
     path("changes/<uuid:pk>/cancel/", appointments.change_cancel, name="change_cancel"),
     path("changes/<uuid:pk>/ratify/", changes.change_ratify, name="change_ratify"),
+    path("changes/<uuid:pk>/nudge/", changes.change_nudge, name="change_nudge"),
     path("changes/<uuid:pk>/withdraw/", changes.change_withdraw, name="change_withdraw"),
     path("changes/<uuid:pk>/emergency/", emergencies.change_emergency, name="change_emergency"),
     path("changes/<uuid:pk>/emergency/end/", emergencies.change_emergency_end, name="change_emergency_end"),

@@ -66,8 +66,8 @@ class OfGroup:
 class Requirement:
     """What a change needs: the stricter of its rule as it stood when it was written and as it is now.
 
-    `rules` names them; `groups` are votes needed by group; `rests_until` and `expires_at` are moments (UTC), None for
-    none. `checks` must hold.
+    `rules` names them; `groups` are votes needed by group; `rests_until`, `due_at` (when votes are due) and
+    `expires_at` are moments (UTC), None for none. `checks` must hold.
     """
 
     rules: tuple[str, ...]
@@ -76,6 +76,7 @@ class Requirement:
     rests_until: datetime | None
     expires_at: datetime | None
     checks: tuple[str, ...] = ()
+    due_at: datetime | None = None
 
     def expired(self, now: datetime) -> bool:
         """Whether its time is over."""
@@ -274,6 +275,7 @@ def _asked(change: Change) -> tuple[Requirement, Freeze | None, CheckStanding]:
         rests_until=written + timedelta(minutes=rest) if rest else None,
         expires_at=written + timedelta(days=days) if days else None,
         checks=tuple(said["checks"]),
+        due_at=written + timedelta(hours=said["due_hours"]) if said["due_hours"] else None,
     )
     frozen = Freeze(freeze["name"], datetime.fromisoformat(freeze["end"]).astimezone(UTC)) if freeze else None
     return needed, frozen, checks.read(found[2])

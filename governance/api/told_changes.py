@@ -82,7 +82,7 @@ class WholeChange(ToldChange, frozen=True, kw_only=True):
     """A change with its present revision: what would be live, who voted, what it needs and what keeps it.
 
     `hindrances` is empty where it can be activated now; `warnings` tell what is about to come in between.
-    `becomes_live_at` is its appointment.
+    `due_at` is by when votes are due, `becomes_live_at` its appointment.
     """
 
     base_version: int | None
@@ -98,6 +98,7 @@ class WholeChange(ToldChange, frozen=True, kw_only=True):
     warnings: list[ToldHindrance]
     simulation: ToldSimulated
     rests_until: datetime | None
+    due_at: datetime | None
     expires_at: datetime | None
     becomes_live_at: datetime | None
     live_since: datetime | None
@@ -159,6 +160,7 @@ def whole(change: Change) -> WholeChange:
             why_not=simulation.why_not(revision.number),
         ),
         rests_until=standing.requirement.rests_until,
+        due_at=standing.requirement.due_at,
         expires_at=standing.requirement.expires_at,
         becomes_live_at=waiting.at if waiting else None,
         live_since=change.applied_at,

@@ -28,6 +28,23 @@ if TYPE_CHECKING:
     from governance.models.rollbacks import Rollback
 
 
+# By when votes on a change are due, and when it expires, as its rule says; null where it says nothing.
+DUE = RawSQL(
+    "(SELECT written.created_at"
+    " + make_interval(hours => (governance_requirement(governance_change.id) ->> 'due_hours')::int)"
+    " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
+    [],
+    output_field=models.DateTimeField(),
+)
+ENDS = RawSQL(
+    "(SELECT written.created_at"
+    " + make_interval(days => (governance_requirement(governance_change.id) ->> 'expires_days')::int)"
+    " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
+    [],
+    output_field=models.DateTimeField(),
+)
+
+
 class ChangeQuerySet(models.QuerySet["Change"]):
     """Changes by state and by reader."""
 
@@ -46,14 +63,11 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
     def expired(self, now: datetime) -> Self:
         """Those that wait for longer than their rule lets them; it may let them wait for ever, which is null."""
-        ends = RawSQL(
-            "(SELECT written.created_at"
-            " + make_interval(days => (governance_requirement(governance_change.id) ->> 'expires_days')::int)"
-            " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
-            [],
-            output_field=models.DateTimeField(),
-        )
-        return self.open().annotate(ends=ends).filter(ends__lte=now)
+        return self.open().annotate(ends=ENDS).filter(ends__lte=now)
+
+    def with_times(self) -> Self:
+        """Each with `due`, when votes on it are due, and `ends`, when it expires; null where no rule says so."""
+        return self.annotate(due=DUE, ends=ENDS)
 
     def by_road(self, road: str) -> Self:
         """Those that became live as proposed, single-handed among them, by roll-back or emergency; KeyError else."""
@@ -200,6 +214,9 @@ class Change(Identified):
         rollback: Rollback
         emergency: Emergency
         reverts: Emergency
+        # Of ChangeQuerySet.with_times alone.
+        due: datetime | None
+        ends: datetime | None
 
     class Meta:
         indexes = [
@@ -286,8 +303,8 @@ class Revision(Identified):
     """One immutable form of a change: from which live version it starts, to which it leads, under which rule.
 
     `rule` is what the approval rules asked for as they stood: {"name", "votes_needed", "groups": [{"group", "votes"}],
-    "cool_off_minutes", "expires_days", "checks"}. At activation the stricter of that and what they ask now holds
-    (governance_requirement in the database).
+    "cool_off_minutes", "due_hours", "expires_days", "checks"}. At activation the stricter of that and what they ask now
+    holds (governance_requirement in the database).
     """
 
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="revisions")

@@ -20,7 +20,18 @@ from governance.views.changes import REFUSALS
 from governance.views.forms import sent
 from smallfirst.engine.words import plural
 
-COLUMNS = ("place", "name", "for", "needs", "votes", "groups", "cool_off_minutes", "expires_days", "checks")
+COLUMNS = (
+    "place",
+    "name",
+    "for",
+    "needs",
+    "votes",
+    "groups",
+    "cool_off_minutes",
+    "due_hours",
+    "expires_days",
+    "checks",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ def approval_rules_csv(request: HttpRequest) -> StreamingHttpResponse:
         [
             *(row.place, row.rule.name, row.whom, row.needs, row.rule.votes),
             ", ".join(f"{each.group} {each.votes}" for each in row.rule.groups),
-            *(row.rule.cool_off_minutes, row.rule.expires_days, ", ".join(row.rule.checks)),
+            *(row.rule.cool_off_minutes, row.rule.due_hours, row.rule.expires_days, ", ".join(row.rule.checks)),
         ]
         for row in _rows(approval_rules.live())
     )

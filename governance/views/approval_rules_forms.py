@@ -64,6 +64,13 @@ class RuleForm(forms.Form):
     cool_off_minutes = forms.IntegerField(
         label="Minutes of rest before it can become live", required=False, min_value=0, max_value=10_080
     )
+    due_hours = forms.IntegerField(
+        label="Hours within which votes are due",
+        required=False,
+        min_value=1,
+        max_value=8_760,
+        help_text="Voters are reminded at half of them, near their end and when they are over. Empty: no hour.",
+    )
     expires_days = forms.IntegerField(
         label="Days after which it expires", required=False, min_value=1, max_value=365, help_text="Empty: never."
     )
@@ -94,7 +101,7 @@ class RuleForm(forms.Form):
             "checks": said["checks"],
             "cool_off_minutes": said["cool_off_minutes"] or 0,
         }
-        return rule | ({"expires_days": said["expires_days"]} if said["expires_days"] else {})
+        return rule | {name: said[name] for name in ("due_hours", "expires_days") if said[name]}
 
 
 class GroupForm(forms.Form):
@@ -215,6 +222,7 @@ def _rule_rows(rules: ApprovalRules) -> list[dict[str, Any]]:
             ),
             "checks": list(rule.checks),
             "cool_off_minutes": rule.cool_off_minutes or None,
+            "due_hours": rule.due_hours,
             "expires_days": rule.expires_days,
         }
         for number, rule in enumerate(rules.rules, start=1)

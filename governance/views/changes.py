@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, changes, coordination, delegations, hindrances, policies, votes
+from governance import accounts, changes, coordination, delegations, hindrances, policies, reminders, votes
 from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
 from governance.models import (
@@ -124,7 +124,13 @@ def change_list(request: HttpRequest) -> HttpResponse:
         headline = "Nobody has proposed a change yet"
     sent_back = set(Change.objects.filter(pk__in=[each.pk for each in page]).sent_back().values_list("pk", flat=True))
     appointed = {each.change_id: each for each in Appointment.objects.telling().filter(change__in=list(page))}
-    rows = [(each, *_state(each, appointed.get(each.pk), sent_back=each.pk in sent_back)) for each in page]
+    times = {
+        each.pk: each for each in Change.objects.filter(pk__in=[each.pk for each in page]).in_review().with_times()
+    }
+    rows = [
+        (each, *_state(each, appointed.get(each.pk), sent_back=each.pk in sent_back), times.get(each.pk))
+        for each in page
+    ]
     context = {"page": page, "rows": rows, "filter_form": form, "headline": headline, "filtered": bool(form.narrowed)}
     return render(request, "governance/changes.html", context, status=form.http_status)
 
@@ -234,6 +240,12 @@ def change_ratify(request: HttpRequest, pk: UUID) -> HttpResponse:
         changes.ratify, digest=request.POST.get("digest", ""), reason=request.POST.get("reason", "")[:2000]
     )
     return _act(request, pk, "changes.vote", verb, "You ratified it.")
+
+
+@require_POST
+def change_nudge(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Tell those whose votes are missing once more."""
+    return _act(request, pk, "changes.propose", reminders.nudge, "Those who have yet to vote are told once more.")
 
 
 @require_POST
@@ -445,6 +457,7 @@ def _may(user: User, acts: Collection[str], found: Change, standing: votes.Stand
         "wrote": wrote,
         "revise": in_use and found.state in Change.OPEN and may_propose,
         "withdraw": found.state in Change.OPEN and wrote and may_propose,
+        "nudge": in_use and found.state == Change.State.IN_REVIEW and wrote and may_propose,
         "take_back": leaves and may_propose,
         "roll_back": leaves and "rollbacks.go_back" in acts,
         "break_glass": votable and held and not wrote and "emergencies.begin" in acts,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, F, Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from governance import accounts
+from governance import accounts, figures
 from governance.models import Appointment, AuditEvent, Change, Emergency, PolicyHead, Review, User, Workflow
 from governance.views.workflows import rows
 from governance.waiting import acts_in, roles_of
@@ -159,16 +159,25 @@ def _hindsights(user: User) -> list[Task]:
 
 
 def _changes(user: User) -> list[Task]:
-    asked = Change.objects.awaiting(user).for_list()[:8]
+    asked = Change.objects.awaiting(user).with_times().for_list()
+    now = timezone.now()
     return [
         Task(
             title=f"{change.workflow.name if change.workflow else 'Approval rules'}: {change.title}",
-            text=f"proposed by {change.proposed_by} for {change.place}; needs your vote",
+            text=f"proposed by {change.proposed_by} for {change.place}; {_by_when(change, now)}",
             url=reverse("change", args=[change.pk]),
             act="Open",
+            due=change.due,
         )
-        for change in asked
+        for change in asked.order_by(F("due").asc(nulls_last=True), "-number")[:8]
     ]
+
+
+def _by_when(change: Change, now: datetime) -> str:
+    """What a change that waits needs of a voter, and by when; `due` and `ends` are those of with_times."""
+    due, ends = change.due, change.ends
+    said = "your vote is overdue" if due is not None and due <= now else "needs your vote"
+    return said + (f"; it expires {figures.relative_words(ends, now=now)}" if ends is not None else "")
 
 
 def _ratifications(user: User) -> list[Task]:

@@ -111,6 +111,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_comment", "post"): only(*PROPOSERS, gives=GONE_ON),
     # The integrator's own change: he and who wrote the comment settle it.
     ("comment_resolve", "post"): only("owner", "integrator", gives=GONE_ON),
+    ("change_nudge", "post"): only("integrator", gives=GONE_ON),
     ("change_withdraw", "post"): only("integrator", gives=GONE_ON),
     ("change_ratify", "post"): only(*VOTERS, gives=GONE_ON),
     ("coordination", "get"): everyone(OK),

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from governance import access_tokens, appointments, comments, delegations, emergencies, rollbacks
-from governance.models import AccessToken, Comment, Delegation
+from governance import access_tokens, appointments, comments, delegations, emergencies, reminders, rollbacks
+from governance.models import AccessToken, Comment, Delegation, Notification
 from tests.cast import Cast, approve, make_change, make_live
 
 Act = Callable[[], object]
@@ -86,7 +86,13 @@ def _said_and_delegated(cast: Cast) -> dict[str, Callable[[], Act]]:
         made = token()
         return lambda: access_tokens.revoke(token=made, by=cast.lead)
 
+    def nudged() -> Act:
+        change = make_change(cast)
+        Notification.objects.update(created_at=timezone.now() - timedelta(hours=5))
+        return lambda: reminders.nudge(change=change, by=cast.integrator)
+
     return {
+        "reminders.nudge": nudged,
         "access_tokens.create": lambda: token,
         "access_tokens.revoke": end,
         "comments.add": lambda: comment,

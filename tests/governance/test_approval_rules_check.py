@@ -33,6 +33,7 @@ def test_every_default_is_written_out() -> None:
                 "votes": 1,
                 "groups": [],
                 "cool_off_minutes": 0,
+                "due_hours": None,
                 "expires_days": None,
                 "checks": [],
             }

@@ -70,7 +70,7 @@ def test_a_change_says_which_rule_it_stands_under_and_what_it_still_needs() -> N
     assert "Asked for by the rule “Gates”: 1 of 2 votes; waits on Owner or Second lead" in page
     assert "Asked for by the rule “Gates”: 0 of 1 vote of the group “Legal”; waits on Owner. waits" in page
     assert "Asked for by the rule “Gates”: a rest until" in page
-    assert "it rests until" in page
+    assert "It rests until" in page
     assert "Your approval is the last one needed; it can be activated after that." in page
     page = text(signed_in(cast.second_lead).get(reverse("change", args=[change.pk])))
     assert "Your approval is the last one needed" not in page

@@ -24,6 +24,7 @@ OF_NO_KIND = {
     "checks.record": "a machine's word, kept with the change that was voted on",
     **dict.fromkeys(("comments.add", "comments.resolve"), "talk: it binds nobody"),
     "preferences.choose": "how one person is told of things",
+    "reminders.nudge": "a message: it binds nobody",
     "probes.try_endpoint": "a look at an address, which changes nothing",
     **dict.fromkeys(
         ("reviews.claim", "reviews.deliver", "reviews.open", "reviews.release"), "on the way to the review's outcome"
