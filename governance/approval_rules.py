@@ -4,7 +4,7 @@ They are one document, governed as a policy is: changed by a change, in force by
 asks for is said by the database alone (migration 0002), to pages and to the triggers of heads alike.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -33,16 +33,20 @@ PARTS = {
     "review": "reviews",
     "limits": "limits",
 }
+# The kinds of changes that a rule can single out, as they are said.
+KINDS = {"policy": "policies", "workflow": "workflow entries"}
 Slug = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"\A[a-z0-9]+(-[a-z0-9]+)*\Z")]
 Votes = Annotated[int, Meta(ge=0, le=20)]
 
 
 class When(Clause, frozen=True, kw_only=True):
-    """Which changes of policies a rule is for; an empty list asks nothing, and all of them must hold.
+    """Which changes a rule is for; an empty list asks nothing, and all of them must hold.
 
-    Changes of approval rules themselves stand under no rule: one that nobody can follow could never be taken back.
+    `parts` are those of policies. Changes of approval rules themselves stand under no rule: one that nobody can follow
+    could never be taken back.
     """
 
+    kinds: tuple[Literal["policy", "workflow"], ...] = ()
     environments: tuple[Slug, ...] = ()
     risks: tuple[Literal["minimal", "limited", "high"], ...] = ()
     data_classes: tuple[DataClass, ...] = ()
@@ -83,7 +87,7 @@ class Group(Clause, frozen=True, kw_only=True):
 
 
 class Freeze(Clause, frozen=True, kw_only=True):
-    """A time, its end not included, in which no policy becomes live; in all environments where none is named."""
+    """A time, its end not included, in which nothing becomes live; in all environments where none is named."""
 
     name: Name
     environments: tuple[Slug, ...] = ()
@@ -132,9 +136,11 @@ def live() -> ApprovalRules:
     return read(head.content.document) if head.content else ApprovalRules()
 
 
-def sentences(rules: ApprovalRules, names: Mapping[UUID, str]) -> list[tuple[str, str]]:
-    """Return what the rules say, a key and a sentence each; `names` are those of people by their keys."""
-    return list(_sentences(rules, names))
+def sentences(documents: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return what each of some documents says, sentences by key; one query."""
+    read_ones = [read(document) for document in documents]
+    names = names_of(*read_ones)
+    return [dict(_sentences(rules, names)) for rules in read_ones]
 
 
 def names_of(*documents: ApprovalRules) -> dict[UUID, str]:
@@ -156,7 +162,7 @@ def _sentences(rules: ApprovalRules, names: Mapping[UUID, str]) -> Iterator[tupl
         where = listed(list(freeze.environments)) or "any environment"
         yield (
             f"freeze {freeze.name}",
-            f"{freeze.name}: no policy becomes live in {where} from {_moment(freeze.start)} to {_moment(freeze.end)}.",
+            f"{freeze.name}: nothing becomes live in {where} from {_moment(freeze.start)} to {_moment(freeze.end)}.",
         )
 
 
@@ -185,7 +191,8 @@ def _asked(rule: ApprovalRule, titles: Mapping[str, str]) -> str:
 
 def for_whom(when: When) -> str:
     """Return which changes a rule is for, as a part of a sentence."""
-    said = [f"changes of {listed([PARTS[each] for each in when.parts], 'or')}" if when.parts else "any change"]
+    of = [PARTS[each] for each in when.parts] or [KINDS[each] for each in when.kinds]
+    said = [f"changes of {listed(of, 'or')}" if of else "any change"]
     if when.environments:
         said.append(f"in {listed(list(when.environments), 'or')}")
     if when.risks:
@@ -226,6 +233,9 @@ def _rule_problems(rules: ApprovalRules) -> Iterator[Problem]:
             message = "votes would be due after it has expired"
             yield Problem(f"{path}.due_hours", message, "ask for them earlier, or let it wait for more days")
         yield from _unknown_environments(f"{path}.when", rule.when.environments, known)
+        if rule.when.parts and rule.when.kinds and "policy" not in rule.when.kinds:
+            message = "only policies have these parts, and the rule is for none"
+            yield Problem(f"{path}.when.parts", message, "name no parts, or policies among the kinds")
         for place, asked_of in enumerate(rule.groups):
             size = sizes.get(asked_of.group)
             where = f"{path}.groups[{place}]"

@@ -8,9 +8,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import approval_rules, audiences, audit, canonical, notifications, policies
+from governance import audiences, audit, canonical, notifications
 from governance.audit import Actor
 from governance.errors import GovernanceError, store
+from governance.kinds import KINDS
 from governance.models import (
     Change,
     Content,
@@ -25,7 +26,7 @@ from governance.models import (
     Workflow,
     new_id,
 )
-from governance.votes import VOTABLE, rule_for
+from governance.votes import VOTABLE, Standing, requirement, rule_for
 
 State = Change.State
 Kind = Change.Kind
@@ -72,34 +73,57 @@ class ReasonMissing(ChangeError):
     """A vote against says why."""
 
 
+def lock_workflow(workflow: UUID) -> Workflow:
+    """Lock a workflow's row: rows may go on referring to it."""
+    return Workflow.objects.select_for_update(no_key=True).get(pk=workflow)
+
+
 def lock_policy(workflow: UUID, environment: UUID) -> tuple[Workflow, PolicyHead | None]:
     """Lock the workflow, then its head in the environment; None where nothing is live yet.
 
     Rows are locked alone and read with their relations after: a join in the locking statement would still show the
     relations of before the wait.
     """
-    held = Workflow.objects.select_for_update(no_key=True).get(pk=workflow)
+    held = lock_workflow(workflow)
     heads = PolicyHead.objects.filter(workflow=workflow, environment=environment)
     heads.select_for_update(no_key=True).first()
     return held, heads.select_related("version").first()
 
 
-def lock_content(kind: str) -> ContentHead:
-    """Lock the head of a kind of content."""
-    ContentHead.objects.select_for_update(no_key=True).get(kind=kind)
-    return ContentHead.objects.select_related("content").get(kind=kind)
+def lock_content(change: Change) -> ContentHead:
+    """Lock the head of a content's place, below the workflow's row where it is about one; make it where there is none.
+
+    One begins with what is live: nothing, or a workflow's entry as it is.
+    """
+    place = content_place(change)
+    if ContentHead.objects.select_for_update(no_key=True).filter(**place).first() is None:
+        first = _first_content(change)
+        store(ContentHead(**place, content=first))
+    return ContentHead.objects.select_related("content").get(**place)
 
 
 def lock(change: Change) -> tuple[Change, Head | None]:
     """Lock a change after its place and read it anew."""
-    workflow, head = None, None
-    if change.workflow_id and change.environment_id:
-        workflow, head = lock_policy(change.workflow_id, change.environment_id)
-    held_head: Head | None = head if change.kind == Kind.POLICY else lock_content(change.kind)
+    workflow, head = lock_place(change)
     Change.objects.select_for_update().get(pk=change.pk)
     held = Change.objects.for_list().get(pk=change.pk)
     held.workflow = workflow
-    return held, held_head
+    return held, head
+
+
+def lock_place(change: Change) -> tuple[Workflow | None, Head | None]:
+    """Lock what a change is about, then the head of its place; no policy has one before the first is live."""
+    if change.kind == Kind.POLICY and change.workflow_id and change.environment_id:
+        return lock_policy(change.workflow_id, change.environment_id)
+    held = None
+    if change.workflow_id:
+        held = change.workflow = lock_workflow(change.workflow_id)
+    return held, lock_content(change)
+
+
+def content_place(change: Change) -> dict[str, Any]:
+    """Return which contents and which head are of a change's place."""
+    return {"kind": change.kind, "workflow": change.workflow}
 
 
 def refuse_retired(change: Change) -> None:
@@ -117,6 +141,28 @@ def refuse_stale(change: Change, head: Head | None) -> None:
         raise StaleBase(f"Since change {change.number} was written, {said} live in its place. Revise it first.")
 
 
+def refuse_voters(change: Change, standing_now: Standing) -> None:
+    if standing_now.voters:
+        raise NotApproved(f"Change {change.number} cannot pass single-handed: somebody else may vote on it.")
+    if standing_now.against:
+        raise NotApproved(f"Change {change.number} has {standing_now.against} votes against it.")
+
+
+def refuse_rest(change: Change, standing_now: Standing) -> None:
+    """Refuse what its rule lets become live later, or no more."""
+    now = timezone.now()
+    if standing_now.expired(now):
+        raise NotOpen(f"Change {change.number} has expired. Revise it, and ask for votes anew.")
+    why = standing_now.why_later(now)
+    if why:
+        raise NotApproved(f"Change {change.number} cannot become live yet: {why}.")
+
+
+def refuse_expired(change: Change) -> None:
+    if requirement(change).expired(timezone.now()):
+        raise NotOpen(f"Change {change.number} has expired. Its author can write a new revision of it.")
+
+
 def live(head: Head | None) -> PolicyVersion | Content | None:
     """Return what is in force at a head."""
     return head.content if isinstance(head, ContentHead) else head.version if head else None
@@ -129,9 +175,7 @@ def live_mode(head: Head | None) -> str | None:
 
 def checked(change: Change, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document in full. Raises InvalidDocument, naming every place at fault."""
-    if change.workflow and change.environment:
-        return policies.check(document, workflow=change.workflow, environment=change.environment)
-    return approval_rules.check(document)
+    return KINDS[change.kind].check(change, document)
 
 
 def mode_of(change: Change, said: str | None, otherwise: str) -> str:
@@ -157,8 +201,9 @@ def write_revision(
     made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": author}
     leads_to: dict[str, Any]
     if isinstance(head, ContentHead):
-        numbers = Content.objects.filter(kind=head.kind).aggregate(last=Max("number"))
-        content = store(Content(kind=head.kind, number=(numbers["last"] or 0) + 1, **made))
+        place = content_place(change)
+        numbers = Content.objects.filter(**place).aggregate(last=Max("number"))
+        content = store(Content(**place, number=(numbers["last"] or 0) + 1, **made))
         leads_to = {"base_content": head.content, "content": content}
     else:
         numbers = PolicyVersion.objects.filter(workflow=change.workflow).aggregate(last=Max("number"))
@@ -211,6 +256,7 @@ def move_head(change: Change, head: Head | None, activator: User) -> Head:
             moved.save()
     except IntegrityError as error:
         raise NotApproved(f"The database refuses: {error.args[0].splitlines()[0]}") from error
+    KINDS[change.kind].apply(change)
     return moved
 
 
@@ -248,7 +294,8 @@ def head_facts(head: Head | None) -> dict[str, Any]:
     now = live(head)
     if now is None:
         return {"version": None}
-    return {"version": now.number, "digest": now.digest, "mode": live_mode(head) or ""}
+    told = KINDS[head.kind].facts(now.document) if isinstance(head, ContentHead) else {}
+    return {"version": now.number, "digest": now.digest, "mode": live_mode(head) or ""} | told
 
 
 def put(change: Change, state: State, *, action: str, actor: Actor, summary: str, reason: str = "") -> None:
@@ -266,12 +313,20 @@ def put(change: Change, state: State, *, action: str, actor: Actor, summary: str
     )
 
 
+def _first_content(change: Change) -> Content | None:
+    """What is live in a place before any change of it."""
+    document = KINDS[change.kind].begins(change)
+    if document is None:
+        return None
+    return store(Content(**content_place(change), number=1, document=document, digest=canonical.digest(document)))
+
+
 def _rule(change: Change, revision: Revision) -> dict[str, Any]:
     """What is asked of a revision now, as it is kept with it."""
-    rule = rule_for(change, base=revision.base_version_id, version=revision.version_id, mode=revision.mode)
+    rule, least = rule_for(change, base=revision.base_version_id, version=revision.version_id, mode=revision.mode)
     return {
         "name": rule.get("name", ""),
-        "votes_needed": max(rule.get("votes", 0), change.environment.votes_needed if change.environment else 1),
+        "votes_needed": max(rule.get("votes", 0), least),
         "groups": rule.get("groups", []),
         "cool_off_minutes": rule.get("cool_off_minutes", 0),
         "due_hours": rule.get("due_hours"),

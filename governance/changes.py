@@ -1,7 +1,7 @@
 """Changes: proposed, revised, voted on and made live. A vote counts only for exactly the content that was seen.
 
-Every verb locks in one order: the workflow's row, then the head of the environment, then the change; of approval rules
-their head, then the change. Votes and revisions are written under the change's lock. See
+Every verb locks in one order: the workflow's row, then the head of the place, then the change; approval rules have no
+workflow. Votes and revisions are written under the change's lock. See
 docs/decisions/0002-lock-order.md.
 """
 
@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import audiences, audit, canonical, checks, notifications
+from governance import audiences, audit, canonical, checks, entries, notifications
 from governance.accounts import ORGANISATION, NotPermitted, can, require
 from governance.audit import Service
 from governance.change_records import (
@@ -34,15 +34,19 @@ from governance.change_records import (
     live,
     live_mode,
     lock,
-    lock_content,
+    lock_place,
     lock_policy,
+    lock_workflow,
     mark_stale,
     mode_of,
     move_head,
     payload_digest,
     put,
+    refuse_expired,
+    refuse_rest,
     refuse_retired,
     refuse_stale,
+    refuse_voters,
     write_revision,
 )
 from governance.errors import InvalidInput, store
@@ -62,7 +66,7 @@ from governance.models import (
     Workflow,
     new_id,
 )
-from governance.votes import VOTABLE, Standing, had_hand, requirement, standing, why_later
+from governance.votes import VOTABLE, Standing, had_hand, standing, why_later
 
 __all__ = [
     "ChangeError",
@@ -81,6 +85,7 @@ __all__ = [
     "proceed",
     "propose",
     "propose_approval_rules",
+    "propose_entry",
     "ratify",
     "revise",
     "vote",
@@ -125,9 +130,27 @@ def propose_approval_rules(*, document: Mapping[str, Any], title: str, note: str
     Two people who had no hand in them must approve, or the only one there is. Raises NotPermitted,
     approval_rules.InvalidApprovalRules, NothingChanges, and ChangeError for a title that is missing.
     """
-    head = lock_content(Kind.APPROVAL_RULES)
-    require(by, "changes.propose", ORGANISATION)
     change = Change(kind=Kind.APPROVAL_RULES, title=title, proposed_by=by)
+    _none, head = lock_place(change)
+    require(by, "changes.propose", ORGANISATION)
+    return _open(change, document, head, mode="", note=note)
+
+
+@transaction.atomic
+def propose_entry(*, workflow: Workflow, document: Mapping[str, Any], title: str, note: str, by: User) -> Change:
+    """Propose another entry of a workflow of which a policy is live: risk, data class, why, regions, retention, whole.
+
+    It asks for as many votes as the strictest environment in which a policy of it is live; where that is none, it is
+    approved at once. Raises NotPermitted, WorkflowRetired, entries.InvalidEntry, NothingChanges, and ChangeError for a
+    title that is missing, and for a workflow whose owner may still write it (workflows.edit).
+    """
+    change = Change(kind=Kind.WORKFLOW, workflow=workflow, title=title, proposed_by=by)
+    held = lock_workflow(workflow.pk)
+    require(by, "changes.propose", held)
+    refuse_retired(Change(workflow=held))
+    if not entries.governed(held):
+        raise ChangeError(f"No policy of {held.name} is live yet: write its entry without a change.")
+    _held, head = lock_place(change)
     return _open(change, document, head, mode="", note=note)
 
 
@@ -227,11 +250,11 @@ def activate(*, change: Change, by: User, single_handed: bool = False, appointed
     if revision.payload_digest != payload_digest(change, revision):
         raise DigestMoved(f"Change {change.number} no longer has the content its digest names. Write it anew.")
     standing_now = standing(change)
-    _refuse_rest(change, standing_now)
+    refuse_rest(change, standing_now)
     if single_handed and standing_now.enough:
         raise ChangeError("This change has the votes it needs: activate it as it is.")
     if single_handed:
-        _refuse_voters(change, standing_now)
+        refuse_voters(change, standing_now)
     elif not standing_now.enough:
         raise NotApproved(f"Change {change.number} has {standing_now.said}.{standing_now.lost}")
     checked(change, revision.leads_to.document)
@@ -349,7 +372,7 @@ def _vote(
         raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
     if delegation is not None and had_hand(change, delegation.by):
         raise OwnHand(f"{delegation.by} had a hand in change {change.number}: nobody votes on it for him.")
-    _refuse_expired(change)
+    refuse_expired(change)
     revision = change.revision
     if digest != revision.payload_digest:
         raise DigestMoved(f"Change {change.number} was edited since you opened it. Read revision {revision.number}.")
@@ -451,28 +474,6 @@ def _refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None
         return
     if now is not None and (canonical.digest(document), mode) == (now.digest, live_mode(head) or ""):
         raise NothingChanges(f"This is what version {now.number} says and does, which is live already.")
-
-
-def _refuse_voters(change: Change, standing_now: Standing) -> None:
-    if standing_now.voters:
-        raise NotApproved(f"Change {change.number} cannot pass single-handed: somebody else may vote on it.")
-    if standing_now.against:
-        raise NotApproved(f"Change {change.number} has {standing_now.against} votes against it.")
-
-
-def _refuse_rest(change: Change, standing_now: Standing) -> None:
-    """Refuse what its rule lets become live later, or no more."""
-    now = timezone.now()
-    if standing_now.expired(now):
-        raise NotOpen(f"Change {change.number} has expired. Revise it, and ask for votes anew.")
-    why = standing_now.why_later(now)
-    if why:
-        raise NotApproved(f"Change {change.number} cannot become live yet: {why}.")
-
-
-def _refuse_expired(change: Change) -> None:
-    if requirement(change).expired(timezone.now()):
-        raise NotOpen(f"Change {change.number} has expired. Its author can write a new revision of it.")
 
 
 def _seen(change: Change, simulation: str) -> Check | None:

@@ -15,21 +15,25 @@ from governance.models.registry import ModelQuerySet
 from governance.models.workflows import WorkflowQuerySet
 from governance.votes import VOTABLE
 
-# What stands for the environment of changes that have none.
-RULES = "approval rules"
-
 
 @dataclass(frozen=True)
 class Pace:
     """How long changes took from being proposed to being live: how many there were, their median and 90th percentile.
 
     Where they fall between two that occurred they are interpolated (statistics.quantiles, inclusive); None of none.
+    Changes that have no environment are told by their `kind`.
     """
 
     environment: str
+    kind: str
     count: int
     median: timedelta | None
     p90: timedelta | None
+
+    @property
+    def where(self) -> str:
+        """The environment, or what has none; empty for all together."""
+        return Change.Kind(self.kind).label if self.kind else self.environment
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,16 @@ class Repeated:
 def pace(changes: ChangeQuerySet, *, since: datetime) -> list[Pace]:
     """Return how long the changes that became live since a moment took, together first, then by environment; one query.
 
-    Together is named "" as its environment, approval rules by RULES.
-    Roll-backs and emergencies, which wait for nobody, are not counted.
+    Together is named "" as its environment and as its kind, what has no environment by its kind. Roll-backs and
+    emergencies, which wait for nobody, are not counted.
     """
     applied = changes.by_road("proposed").filter(applied_at__gte=since).order_by("environment__position")
-    took: dict[str, list[float]] = {"": []}
-    for environment, proposed, live in applied.values_list("environment__name", "created_at", "applied_at"):
-        for place in ("", environment or RULES):
+    took: dict[tuple[str, str], list[float]] = {("", ""): []}
+    told = applied.values_list("environment__name", "kind", "created_at", "applied_at")
+    for environment, kind, proposed, live in told:
+        for place in (("", ""), (environment, "") if environment else ("", kind)):
             took.setdefault(place, []).append((live - proposed).total_seconds() if live else 0.0)
-    return [_pace(place, seconds) for place, seconds in took.items()]
+    return [_pace(*place, seconds) for place, seconds in took.items()]
 
 
 def waiting(changes: ChangeQuerySet, *, most: int) -> list[Waiting]:
@@ -110,12 +115,12 @@ def repeated(user: User) -> list[Repeated]:
     ]
 
 
-def _pace(environment: str, seconds: list[float]) -> Pace:
+def _pace(environment: str, kind: str, seconds: list[float]) -> Pace:
     if not seconds:
-        return Pace(environment, 0, None, None)
+        return Pace(environment, kind, 0, None, None)
     # Of one value statistics.quantiles knows no part.
     p90 = statistics.quantiles(seconds, n=10, method="inclusive")[8] if len(seconds) > 1 else seconds[0]
-    return Pace(environment, len(seconds), timedelta(seconds=statistics.median(seconds)), timedelta(seconds=p90))
+    return Pace(environment, kind, len(seconds), timedelta(seconds=statistics.median(seconds)), timedelta(seconds=p90))
 
 
 def _voters(changes: list[UUID]) -> dict[UUID, list[str]]:

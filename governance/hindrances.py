@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from governance.change_records import Head, checked, refuse_retired, refuse_stale
+from governance.change_records import Head, checked, content_place, refuse_retired, refuse_stale
 from governance.errors import GovernanceError, InvalidDocument
 from governance.models import Appointment, Change, ContentHead, PolicyHead
 from governance.refusals import code_of
@@ -87,7 +87,7 @@ def _of_rule(standing: Standing, now: datetime) -> Iterator[Hindrance]:
 def _head(change: Change) -> Head | None:
     """What is live in its place, as the page sees it."""
     if change.kind != Change.Kind.POLICY:
-        return ContentHead.objects.select_related("content").get(kind=change.kind)
+        return ContentHead.objects.select_related("content").get(**content_place(change))
     place = PolicyHead.objects.filter(workflow=change.workflow, environment=change.environment)
     return place.select_related("version").first()
 

@@ -66,12 +66,14 @@ class OfGroup:
 class Requirement:
     """What a change needs: the stricter of its rule as it stood when it was written and as it is now.
 
-    `rules` names them; `groups` are votes needed by group; `rests_until`, `due_at` (when votes are due) and
-    `expires_at` are moments (UTC), None for none. `checks` must hold.
+    `rules` names them; `least` is how many votes its environments ask for by themselves, `groups` are votes needed by
+    group; `rests_until`, `due_at` (when votes are due) and `expires_at` are moments (UTC), None for none. `checks` must
+    hold.
     """
 
     rules: tuple[str, ...]
     votes: int
+    least: int
     groups: Mapping[str, int]
     rests_until: datetime | None
     expires_at: datetime | None
@@ -208,17 +210,22 @@ def why_later(change: Change, now: datetime) -> str:
     return _why_later(*_asked(change), change.revision.number, now)
 
 
-def rule_for(change: Change, *, base: UUID | None, version: UUID | None, mode: str) -> dict[str, Any]:
+def rule_for(change: Change, *, base: UUID | None, version: UUID | None, mode: str) -> tuple[dict[str, Any], int]:
     """Return the approval rule for what leads from a base to a version, empty where none matches; one query.
 
-    Both are keys of policy versions that are stored already, None for other content.
+    And how many votes its environments ask for at least. Both are keys of policy versions that are stored already, None
+    for other content.
     """
     facts = [change.kind, change.workflow_id, change.environment_id, base, version, mode]
+    asked = (
+        "SELECT governance_rule_for(facts), (facts ->> 'least_votes')::int"
+        " FROM governance_facts(%s, %s, %s, %s, %s, %s) facts"
+    )
     with connection.cursor() as cursor:
-        cursor.execute("SELECT governance_rule_for(governance_facts(%s, %s, %s, %s, %s, %s))", facts)
-        (rule,) = cursor.fetchone() or ("{}",)
+        cursor.execute(asked, facts)
+        rule, least = cursor.fetchone() or ("{}", 1)
     found: dict[str, Any] = json.loads(rule)
-    return found
+    return found, least
 
 
 def _why_not_for(delegation: Delegation, may: Collection[UUID], themselves: Collection[UUID], now: datetime) -> str:
@@ -271,6 +278,7 @@ def _asked(change: Change) -> tuple[Requirement, Freeze | None, CheckStanding]:
     needed = Requirement(
         rules=tuple(said["names"]),
         votes=said["votes_needed"],
+        least=said["least_votes"],
         groups={each["group"]: each["votes"] for each in said["groups"]},
         rests_until=written + timedelta(minutes=rest) if rest else None,
         expires_at=written + timedelta(days=days) if days else None,

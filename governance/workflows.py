@@ -2,16 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import audit
+from governance import audit, entries
 from governance.accounts import require
 from governance.audit import Actor
-from governance.errors import InvalidInput, store
+from governance.errors import GovernanceError, InvalidInput, store
 from governance.models import Step, Team, User, Workflow
+from governance.models.workflows import ENTRY
+
+
+class EntryGoverned(GovernanceError):
+    """A policy of the workflow is live: its entry changes by a change."""
 
 
 @transaction.atomic
@@ -64,10 +70,7 @@ def create(
         actor=by,
         object=made,
         summary=f"Added the workflow {made.name}, {made.get_risk_display().lower()} risk, {made.data_class} data",
-        after={
-            **{field: getattr(made, field) for field in ("slug", "risk", "data_class", "regions")},
-            **_facts(made),
-        },
+        after={"slug": made.slug, **_facts(made)},
     )
     return made
 
@@ -80,27 +83,34 @@ def edit(
     purpose: str,
     owner: User,
     deputy: User | None,
-    retention_days: int,
     cost_centre: str | None,
-    people_affected: str,
-    rationale: str,
     review_due: date | None,
     by: Actor,
+    **entry: Any,
 ) -> Workflow:
-    """Change what a workflow is called and who answers for it.
+    """Change what a workflow is called, who answers for it and, before a policy of it is live, its `entry`.
 
-    Risk, data class and regions stay: policies rest on them. An edit that changes nothing writes nothing. Raises
-    NotPermitted and InvalidInput.
+    That is any of risk, data_class, rationale, people_affected, regions and retention_days (governance.entries). Later
+    they change by changes.propose_entry. An edit that changes nothing writes nothing. Raises NotPermitted, InvalidInput
+    and EntryGoverned.
     """
     held = _lock(workflow)
     require(by, "workflows.edit", held)
     before = _facts(held)
     held.name, held.purpose, held.owner, held.deputy = name, purpose, owner, deputy
-    held.retention_days, held.cost_centre = retention_days, cost_centre
-    held.people_affected, held.rationale, held.review_due = people_affected, rationale, review_due
+    held.cost_centre, held.review_due = cost_centre, review_due
+    for part in ENTRY:
+        setattr(held, part, entry.pop(part, getattr(held, part)))
+    if entry:
+        raise TypeError(f"an entry has no {', '.join(entry)}")
+    held.regions = sorted(set(held.regions))
     after = _facts(held)
     if after == before:
         return held
+    if any(after[part] != before[part] for part in ENTRY) and entries.governed(held):
+        raise EntryGoverned(
+            f"A policy of {held.name} is live: {entries.differing(before, after)} changes by a change. Propose one."
+        )
     store(held)
     audit.record(
         action="workflows.edit",
@@ -159,15 +169,13 @@ def _lock(workflow: Workflow) -> Workflow:
     return Workflow.objects.select_for_update(no_key=True).get(pk=workflow.pk)
 
 
-def _facts(workflow: Workflow) -> dict[str, object]:
+def _facts(workflow: Workflow) -> dict[str, Any]:
     return {
         "name": workflow.name,
         "purpose": workflow.purpose,
         "owner": workflow.owner_id,
         "deputy": workflow.deputy_id,
-        "retention_days": workflow.retention_days,
         "cost_centre": workflow.cost_centre,
-        "people_affected": workflow.people_affected,
-        "rationale": workflow.rationale,
         "review_due": workflow.review_due.isoformat() if workflow.review_due else None,
+        **{part: getattr(workflow, part) for part in ENTRY},
     }

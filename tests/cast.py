@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from governance import accounts, audit, audit_samples, changes, checks, registry, seals, workflows
+from governance import accounts, audit, audit_samples, changes, checks, entries, registry, seals, workflows
 from governance.audit import Service
 from governance.models import (
     ApiKey,
@@ -235,6 +235,15 @@ def make_live(cast: Cast, keep_from: float = 0.8) -> PolicyHead:
     change = approve(make_change(cast, keep_from), cast.owner)
     changes.activate(change=change, by=cast.lead)
     return PolicyHead.objects.select_related("version").get(workflow=cast.workflow, environment=cast.production)
+
+
+def make_entry(cast: Cast, *, by: User | None = None, **parts: Any) -> Change:
+    """A change of the workflow's entry, proposed by the integrator unless said; a policy of it has to be live."""
+    held = Workflow.objects.get(pk=cast.workflow.pk)
+    document = entries.of(held) | {"rationale": held.rationale or "Customers write about orders"} | parts
+    return changes.propose_entry(
+        workflow=held, document=document, title="Another entry", note="It was looked at again", by=by or cast.integrator
+    )
 
 
 def make_rules(cast: Cast, *rules: dict[str, Any], **also: Any) -> Change:

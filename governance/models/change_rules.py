@@ -47,7 +47,7 @@ APPLIED_IS_LIVE = """
                     RETURN NULL;
                 """
 
-# A revision is of an open change, and leads to content of its workflow or kind.
+# A revision is of an open change, and leads to content of its place.
 BELONGS_TOGETHER = """
                     SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
                     IF change.state NOT IN ('in_review', 'approved', 'stale') THEN
@@ -64,9 +64,10 @@ BELONGS_TOGETHER = """
                     END IF;
                     IF EXISTS (
                         SELECT FROM governance_content
-                        WHERE id IN (NEW.content_id, NEW.base_content_id) AND kind <> change.kind
+                        WHERE id IN (NEW.content_id, NEW.base_content_id)
+                            AND (kind, workflow_id) IS DISTINCT FROM (change.kind, change.workflow_id)
                     ) THEN
-                        RAISE EXCEPTION 'change % leads to content of another kind', change.number
+                        RAISE EXCEPTION 'change % leads to content of another place', change.number
                             USING ERRCODE = 'check_violation';
                     END IF;
                     RETURN NEW;

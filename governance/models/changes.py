@@ -165,13 +165,17 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
 
 class Change(Identified):
-    """A proposal to make something else live: a policy of a workflow in an environment, or the approval rules."""
+    """A proposal to make something else live: a policy of a workflow in an environment, or other content.
+
+    Kind, workflow and environment are its place: of the changes of one place each starts from what is live there.
+    """
 
     class Kind(models.TextChoices):
         """What would change."""
 
         POLICY = "policy", "Policy"
         APPROVAL_RULES = "approval_rules", "Approval rules"
+        WORKFLOW = "workflow", "Workflow entry"
 
     class State(models.TextChoices):
         """Where it stands."""
@@ -229,9 +233,11 @@ class Change(Identified):
         constraints = [
             models.CheckConstraint(
                 condition=Q(kind="policy", workflow__isnull=False, environment__isnull=False)
+                | Q(kind="workflow", workflow__isnull=False, environment=None)
                 | Q(kind="approval_rules", workflow=None, environment=None),
                 name="change_kind_known",
-                violation_error_message="A policy has a workflow and an environment, approval rules have neither.",
+                violation_error_message="A policy has a workflow and an environment, an entry has a workflow, "
+                "approval rules have neither.",
             ),
             models.CheckConstraint(
                 condition=Q(
@@ -296,7 +302,7 @@ class Change(Identified):
         """What it changes, and where."""
         if self.workflow and self.environment:
             return f"{self.workflow.name} in {self.environment.name}"
-        return "the approval rules"
+        return f"the entry of {self.workflow.name}" if self.workflow else "the approval rules"
 
 
 class Revision(Identified):

@@ -1,6 +1,11 @@
-"""Contents: immutable documents of what is governed besides policies, and the head that says which one is live."""
+"""Contents: immutable documents of what is governed besides policies, and the heads that say which ones are live.
+
+A content is of one kind and about one thing: that is its place, which has one head. What kinds there are and what each
+is about stands in OF_PLACE; what may be done with them in governance/kinds.py.
+"""
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pgtrigger
 from django.db import models
@@ -9,6 +14,7 @@ from django.db.models import Q
 from governance.models import guards
 from governance.models.accounts import SHA256, User
 from governance.models.ids import Identified
+from governance.models.workflows import Workflow
 
 if TYPE_CHECKING:
     from governance.models.changes import Change
@@ -18,92 +24,33 @@ class ContentKind(models.TextChoices):
     """What a content is the document of."""
 
     APPROVAL_RULES = "approval_rules", "Approval rules"
+    WORKFLOW = "workflow", "Workflow entry"
 
 
-class Content(Identified):
-    """One immutable document of the organisation's approval rules."""
+# What contents of each kind are about: the organisation, or one workflow.
+OF_PLACE = Q(kind="approval_rules", workflow=None) | Q(kind="workflow", workflow__isnull=False)
 
-    kind = models.CharField(max_length=20, choices=ContentKind.choices)
-    number = models.PositiveIntegerField()
-    document = models.JSONField()
-    digest = models.CharField("sha256 of the canonical document", max_length=64)
-    note = models.TextField(blank=True, default="")
-    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["kind", "number"],
-                name="content_number_once",
-                violation_error_message="There is a version of that number already.",
-            ),
-            models.CheckConstraint(
-                condition=Q(number__gt=0),
-                name="content_number_positive",
-                violation_error_message="Versions count from 1.",
-            ),
-            models.CheckConstraint(
-                condition=Q(kind__in=ContentKind.values),
-                name="content_kind_known",
-                violation_error_message="Choose a kind.",
-            ),
-            models.CheckConstraint(
-                condition=Q(digest__regex=SHA256),
-                name="content_digest_form",
-                violation_error_message="A digest is 64 hexadecimal digits.",
-            ),
-        ]
-        triggers = [
-            *guards.append_only(),
-            guards.audited(
-                within={"change": "SELECT change_id::text FROM governance_revision WHERE content_id = NEW.id"}
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()}, version {self.number}"
-
-    @property
-    def team_id(self) -> None:
-        """Contents belong to the organisation."""
-        return None
-
-
-class ContentHead(Identified):
-    """Which content of a kind is live. Its row is there from the first migration on, so that it can be locked.
-
-    Whoever activates anything holds it too: no rule moves between the count of votes and what they let through.
-    """
-
-    kind = models.CharField(max_length=20, choices=ContentKind.choices, unique=True)
-    content = models.ForeignKey(Content, on_delete=models.PROTECT, null=True, related_name="+")
-    change: "models.OneToOneField[Change | None, Change | None]" = models.OneToOneField(
-        "governance.Change", on_delete=models.PROTECT, null=True, related_name="content_head"
-    )
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(content=None, change=None) | Q(content__isnull=False, change__isnull=False),
-                name="contenthead_moved_by_a_change",
-                violation_error_message="What is live became so by a change.",
-            )
-        ]
-        triggers = [
-            *guards.kept(fixed=["id", "kind"]),
-            guards.Guard(
-                name="moves_by_votes",
-                when=pgtrigger.Before,
-                operation=pgtrigger.Insert | pgtrigger.Update,
-                declare=[("change", "governance_change%ROWTYPE"), ("revision", "governance_revision%ROWTYPE")],
-                func="""
-                    IF TG_OP = 'INSERT' THEN
-                        RAISE EXCEPTION 'a content head is there already, and moves by a change'
-                            USING ERRCODE = 'check_violation';
+# A head moves only to the content of an applied change of its place, which starts from what was live and has what its
+# rule asks for. It begins with nothing; of a workflow with its entry as it is, which moves nothing.
+_HEAD_MOVES_BY_VOTES = """
+                    IF NEW.change_id IS NULL THEN
+                        IF TG_OP = 'INSERT' AND (NEW.content_id IS NULL OR EXISTS (
+                            SELECT FROM governance_content first
+                            WHERE first.id = NEW.content_id AND first.number = 1 AND first.kind = 'workflow'
+                                AND (first.kind, first.workflow_id) IS NOT DISTINCT FROM (NEW.kind, NEW.workflow_id)
+                        )) THEN
+                            RETURN NEW;
+                        END IF;
+                        RAISE EXCEPTION 'a content head moves by a change' USING ERRCODE = 'check_violation';
+                    END IF;
+                    IF TG_OP = 'UPDATE' THEN
+                        live := OLD.content_id;
                     END IF;
                     SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
-                    IF NOT FOUND OR change.state <> 'applied' OR change.kind <> NEW.kind THEN
-                        RAISE EXCEPTION 'a content head moves only to the content of an applied change of its kind'
+                    IF NOT FOUND OR change.state <> 'applied'
+                        OR (change.kind, change.workflow_id) IS DISTINCT FROM (NEW.kind, NEW.workflow_id)
+                    THEN
+                        RAISE EXCEPTION 'a content head moves only to the content of an applied change of its place'
                             USING ERRCODE = 'check_violation';
                     END IF;
                     SELECT * INTO revision FROM governance_revision
@@ -114,21 +61,141 @@ class ContentHead(Identified):
                         RAISE EXCEPTION 'change % does not lead to this content', change.number
                             USING ERRCODE = 'check_violation';
                     END IF;
-                    IF revision.base_content_id IS DISTINCT FROM OLD.content_id THEN
+                    IF revision.base_content_id IS DISTINCT FROM live THEN
                         RAISE EXCEPTION 'change % starts from another content than the live one', change.number
                             USING ERRCODE = 'check_violation';
                     END IF;
                     PERFORM governance_refuse_unapproved(change.id);
                     RETURN NEW;
+                """
+
+
+class Content(Identified):
+    """One immutable document of its place. Who wrote it; nobody for what stood in the register before any change."""
+
+    kind = models.CharField(max_length=20, choices=ContentKind.choices)
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="contents")
+    number = models.PositiveIntegerField()
+    document = models.JSONField()
+    digest = models.CharField("sha256 of the canonical document", max_length=64)
+    note = models.TextField(blank=True, default="")
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "workflow", "number"],
+                nulls_distinct=False,
+                name="content_number_once",
+                violation_error_message="There is a version of that number already.",
+            ),
+            models.CheckConstraint(
+                condition=Q(number__gt=0),
+                name="content_number_positive",
+                violation_error_message="Versions count from 1.",
+            ),
+            models.CheckConstraint(
+                condition=OF_PLACE,
+                name="content_of_its_place",
+                violation_error_message="An entry is that of a workflow, approval rules are the organisation's.",
+            ),
+            models.CheckConstraint(
+                condition=Q(digest__regex=SHA256),
+                name="content_digest_form",
+                violation_error_message="A digest is 64 hexadecimal digits.",
+            ),
+        ]
+        triggers = [
+            *guards.append_only(),
+            guards.audited(
+                within={
+                    "change": "SELECT change_id::text FROM governance_revision"
+                    " WHERE content_id = NEW.id OR base_content_id = NEW.id"
+                }
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, version {self.number}"
+
+    @property
+    def team_id(self) -> UUID | None:
+        """The team of what it is about; what is about nothing less belongs to the organisation."""
+        return self.workflow.team_id if self.workflow else None
+
+
+class ContentHead(Identified):
+    """Which content of a place is live. Its row is there before the first change is proposed, so that it can be locked.
+
+    That of the approval rules is held by whoever activates anything: no rule moves between the count of votes and what
+    they let through.
+    """
+
+    kind = models.CharField(max_length=20, choices=ContentKind.choices)
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads"
+    )
+    content = models.ForeignKey(Content, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    change: "models.OneToOneField[Change | None, Change | None]" = models.OneToOneField(
+        "governance.Change", on_delete=models.PROTECT, null=True, blank=True, related_name="content_head"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "workflow"],
+                nulls_distinct=False,
+                name="contenthead_one_per_place",
+                violation_error_message="A place has one head.",
+            ),
+            models.CheckConstraint(
+                condition=OF_PLACE,
+                name="contenthead_of_its_place",
+                violation_error_message="An entry is that of a workflow, approval rules are the organisation's.",
+            ),
+            models.CheckConstraint(
+                condition=Q(change=None) | Q(content__isnull=False),
+                name="contenthead_moved_by_a_change",
+                violation_error_message="A change makes something live.",
+            ),
+        ]
+        triggers = [
+            *guards.kept(fixed=["id", "kind", "workflow_id"]),
+            guards.Guard(
+                name="moves_by_votes",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                declare=[
+                    ("live", "uuid"),
+                    ("change", "governance_change%ROWTYPE"),
+                    ("revision", "governance_revision%ROWTYPE"),
+                ],
+                func=_HEAD_MOVES_BY_VOTES,
+            ),
+            guards.Guard(
+                name="entry_is_live",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update,
+                timing=pgtrigger.Deferred,
+                func="""
+                    IF NEW.kind = 'workflow' THEN
+                        PERFORM governance_refuse_other_entry(NEW.workflow_id);
+                    END IF;
+                    RETURN NULL;
                 """,
             ),
-            guards.audited(within={"change": "NEW.change_id::text"}),
+            guards.audited(
+                within={
+                    "change": "SELECT id::text FROM governance_change WHERE kind = NEW.kind"
+                    " AND workflow_id IS NOT DISTINCT FROM NEW.workflow_id"
+                }
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}, live"
 
     @property
-    def team_id(self) -> None:
-        """Contents belong to the organisation."""
-        return None
+    def team_id(self) -> UUID | None:
+        """The team of what it is about; what is about nothing less belongs to the organisation."""
+        return self.workflow.team_id if self.workflow else None

@@ -3,6 +3,7 @@
 from typing import Self
 from uuid import UUID
 
+import pgtrigger
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
@@ -21,6 +22,11 @@ class Risk(models.TextChoices):
     MINIMAL = "minimal", "Minimal"
     LIMITED = "limited", "Limited"
     HIGH = "high", "High"
+
+
+# What of a workflow is governed: its entry, once a policy of it is live.
+ENTRY = ("risk", "data_class", "rationale", "people_affected", "regions", "retention_days")
+_OLD, _NEW = (", ".join(f"{row}.{column}" for column in ENTRY) for row in ("OLD", "NEW"))
 
 
 class WorkflowQuerySet(models.QuerySet["Workflow"]):
@@ -46,7 +52,8 @@ class Workflow(Identified):
     """A business process with an owner, a risk and a class of data.
 
     `rationale` says why it has that risk and class; `regions` are the only ones where its data may go, none given
-    narrows nothing; on `review_due` owner and lead look at all of this again.
+    narrows nothing; on `review_due` owner and lead look at all of this again. Once a policy of it is live, the columns
+    in ENTRY change only by a change of its entry.
     """
 
     slug = models.SlugField(max_length=60, unique=True)
@@ -93,7 +100,30 @@ class Workflow(Identified):
                 violation_error_message="The deputy is someone else than the owner.",
             ),
         ]
-        triggers = [*guards.kept(fixed=["id", "slug", "team_id", "regions"]), guards.audited()]
+        triggers = [
+            *guards.kept(fixed=["id", "slug", "team_id"]),
+            guards.Guard(
+                name="entry_is_live",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                timing=pgtrigger.Deferred,
+                func=f"""
+                    IF ({_NEW})
+                        IS DISTINCT FROM ({_OLD})
+                    THEN
+                        PERFORM governance_refuse_other_entry(NEW.id);
+                    END IF;
+                    RETURN NULL;
+                """,
+            ),
+            # What its entry says is written by the change of it that becomes live.
+            guards.audited(
+                within={
+                    "change": "SELECT change_id::text FROM governance_contenthead"
+                    " WHERE kind = 'workflow' AND workflow_id = NEW.id"
+                }
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

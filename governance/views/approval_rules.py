@@ -159,7 +159,7 @@ def _freezes(rules: ApprovalRules) -> list[FreezeRow]:
 def _headline(rules: ApprovalRules, freezes: list[FreezeRow]) -> str:
     frozen = [each.freeze.name for each in freezes if each.word == "on now"]
     if frozen:
-        return f"{frozen[0]}: no policy becomes live now"
+        return f"{frozen[0]}: nothing becomes live now"
     if not rules.rules:
         return "Each change needs the votes of its environment"
     count = len(rules.rules)

@@ -7,13 +7,14 @@ from django import forms
 from django.http import QueryDict
 from django.utils import timezone
 
-from governance.approval_rules import PARTS, ApprovalRules
+from governance.approval_rules import KINDS, PARTS, ApprovalRules
 from governance.models import DataClass, Environment, Grant, Risk, User
 from governance.permissions import roles_with
+from governance.views.forms import AboutForm
 
 # Where a rule stands whose place is left open.
 LAST = 1_001
-WHEN = ("environments", "risks", "data_classes", "parts")
+WHEN = ("kinds", "environments", "risks", "data_classes", "parts")
 
 
 def _several(label: str, choices: Any = (), help_text: str = "") -> forms.MultipleChoiceField:
@@ -29,19 +30,6 @@ def _offer(form: forms.Form, name: str, choices: list[tuple[str, str]]) -> None:
         field.choices = choices
 
 
-class AboutForm(forms.Form):
-    """What voters read first."""
-
-    title = forms.CharField(label="What changes, in one line", max_length=200)
-    note = forms.CharField(
-        label="Why",
-        required=False,
-        max_length=2000,
-        widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="Voters and auditors read this.",
-    )
-
-
 class RuleForm(forms.Form):
     """One rule: which changes it is for, and what they need."""
 
@@ -49,10 +37,11 @@ class RuleForm(forms.Form):
     place = forms.IntegerField(
         label="Place", required=False, min_value=1, max_value=1_000, help_text="1 is tried first; empty is last."
     )
-    environments = _several("In", help_text="None chosen asks nothing.")
+    kinds = _several("For changes of", list(KINDS.items()), "None chosen asks nothing, here and below.")
+    environments = _several("In")
     risks = _several("Where the risk is", Risk.choices)
     data_classes = _several("Where the data is", DataClass.choices)
-    parts = _several("That touch", list(PARTS.items()))
+    parts = _several("Of policies, those that touch", list(PARTS.items()))
     votes = forms.IntegerField(label="Votes needed", min_value=0, max_value=20, initial=1)
     groups = forms.CharField(
         label="Of them from groups",
@@ -122,7 +111,7 @@ class GroupForm(forms.Form):
 
 
 class FreezeForm(forms.Form):
-    """A time in which no policy becomes live."""
+    """A time in which nothing becomes live."""
 
     name = forms.CharField(label="Name", max_length=200, help_text="Such as Christmas trade.")
     environments = _several("In", help_text="None chosen is all of them.")
@@ -173,7 +162,7 @@ class RulesForms:
                 self.rules,
             ),
             ("Groups", "group", "People whose votes rules ask for.", self.groups),
-            ("Freezes", "freeze", "Times in which no policy becomes live.", self.freezes),
+            ("Freezes", "freeze", "Times in which nothing becomes live; approval rules do.", self.freezes),
         ]
 
     def is_valid(self) -> bool:

@@ -13,9 +13,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from governance import accounts, changes, coordination, delegations, hindrances, policies, reminders, votes
+from governance import accounts, changes, delegations, hindrances, policies, reminders, votes
 from governance.errors import InvalidDocument, InvalidInput
 from governance.export import csv_of
+from governance.kinds import KINDS
 from governance.models import (
     Appointment,
     Change,
@@ -53,7 +54,7 @@ SORTED_BY = {
     "state": "state",
 }
 COLUMNS = (
-    *("number", "title", "workflow__slug", "environment__name", "state", "single_handed", "proposed_by__name"),
+    *("number", "title", "kind", "workflow__slug", "environment__name", "state", "single_handed", "proposed_by__name"),
     *("created_at", "applied_by__name", "applied_at", "revision__payload_digest"),
 )
 # By which road a change became live.
@@ -61,6 +62,8 @@ ROADS = (
     *(("proposed", "As proposed"), ("single_handed", "Single-handed")),
     *(("rollback", "By a roll-back"), ("emergency", "By an emergency")),
 )
+# The page on which what is no policy is written anew.
+REVISED_AT: dict[str, str] = {Change.Kind.APPROVAL_RULES: "approval_rules_revise", Change.Kind.WORKFLOW: "entry_revise"}
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 
 
@@ -70,6 +73,7 @@ class ChangeFilter(ListFilter):
     state = forms.ChoiceField(
         label="State", required=False, choices=[("", "Any"), ("open", "Open"), *Change.State.choices]
     )
+    kind = forms.ChoiceField(label="Kind", required=False, choices=[("", "Any"), *Change.Kind.choices])
     workflow = forms.CharField(label="Workflow", required=False, max_length=60)
     environment = forms.CharField(label="Environment", required=False, max_length=60)
     road = forms.ChoiceField(label="Became live", required=False, choices=[("", "Any way"), *ROADS])
@@ -78,10 +82,10 @@ class ChangeFilter(ListFilter):
     def among(self) -> dict[str, Among]:
         """The workflows whose changes this person may read, and where they become live."""
         user = self.request.user
-        places, rules = Environment.objects.visible_to(user), frozenset({coordination.RULES})
+        places = Environment.objects.visible_to(user)
         return {
             "workflow": Among(in_scope(Workflow.objects.all(), user, "changes.view", "team"), "workflow", by=("slug",)),
-            "environment": Among(places, "environment", also=rules),
+            "environment": Among(places, "environment"),
         }
 
 
@@ -190,8 +194,8 @@ def change_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(Change.objects.visible_to(request.user).for_page(), pk=pk)
     user = accounts.signed_in(request.user)
     accounts.require(user, "changes.propose", found)
-    if found.kind == Change.Kind.APPROVAL_RULES:
-        return redirect("approval_rules_revise", pk=pk)
+    if found.kind in REVISED_AT:
+        return redirect(REVISED_AT[found.kind], pk=pk)
 
     def submit(document: dict[str, Any], *, title: str, note: str, mode: str) -> Change:
         return changes.revise(change=found, document=document, note=note, mode=mode, by=user)
@@ -258,9 +262,7 @@ def _came_of(voted: Change) -> str:
     """What a vote led to, in words."""
     if voted.state != Change.State.APPLIED:
         return "Your vote is recorded."
-    if voted.workflow is None:
-        return "The new approval rules are live."
-    return "The new policy is live; gateways take it up within seconds."
+    return KINDS[voted.kind].live
 
 
 def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
@@ -275,9 +277,9 @@ def _listed(request: HttpRequest, form: ChangeFilter) -> ChangeQuerySet:
         found = found.filter(state=said["state"])
     if said["workflow"]:
         found = found.filter(workflow__slug=said["workflow"])
-    if said["environment"] == coordination.RULES:
-        found = found.filter(environment=None)
-    elif said["environment"]:
+    if said["kind"]:
+        found = found.filter(kind=said["kind"])
+    if said["environment"]:
         found = found.filter(environment__name=said["environment"])
     if said["road"]:
         found = found.by_road(said["road"])
@@ -391,7 +393,7 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "state": state,
         "revision": revision,
         "revisions": list(found.revisions.all())[::-1],
-        "lines": drawing.changed(revision, before=before),
+        "lines": drawing.changed(found, before=before),
         "paths": drawing.paths(revision, before=before),
         "replaced": replaced,
         "comments": said,
@@ -409,7 +411,7 @@ def _page(request: HttpRequest, found: Change, form: VoteForm, status: int = 200
         "appointment": appointment,
         "appointment_form": AppointmentForm(digest=revision.payload_digest),
         "may": _may(user, acts, found, standing) | {"vote": not why_no_vote},
-        "sees_evaluations": bool(found.workflow) and "evaluations.view" in acts,
+        "sees_evaluations": found.kind == Change.Kind.POLICY and "evaluations.view" in acts,
         "may_audit": "audit.view" in acts,
     }
     return render(request, "governance/change.html", context, status=status)

@@ -1,12 +1,10 @@
 """Policies as pages draw them: ladders of rungs and sentences."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from governance import approval_rules, policies
 from governance.figures import Rung
-from governance.models import Mode, Model, PolicyVersion, Revision, Workflow
+from governance.kinds import KINDS
+from governance.models import Change, Mode, Model, PolicyVersion, Revision, Workflow
 from governance.paths import Difference, differences
 from smallfirst.engine import describe
 from smallfirst.engine.policy import Policy, Step
@@ -98,33 +96,22 @@ def chapters(policy: Policy) -> list[tuple[str, list[Line]]]:
     return list(found.items())
 
 
-def changed(revision: Revision, *, before: PolicyVersion | None = None) -> list[Line]:
-    """What a revision changes, in sentences. Needs what it leads to and starts from, and `base_version.revision`.
+def changed(change: Change, *, before: PolicyVersion | None = None) -> list[Line]:
+    """What a change's revision changes, in sentences. Needs what that leads to and starts from, with its revision.
 
     `before` stands for what it starts from, where only an emergency had made that live.
     """
-    if revision.content is not None:
-        return _rules_difference(
-            revision.base_content.document if revision.base_content else {}, revision.content.document
-        )
-    base = before or revision.base_version
-    policy = policies.read(base.document) if base else None
-    return [*mode_difference(revision, base), *difference(policy, policies.read(revision.policy.document))]
+    revision = change.revision
+    base = before or revision.starts_from
+    said = KINDS[change.kind].difference(base.document if base else None, revision.leads_to.document)
+    mode = [] if revision.content else mode_difference(revision, before or revision.base_version)
+    return [*mode, *(Line(was, will, "") for was, will in said)]
 
 
 def paths(revision: Revision, *, before: PolicyVersion | None = None) -> list[Difference]:
-    """The same by paths of the document; none for what starts from nothing. `before` is as for `changed`."""
+    """The same by paths of a revision's document; none for what starts from nothing. `before` is as for `changed`."""
     base = before or revision.starts_from
     return differences(base.document, revision.leads_to.document) if base else []
-
-
-def _rules_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Line]:
-    one, other = approval_rules.read(before), approval_rules.read(after)
-    names = approval_rules.names_of(one, other)
-    old = dict(approval_rules.sentences(one, names))
-    new = dict(approval_rules.sentences(other, names))
-    changes = [Line(old.get(key), text, "") for key, text in new.items() if old.get(key) != text]
-    return changes + [Line(text, None, "") for key, text in old.items() if key not in new]
 
 
 def mode_difference(revision: Revision, base: PolicyVersion | None) -> list[Line]:

@@ -16,15 +16,11 @@ from django.http import HttpRequest
 
 @dataclass(frozen=True)
 class Among:
-    """What the text of a field may name: one of these rows, by one of these columns, in words a `what`.
-
-    `also` are texts that name something else than a row.
-    """
+    """What the text of a field may name: one of these rows, by one of these columns, in words a `what`."""
 
     rows: "QuerySet[Any]"
     what: str
     by: tuple[str, ...] = ("name",)
-    also: frozenset[str] = frozenset()
 
     def named(self, text: str) -> "QuerySet[Any]":
         """The rows of this name."""
@@ -45,7 +41,7 @@ class Narrowed:
 
 def unknown(among: Mapping[str, Among], said: Mapping[str, Any]) -> list[str]:
     """Return which fields say something that names nothing; one query for all of them, none where none says any."""
-    asked = {name: said[name] for name in among if said.get(name) and said[name] not in among[name].also}
+    asked = {name: said[name] for name in among if said.get(name)}
     parts = [
         among[name].named(text).values_list(Value(name, output_field=CharField()))[:1] for name, text in asked.items()
     ]

@@ -31,6 +31,19 @@ class FormPage:
     rights: Sequence[tuple[str, Sequence[Right]]] = ()
 
 
+class AboutForm(forms.Form):
+    """What voters read first."""
+
+    title = forms.CharField(label="What changes, in one line", max_length=200)
+    note = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Voters and auditors read this.",
+    )
+
+
 class ReasonForm(forms.Form):
     """Why, for those who read the log."""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from governance import figures
+from governance.kinds import KINDS
 from governance.models import Change
 from governance.votes import VOTABLE, Choice, Standing
 
@@ -75,12 +76,10 @@ def _others(standing: Standing, now: datetime) -> Iterator[Condition]:
 
 
 def _asked_for(change: Change, standing: Standing) -> str:
-    """Who asks for so many votes: the environment where its own number is as high, else the rules."""
-    if change.environment is None:
-        return _by_rules(standing) if standing.requirement.rules else "Asked for of all approval rules"
-    if change.environment.votes_needed >= standing.needed:
-        return f"Asked for in {change.environment}"
-    return _by_rules(standing)
+    """Who asks for so many votes: its environments where their own number is as high, else the rules."""
+    if standing.requirement.least < standing.needed:
+        return _by_rules(standing)
+    return f"Asked for in {change.environment}" if change.environment else KINDS[change.kind].asked
 
 
 def _by_rules(standing: Standing) -> str:

@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from governance import accounts, workflows
+from governance import accounts, entries, workflows
 from governance.errors import InvalidInput
 from governance.models import Workflow
 from governance.views.forms import ReasonForm, sent
-from governance.views.workflow_forms import NewWorkflowForm, StepForm, WorkflowForm, entry
+from governance.views.workflow_forms import NewWorkflowForm, StepForm, UngovernedForm, WorkflowForm, told
 
 
 @require_http_methods(["GET", "POST"])
@@ -29,12 +29,13 @@ def workflow_new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def workflow_edit(request: HttpRequest, slug: str) -> HttpResponse:
-    """Change what a workflow's entry says and who answers for it."""
+    """Change who answers for a workflow and, before a policy of it is live, its entry."""
     found = get_object_or_404(Workflow.objects.visible_to(request.user).select_related("team"), slug=slug)
     user = accounts.signed_in(request.user)
     accounts.require(user, "workflows.edit", found)
-    form = WorkflowForm(sent(request), initial=entry(found))
-    context = _context(found, f"What is written of {found.name}", "Save") | {"crumb": "Edit"}
+    governed = entries.governed(found)
+    form = (WorkflowForm if governed else UngovernedForm)(sent(request), initial=told(found))
+    context = _context(found, f"What is written of {found.name}", "Save") | {"crumb": "Edit", "governed": governed}
     return _form(request, form, context, lambda said: workflows.edit(workflow=found, by=user, **said))
 
 
@@ -76,7 +77,7 @@ def _form(
     if form.is_bound and form.is_valid():
         try:
             made = write(form.cleaned_data)
-        except InvalidInput as error:
+        except (InvalidInput, workflows.EntryGoverned) as error:
             form.add_error(error.field if error.field in form.fields else None, str(error))
         else:
             messages.success(request, f"{made.name} is saved.")

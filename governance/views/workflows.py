@@ -108,6 +108,7 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         "head": head,
         "steps": drawing.steps(found, document) if document else [],
         "sentences": drawing.lines(document) if document else [],
+        "entry_change": Change.objects.filter(content_head__workflow=found).first(),
         "changes": Change.objects.visible_to(request.user).filter(workflow=found).for_list()[:6],
         "stop": found.stops.holding().select_related("stopped_by").first(),
         "may_stop": found.retired_at is None and accounts.can(request.user, "stops.begin", found),

@@ -93,6 +93,10 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("rollback_new", "post"): only(*VOTERS, gives=INVALID),
     ("change_new", "get"): only(*PROPOSERS),
     ("change_new", "post"): only(*PROPOSERS, gives=INVALID),
+    ("entry_new", "get"): only(*PROPOSERS),
+    ("entry_new", "post"): only(*PROPOSERS, gives=INVALID),
+    ("entry_revise", "get"): only(*PROPOSERS),
+    ("entry_revise", "post"): only(*PROPOSERS, gives=INVALID),
     ("changes", "get"): everyone(OK),
     ("changes_csv", "get"): everyone(OK),
     ("change", "get"): only(*READERS),
@@ -340,6 +344,7 @@ def make_stage() -> Stage:
     simulated = simulations.begin(change=change, by=cast.integrator, now=timezone.now())
     digest = change.revision.payload_digest
     comment = comments.add(change=change, digest=digest, path="", text="Why?", by=cast.owner)
+    entry = casting.make_entry(cast, risk="high")
     rules = changes.propose_approval_rules(document=RULES, title="Two votes", note="", by=cast.lead)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
     site = site_of(cast)
@@ -386,6 +391,8 @@ def make_stage() -> Stage:
             if name == "change" or (name.startswith("change_") and name != "change_new")
         },
         "approval_rules_revise": [rules.pk],
+        "entry_new": [slug],
+        "entry_revise": [entry.pk],
         **{
             name: [review.pk]
             for name, _ in MATRIX

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from governance import accounts, approval_rules, changes
@@ -29,7 +30,7 @@ def test_every_default_is_written_out() -> None:
         "rules": [
             {
                 "name": "All",
-                "when": {"environments": [], "risks": [], "data_classes": [], "parts": []},
+                "when": {"kinds": [], "environments": [], "risks": [], "data_classes": [], "parts": []},
                 "votes": 1,
                 "groups": [],
                 "cool_off_minutes": 0,
@@ -51,7 +52,7 @@ def test_every_default_is_written_out() -> None:
         ({"rules": [{"name": "A", "when": {"risks": ["none"]}}]}, "rules[0].when.risks[0]", "not allowed here"),
         ({"rules": [{"name": "A"}, {"name": "A"}]}, "rules[1].name", "twice"),
         (
-            {"rules": [{"name": "A", "when": {"environments": ["moon"]}}]},
+            {"rules": [{"name": "A", "when": {"kinds": [], "environments": ["moon"]}}]},
             "rules[0].when.environments",
             "no environment",
         ),
@@ -91,7 +92,7 @@ def test_a_document_with_everything_is_read_back_and_said_in_sentences() -> None
         cast,
         {
             "name": "High risk",
-            "when": {"environments": ["production"], "risks": ["high"], "parts": ["gate"]},
+            "when": {"kinds": [], "environments": ["production"], "risks": ["high"], "parts": ["gate"]},
             "votes": 2,
             "groups": [{"group": "legal"}],
             "cool_off_minutes": 60,
@@ -100,12 +101,12 @@ def test_a_document_with_everything_is_read_back_and_said_in_sentences() -> None
         groups=[legal(cast.owner)],
         freezes=[{"name": "Christmas", "start": "2030-12-20T00:00:00Z", "end": "2031-01-02T00:00:00+01:00"}],
     )
-    rules = approval_rules.live()
-    assert [text for _key, text in approval_rules.sentences(rules, approval_rules.names_of(rules))] == [
+    (said,) = approval_rules.sentences([msgspec.to_builtins(approval_rules.live())])
+    assert list(said.values()) == [
         "1. High risk: 2 votes, 1 of them from Legal, after a rest of 60 minutes, within 14 days for changes of gates "
         "in production where the risk is high.",
         "Legal: Owner.",
-        "Christmas: no policy becomes live in any environment from 20 December 2030 00:00 UTC to "
+        "Christmas: nothing becomes live in any environment from 20 December 2030 00:00 UTC to "
         "1 January 2031 23:00 UTC.",
     ]
 

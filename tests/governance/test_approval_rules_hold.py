@@ -54,6 +54,9 @@ def round_the_verb(change: Change, cast: Cast) -> None:
         ({"environments": ["production"], "risks": ["high"]}, False),
         ({"data_classes": ["confidential", "restricted"]}, False),
         ({"parts": ["gate"]}, True),
+        ({"kinds": ["policy"]}, True),
+        ({"kinds": ["workflow"]}, False),
+        ({"kinds": ["workflow", "policy"], "parts": ["gate"]}, True),
         ({"parts": ["guards", "mode", "ladder"]}, False),
     ],
 )
@@ -106,7 +109,8 @@ def test_the_database_reads_from_the_documents_what_a_change_touches(
         (facts,) = cursor.fetchone() or ("{}",)
     assert json.loads(facts) == {
         "kind": "policy",
-        "environment": "production",
+        "environments": ["production"],
+        "least_votes": 1,
         "risk": "limited",
         "data_class": "internal",
         "parts": parts,

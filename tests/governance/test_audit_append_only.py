@@ -98,6 +98,7 @@ WITHIN = {
     "sample": "sampleset",
     **dict.fromkeys(("appointment", "rollback", "emergency", "hindsight", "check", "comment"), "change"),
     "preference": "user",
+    "workflow": "change",
 }
 
 

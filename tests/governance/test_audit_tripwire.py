@@ -44,6 +44,7 @@ from tests.cast import (
     make_cast,
     make_change,
     make_document,
+    make_entry,
     make_key,
     make_live,
     make_person,
@@ -271,10 +272,15 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
         accounts.grant(user=cast.finance, role="lead", by=cast.admin)
         return lambda: changes.ratify(change=change, digest=change.revision.payload_digest, by=cast.finance)
 
+    def propose_entry() -> Act:
+        make_live(cast)
+        return lambda: make_entry(cast, risk="high")
+
     rules: dict[str, Any] = {"document": {"rules": [{"name": "All"}]}, "title": "One rule", "note": ""}
     return {
         "changes.proceed": proceed,
         "changes.propose_approval_rules": lambda: lambda: changes.propose_approval_rules(by=cast.lead, **rules),
+        "changes.propose_entry": propose_entry,
         "changes.ratify": ratify,
         "changes.propose": lambda: lambda: make_change(cast),
         "changes.revise": revise,

@@ -232,7 +232,7 @@ def test_nor_past_hindsight_that_is_overdue() -> None:
 def test_rules_wait_for_votes(cast: Cast) -> None:
     document = {"rules": [{"name": "None"}]}
     rules = changes.propose_approval_rules(document=document, title="None", note="", by=cast.lead)
-    refused(rules, cast.second_lead, "approval rules wait for votes")
+    refused(rules, cast.second_lead, "only a policy becomes live by one")
 
 
 BREAK = """

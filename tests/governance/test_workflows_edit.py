@@ -86,7 +86,8 @@ def test_an_owner_edits_the_entry_and_adds_a_step(cast: Cast) -> None:
     said = entry(cast, name="Feedback", deputy=str(cast.lead.pk))
     signed_in(cast.owner).post(reverse("workflow_edit", args=[slug]), said)
     held = Workflow.objects.get(slug=slug)
-    assert (held.name, held.deputy, held.risk) == ("Feedback", cast.lead, cast.workflow.risk)
+    # Nothing of it is live yet: what nobody rests on is written at once.
+    assert (held.name, held.deputy, held.risk, held.regions) == ("Feedback", cast.lead, "high", ["eu", "south"])
     assert AuditEvent.objects.about(held).filter(action="workflows.edit").count() == 1
 
     signed_in(cast.owner).post(reverse("step_add", args=[slug]), {"name": "extract", "purpose": "Finds the order"})
