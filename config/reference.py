@@ -36,6 +36,7 @@ _PATTERNS: Final[dict[str, tuple[str, str]]] = {
     r"^[^\x00]*$": ("no NUL", "text"),
 }
 _FORMATS: Final = {"uuid": ("UUID", _UUID), "date-time": ("RFC 3339", _MOMENT)}
+_APOSTROPHE: Final = re.compile(r"(?<=[A-Za-z])'(?=[A-Za-z ])")
 _PLACES: Final = {"path": "in the path", "query": "in the query", "header": "as a header", "cookie": "as a cookie"}
 # Each pair of bounds with the noun that it counts.
 _COUNTED: Final = (
@@ -124,9 +125,10 @@ class Reference:
 
 
 def said(text: str) -> SafeString:
-    """Return a sentence as HTML, with what stands in backticks as code."""
-    parts = enumerate(text.replace("``", "`").split("`"))
-    return format_html_join("", "{}", ((format_html("<code>{}</code>", p) if n % 2 else p,) for n, p in parts if p))
+    """Return a sentence as HTML, with what stands in backticks as code and apostrophes as on the other pages."""
+    parts = ((n % 2 == 1, part) for n, part in enumerate(text.replace("``", "`").split("`")) if part)
+    marked = ((format_html("<code>{}</code>", p) if code else _APOSTROPHE.sub("’", p),) for code, p in parts)
+    return format_html_join("", "{}", marked)
 
 
 def read(document: Schema) -> Reference:

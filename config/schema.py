@@ -73,7 +73,7 @@ class CredentialExtension(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         """Return the scheme."""
-        text = "A gateway's credential (`sfg_…`), or an API key (`sf_…`) for its own part."
+        text = "A gateway’s credential (`sfg_…`), or an API key (`sf_…`) for its own part."
         return {"type": "http", "scheme": "bearer", "description": text}
 
 
@@ -97,7 +97,7 @@ def completed(result: dict[str, Any], **_: object) -> dict[str, Any]:
                 operation["responses"]["304"]["description"] = "Nothing is newer; without a body."
             operation["responses"] |= {
                 "401": _says("The credential is unknown or was revoked.", "Error"),
-                "default": _says("What is wrong, in OpenAI's error shape.", "Error"),
+                "default": _says("What is wrong, in OpenAI’s error shape.", "Error"),
             }
     result["paths"] |= {
         "/healthz": _plain("healthz", "Ask whether the process answers", {"200": {"description": "It does."}}),

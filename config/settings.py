@@ -351,7 +351,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Smallfirst control plane",
     "VERSION": "1",
-    "DESCRIPTION": "What gateways and SDKs fetch and report, and what people's own programs read and propose. "
+    "DESCRIPTION": "What gateways and SDKs fetch and report, and what people’s own programs read and propose. "
     "Applications talk to a gateway, not to this.",
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -95,7 +95,7 @@ MODELS = (
         context_tokens=4096,
         input=Decimal("0.15"),
         output=Decimal("0.15"),
-        limitations="English only; knows the words of five products' reviews. " + SET + "0.65 [0.61, 0.68].",
+        limitations="English only; knows the words of five products’ reviews. " + SET + "0.65 [0.61, 0.68].",
         training_data="2,923 sentences from reviews of 246 customers, each rated by at least twenty people (Hutto and "
         "Gilbert, 2014).",
     ),

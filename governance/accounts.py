@@ -352,7 +352,7 @@ def recording_key(*, workflow: Workflow, environment: Environment, name: str, by
     people, who import nothing by hand, and InvalidInput for another environment, a retired workflow or an empty name.
     """
     if not isinstance(by, Service):
-        raise NotPermitted("Recordings are imported by Smallfirst's own commands.")
+        raise NotPermitted("Recordings are imported by Smallfirst’s own commands.")
     require(by, "accounts.create_key", workflow, environment=environment)
     if not environment.recorded:
         raise InvalidInput(

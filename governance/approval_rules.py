@@ -154,7 +154,7 @@ def _sentences(rules: ApprovalRules, names: Mapping[UUID, str]) -> Iterator[tupl
     for number, rule in enumerate(rules.rules, start=1):
         yield f"rule {rule.name}", f"{number}. {rule.name}: {_asked(rule, titles)} for {for_whom(rule.when)}."
     if len(rules.rules) > 1:
-        yield "order", "The first rule that matches holds; an environment's own number of votes is always the least."
+        yield "order", "The first rule that matches holds; an environment’s own number of votes is always the least."
     for group in rules.groups:
         people = listed([names.get(member, "somebody unknown") for member in group.members])
         yield f"group {group.name}", f"{group.title}: {people or 'nobody'}."

@@ -269,7 +269,7 @@ class Check:
             return
         path = [bytes.fromhex(each) for each in proof]
         if _climb(leaf["index"], self.last.size, bytes.fromhex(leaf["hash"]), path) != self.last.root:
-            yield Fault(f"leaf {leaf['index']}", "its proof does not lead to the checkpoint's root")
+            yield Fault(f"leaf {leaf['index']}", "its proof does not lead to the checkpoint’s root")
 
     def _body(self, row: str, event: Line, body: Line | None) -> Iterator[Fault]:
         named = event["body_digest"]
@@ -348,7 +348,7 @@ class Check:
         if note.origin != self.head["origin"]:
             yield Fault(row, f"it is of another log, {note.origin}")
         elif not self._signed(note):
-            yield Fault(row, "none of the log's keys signed it")
+            yield Fault(row, "none of the log’s keys signed it")
         elif note.successor is not None:
             name, key = public_key(note.successor)
             self.keys[name] = key
@@ -520,7 +520,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Verify an export, say what was found, and return the code."""
     parser = argparse.ArgumentParser(description="Verify an export of an audit log.")
     parser.add_argument("export", type=Path)
-    parser.add_argument("--key", action="append", default=[], help="the log's public key, as you keep it")
+    parser.add_argument("--key", action="append", default=[], help="the log’s public key, as you keep it")
     parser.add_argument("--against", action="append", default=[], type=Path, help="checkpoints held elsewhere")
     parser.add_argument("--sample", action="append", default=[], type=Path, help="a sample to count and draw again")
     given = parser.parse_args(words)
@@ -539,7 +539,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     sys.stdout.write(f"{summary(check, found)}\n")
     if not check.trusted:
-        sys.stdout.write("The key was the export's own: compare it with the one that you were given.\n")
+        sys.stdout.write("The key was the export’s own: compare it with the one that you were given.\n")
     if check.samples and not check.head["whole"]:
         sys.stdout.write("Whether the log has more entries of the population, its whole export tells, with --sample.\n")
     return 1 if found else 0

@@ -154,7 +154,7 @@ async def _post(delivery: Delivery, webhook: Webhook, now: datetime) -> Posted:
         url = boxes.open(webhook.sealed_url, webhook.pk.bytes + URL).decode()
         secrets = secrets_of(webhook, now)
     except (SealError, FileNotFoundError):
-        return Posted(False, "Its address and secret cannot be opened with this installation's review key.")
+        return Posted(False, "Its address and secret cannot be opened with this installation’s review key.")
     headers = posting.signature(secrets, message_id(delivery), now, body) if secrets else {}
     return await posting.post(url, body, headers)
 

@@ -51,7 +51,7 @@ OF_CHANGE = {
 }
 # The same where nobody did it.
 BY_ITSELF = {
-    Kind.APPROVED: "It needs nobody's vote.",
+    Kind.APPROVED: "It needs nobody’s vote.",
     Kind.LIVE: "It became live at its appointment.",
     Kind.ROLLED_BACK: "An emergency is over, and what was live before it is live again.",
 }

@@ -203,7 +203,7 @@ class _Asking:
                 f"A server answers, but has neither models nor chat at this address ({status}). Does it end in /v1?",
             )
         if status == 200:
-            return Reached(Outcome.NOT_FOUND, "A server answers, but not as OpenAI's API does. Does it end in /v1?")
+            return Reached(Outcome.NOT_FOUND, "A server answers, but not as OpenAI’s API does. Does it end in /v1?")
         return Reached(Outcome.FAILED, f"Reached, but a request for one token was answered with {status}.")
 
     def _request(self, method: str, path: str, **more: Any) -> Any:

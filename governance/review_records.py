@@ -108,7 +108,7 @@ def _workflows_of_keys(records: Sequence[OpenReview], gateway: Gateway) -> dict[
 def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflow], now: datetime) -> Fault | None:
     """Field and message of what this gateway may not say, or nobody may."""
     if record.environment != str(gateway.environment_id):
-        return "environment", "is not the environment of this gateway's credential"
+        return "environment", "is not the environment of this gateway’s credential"
     if gateway.key_id is not None and record.key != str(gateway.key_id):
         return "key", "is not the API key that reports it"
     if record.key not in workflows:
@@ -116,11 +116,11 @@ def _fault(record: OpenReview, gateway: Gateway, workflows: Mapping[str, Workflo
     if record.workflow != str(workflows[record.key].pk):
         return "workflow", "is not the workflow of the key"
     if record.id != review_id(record.key, bytes.fromhex(record.request_digest)):
-        return "id", "is not the id that this key's review of this request has"
+        return "id", "is not the id that this key’s review of this request has"
     if record.role not in Role.values:
         return "role", f"is none of {', '.join(Role.values)}"
     if gateway.key_id is not None and record.opened_at > now + AHEAD:
-        return "opened_at", "is ahead of this server's time by more than five minutes: set the application's clock"
+        return "opened_at", "is ahead of this server’s time by more than five minutes: set the application’s clock"
     if gateway.key_id is not None and not _agreed(record, gateway):
         return "on_expiry", "no policy of this workflow that ever was live here asks for a person on these terms"
     try:

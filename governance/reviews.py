@@ -352,7 +352,7 @@ def _require_waiting(held: Review, now: datetime, *, unsent: str = "") -> None:
         how = f"{held.ended_by} cancelled this case at {_clock(held.ended_at)}"
     else:
         refused = held.on_expiry["action"] == Review.Outcome.REFUSE
-        told = "that it is refused" if refused else "the policy's safe default"
+        told = "that it is refused" if refused else "the policy’s safe default"
         how = f"The time for this case ran out at {_clock(held.expires_at)}, and the application is told {told}"
     raise AlreadyEnded(f"{how}. {unsent}".strip())
 
@@ -394,7 +394,7 @@ def _open(sealed: bytes | memoryview | None, context: bytes) -> dict[str, Any] |
 
 def _unreadable(error: Exception | None) -> NoReturn:
     raise Unreadable(
-        "What this case says cannot be opened with this installation's review key. Cancel it, and the application can "
+        "What this case says cannot be opened with this installation’s review key. Cancel it, and the application can "
         "ask again."
     ) from error
 

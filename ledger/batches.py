@@ -93,7 +93,7 @@ class Known:
     def fault(self, record: Located) -> tuple[str, str] | None:
         """Return field and message if a gateway of this environment may not say this, else None."""
         if record.environment != self.environment:
-            return "environment", "This gateway's credential belongs to another environment."
+            return "environment", "This gateway’s credential belongs to another environment."
         if self.only_key not in (None, record.key):
             return "key", "An API key reports for itself alone."
         workflow = self.workflow_of.get(record.key)

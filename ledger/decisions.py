@@ -110,7 +110,7 @@ def wire(row: Decision) -> records.Decision:
 
 def _fault(decision: records.Decision, gateway: Gateway) -> tuple[str, str] | None:
     if UUID(decision.id).version != 7:
-        return "id", "A decision's id is a UUIDv7: the ledger keeps decisions by it."
+        return "id", "A decision’s id is a UUIDv7: the ledger keeps decisions by it."
     if decision.facts.workflow != decision.workflow:
         return "facts.workflow", "The facts name another workflow than the decision."
     try:
@@ -118,7 +118,7 @@ def _fault(decision: records.Decision, gateway: Gateway) -> tuple[str, str] | No
     except ValueError:
         return "at", "There is no such day or time."
     if gateway.key_id and decision.facts.purpose != "application":
-        return "facts.purpose", "An application's API key is for its work alone."
+        return "facts.purpose", "An application’s API key is for its work alone."
     return records.observed_fault(decision)
 
 

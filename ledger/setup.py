@@ -47,7 +47,7 @@ TOLD = (
     ("A model and where it is served", "Its endpoint is tried at once, with a clear result.", "models", "registry"),
     (
         COSTS,
-        "List prices come by themselves for known providers; own ones stand on the model's page. Each endpoint that"
+        "List prices come by themselves for known providers; own ones stand on the model’s page. Each endpoint that"
         " policies name needs one; until there is a policy, each endpoint.",
         "models",
         "registry",
@@ -55,14 +55,14 @@ TOLD = (
     ("A workflow", "A business process with an owner, a risk and a data class.", "workflow_new", "workflows"),
     (
         "A live policy",
-        "Which models, in which order, and when an answer is good enough. Development needs nobody's vote.",
+        "Which models, in which order, and when an answer is good enough. Development needs nobody’s vote.",
         "workflows",
         "workflows",
     ),
     ("A key", "What the application shows; it belongs to one workflow and one environment.", "keys", "workflows"),
     (
         "The first request",
-        "Change the application's base_url; the page of the key shows the line to send.",
+        "Change the application’s base_url; the page of the key shows the line to send.",
         "keys",
         "workflows",
     ),

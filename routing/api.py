@@ -42,10 +42,10 @@ SEEN = OpenApiParameter(
 SAID = [
     OpenApiParameter(name, str, OpenApiParameter.HEADER, description=words)
     for name, words in (
-        (INSTANCE, "A name of the calling process's own, a UUID; the page Instances tells them apart by it."),
+        (INSTANCE, "A name of the calling process’s own, a UUID; the page Instances tells them apart by it."),
         (HOST, "The host it runs on."),
         (BUNDLE, "The serial of the bundle it has."),
-        (PROOF, "What that bundle's proof came to."),
+        (PROOF, "What that bundle’s proof came to."),
         (REFUSED, "Why it will not take a newer one, where it refused it."),
     )
 ]

@@ -181,7 +181,7 @@ def messages_of(sample: Sample) -> list[dict[str, Any]]:
     try:
         return samples.opened(boxes.open(sample.sealed, sample.pk.bytes))
     except SealError as error:
-        raise Unreadable("This text cannot be opened with this installation's review key: upload the set again.") from (
+        raise Unreadable("This text cannot be opened with this installation’s review key: upload the set again.") from (
             error
         )
 

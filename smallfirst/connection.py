@@ -40,7 +40,7 @@ class Line:
         """Raises ValueError for an address that is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be the control plane's address, such as https://smallfirst.example")
+            raise ValueError("must be the control plane’s address, such as https://smallfirst.example")
         self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._key = key

@@ -86,7 +86,7 @@ class ProviderSecrets(msgspec.Struct, frozen=True):
         for entry in filter(None, (part.strip() for part in (text or ",".join(SUPPLIERS)).split(","))):
             name, at, address = entry.partition("@")
             if not NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is no variable's name; write NAME@https://host")
+                raise ValueError(f"{name!r} is no variable’s name; write NAME@https://host")
             given = {_bare(name, address)} if at else {SUPPLIERS[name]} if name in SUPPLIERS else set()
             bound[name] = bound.get(name, frozenset()) | given
         return cls(bound)

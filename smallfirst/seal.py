@@ -195,7 +195,7 @@ def open_envelope(raw: bytes, *, root_public_key: str, purpose: Purpose, now: da
         raise SealError("untrusted_certificate", "the pinned root key did not sign the certificate")
     certificate = _decode(certificate_text, _CertificateText, "a certificate")
     if certificate.not_before.tzinfo is None or certificate.not_after.tzinfo is None:
-        raise SealError("malformed", "the certificate's times name no time zone")
+        raise SealError("malformed", "the certificate’s times name no time zone")
     if now < certificate.not_before:
         raise SealError("certificate_not_yet_valid", f"the certificate of {certificate.key_id} is not valid yet")
     if now > certificate.not_after:

@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8000, help="of the pages and the API (%(default)s)")
     parser.add_argument("--gateway-port", type=int, default=8001, help="of the gateway (%(default)s)")
     parser.add_argument("--empty", action="store_true", help="an installation of your own, without the demo")
-    parser.add_argument("--state", type=Path, help="directory for data, keys and logs (the user's state directory)")
+    parser.add_argument("--state", type=Path, help="directory for data, keys and logs (the user’s state directory)")
     return parser.parse_args()
 
 
@@ -141,7 +141,7 @@ def run(installation: Installation, lock: StateLock) -> None:
                 start(installation, supervisor)
                 print(block(installation), flush=True)
                 if installation.traffic:
-                    say("filling in the demo's past, 90 days, while all of it serves")
+                    say("filling in the demo’s past, 90 days, while all of it serves")
                     supervisor.start(*beside(installation))
                 supervisor.watch()
                 print("", flush=True)
@@ -230,8 +230,8 @@ def beside(installation: Installation) -> list[Process]:
     control = installation.control()
     return [
         # Ends by itself only when its keys are revoked, as `manage.py demo_remove` does.
-        processes.step(control, "the demo's applications", "demo_traffic", vital=False),
-        processes.step(control, "the demo's past", "demo_fill", vital=False),
+        processes.step(control, "the demo’s applications", "demo_traffic", vital=False),
+        processes.step(control, "the demo’s past", "demo_fill", vital=False),
     ]
 
 

@@ -170,14 +170,14 @@ def gateway(environment: Mapping[str, str], port: int, *, development: bool = Fa
     """The data plane of production, or of development."""
     command = ["-m", "smallfirst.gateway", "--host", "127.0.0.1", "--port", str(port)]
     if development:
-        return _serving("gateway-development", "development's gateway", command, environment, port, "/healthz")
+        return _serving("gateway-development", "development’s gateway", command, environment, port, "/healthz")
     return _serving("gateway", "the gateway", command, environment, port, "/healthz")
 
 
 def demo_models(environment: Mapping[str, str], name: str, port: int) -> Process:
     """One of the demo's model servers."""
     return _serving(
-        name, f"the demo's {name}", ["-m", f"demo.{name}", "--port", str(port)], environment, port, "/health"
+        name, f"the demo’s {name}", ["-m", f"demo.{name}", "--port", str(port)], environment, port, "/health"
     )
 
 

@@ -133,7 +133,7 @@ def main() -> int:
     print_task(
         models, SENTIMENT, sentences, "sentences of held-out documents; those of one are alike: see intervals so"
     )
-    print_task(models, SCREEN, texts.unseen_messages(directory), "messages of the set's test part")
+    print_task(models, SCREEN, texts.unseen_messages(directory), "messages of the set’s test part")
     english = [texts.Sample(each.id, each.text, "en") for each in sentences]
     print_task(
         models, LANGUAGE, english, "of these sentences, all English: what it makes of other languages is not in it"
@@ -141,7 +141,7 @@ def main() -> int:
     print_task(
         models, SENTIMENT, texts.tweets(directory)[::4], "tweets; the word list was published with them: contaminated"
     )
-    print(f"\nThe demo's sentences (kept from {KEEP_FROM}, after the lead's change from {LOWERED_KEEP_FROM})")
+    print(f"\nThe demo’s sentences (kept from {KEEP_FROM}, after the lead’s change from {LOWERED_KEEP_FROM})")
     print_story(models)
     return 0
 

@@ -93,7 +93,7 @@ MODELS = (
         purpose="Sums in words that do not come out.", supplier="OpenAI", licence="Proprietary", version="1106-preview",
         context_tokens=128_000, data_classes=CLOSED,
         limitations="Right for 0.86 of 600 sums as they were graded; about seven in a hundred were graded wrong though "
-        "their last number was right. The best there was in 2023, dear still, by today's measure of middling size.",
+        "their last number was right. The best there was in 2023, dear still, by today’s measure of middling size.",
     ),
     RecordedModel(
         name=FRONTIER, upstream="claude-opus-5-5", title="Claude Opus 5.5 (list price only)", tier="frontier",

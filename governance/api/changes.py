@@ -68,7 +68,7 @@ class ChangesView(PersonView):
     @extend_schema(
         operation_id="list_changes",
         summary="List changes",
-        description="Those that the token's person may read, the newest first.",
+        description="Those that the token’s person may read, the newest first.",
         parameters=[
             _query("state", "`open`, or one of the states."),
             _query("workflow", "The short name of a workflow."),
@@ -99,7 +99,7 @@ class ChangesView(PersonView):
     @extend_schema(
         operation_id="propose_change",
         summary="Propose a change",
-        description="It waits for votes, which people give on its page. Where nobody's vote is needed it is approved, "
+        description="It waits for votes, which people give on its page. Where nobody’s vote is needed it is approved, "
         "and a person makes it live.",
         request=Proposal,
         responses={201: told_changes.WholeChange},

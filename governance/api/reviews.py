@@ -77,7 +77,7 @@ class ReviewView(APIView):
     @extend_schema(
         operation_id="read_review",
         summary="Ask how a review stands",
-        description="Of the gateway's environment, or of the API key that asks. `outcome` is null until it has ended.",
+        description="Of the gateway’s environment, or of the API key that asks. `outcome` is null until it has ended.",
         responses=Standing,
     )
     def get(self, request: Request, pk: UUID) -> Response:

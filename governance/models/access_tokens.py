@@ -55,12 +55,12 @@ class AccessToken(Identified):
             models.CheckConstraint(
                 condition=Q(sha256__regex=SHA256),
                 name="accesstoken_sha256_form",
-                violation_error_message="A token's hash is 64 hexadecimal digits.",
+                violation_error_message="A token’s hash is 64 hexadecimal digits.",
             ),
             models.CheckConstraint(
                 condition=Q(prefix__regex=r"^[A-Za-z0-9]{8}$"),
                 name="accesstoken_prefix_form",
-                violation_error_message="A token's first letters are eight letters or digits.",
+                violation_error_message="A token’s first letters are eight letters or digits.",
             ),
             models.CheckConstraint(
                 condition=~Q(name=""), name="accesstoken_name_given", violation_error_message="Give the token a name."

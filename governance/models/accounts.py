@@ -253,12 +253,12 @@ class ApiKey(Identified):
             models.CheckConstraint(
                 condition=Q(sha256__regex=SHA256),
                 name="apikey_sha256_form",
-                violation_error_message="A key's hash is 64 hexadecimal digits.",
+                violation_error_message="A key’s hash is 64 hexadecimal digits.",
             ),
             models.CheckConstraint(
                 condition=Q(prefix__regex=r"^[A-Za-z0-9]{8}$"),
                 name="apikey_prefix_form",
-                violation_error_message="A key's first letters are eight letters or digits.",
+                violation_error_message="A key’s first letters are eight letters or digits.",
             ),
             models.CheckConstraint(
                 condition=~Q(name=""), name="apikey_name_given", violation_error_message="Give the key a name."

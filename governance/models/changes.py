@@ -433,7 +433,7 @@ class Vote(Identified):
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="votes")
     digest = models.CharField("sha256 of what the voter saw", max_length=64)
     voter = models.ForeignKey(User, on_delete=models.PROTECT, related_name="votes")
-    number = models.PositiveSmallIntegerField("which of this person's votes on this revision")
+    number = models.PositiveSmallIntegerField("which of this person’s votes on this revision")
     simulation = models.ForeignKey(
         "governance.Check", on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )

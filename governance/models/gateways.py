@@ -51,7 +51,7 @@ class Gateway(Identified):
             models.CheckConstraint(
                 condition=Q(sha256__regex=SHA256),
                 name="gateway_sha256_form",
-                violation_error_message="A credential's hash is 64 hexadecimal digits.",
+                violation_error_message="A credential’s hash is 64 hexadecimal digits.",
             ),
             models.CheckConstraint(
                 condition=~Q(name=""), name="gateway_name_given", violation_error_message="Give the gateway a name."

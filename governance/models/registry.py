@@ -20,7 +20,7 @@ MODEL_NAME = r"^[a-z0-9][a-z0-9._:-]*(/[a-z0-9][a-z0-9._:-]*)*$"
 ADDRESS = r"^https?://[^\s/?#]+(/[^\s?#]*)?$"
 ADDRESS_WORDS = "Write an http or https address without query, such as https://host/v1."
 REFERENCE = r"^env:[A-Z][A-Z0-9_]*$"
-REFERENCE_WORDS = "Name the gateway's environment variable, such as env:PROVIDER_KEY."
+REFERENCE_WORDS = "Name the gateway’s environment variable, such as env:PROVIDER_KEY."
 
 
 class Tier(models.TextChoices):
@@ -421,7 +421,7 @@ class Endpoint(Identified):
             models.CheckConstraint(
                 condition=~Q(region="") & ~Q(upstream_model=""),
                 name="endpoint_names_given",
-                violation_error_message="Name the region and the model's name at the provider.",
+                violation_error_message="Name the region and the model’s name at the provider.",
             ),
         ]
         triggers = [

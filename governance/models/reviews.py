@@ -122,7 +122,7 @@ class Review(models.Model):
     ENDED = (Status.ANSWERED, Status.EXPIRED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, editable=False)
-    decision = models.UUIDField("the engine's decision that asked for it")
+    decision = models.UUIDField("the engine’s decision that asked for it")
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="reviews")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="reviews")
     key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="reviews")

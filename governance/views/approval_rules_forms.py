@@ -158,7 +158,7 @@ class RulesForms:
             (
                 "Rules",
                 "rule",
-                "What a change needs. An environment's own number of votes is always the least.",
+                "What a change needs. An environment’s own number of votes is always the least.",
                 self.rules,
             ),
             ("Groups", "group", "People whose votes rules ask for.", self.groups),

@@ -81,7 +81,7 @@ class SampleForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     purpose = forms.CharField(
-        label="What for", required=False, max_length=200, help_text="Such as a control's number. Stands in the log."
+        label="What for", required=False, max_length=200, help_text="Such as a control’s number. Stands in the log."
     )
 
     def clean(self) -> dict[str, Any]:

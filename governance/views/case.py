@@ -12,7 +12,7 @@ from governance.models import Review
 from smallfirst.cases import SHOWN_CHARACTERS
 
 SPEAKERS = {
-    "system": "The application's instruction",
+    "system": "The application’s instruction",
     "user": "The request",
     "assistant": "Said before",
     "tool": "A tool said",
@@ -38,12 +38,12 @@ class AnswerForm(forms.Form):
                 label="Your answer",
                 max_length=20_000,
                 widget=forms.Textarea(attrs={"rows": 8}),
-                help_text="It starts as the last model's draft: what stands here is sent." if draft else "",
+                help_text="It starts as the last model’s draft: what stands here is sent." if draft else "",
             )
         else:
             self.fields["fields"] = forms.JSONField(
                 label="Your answer",
-                help_text="A JSON object as the policy's schema asks.",
+                help_text="A JSON object as the policy’s schema asks.",
                 widget=forms.Textarea(attrs={"rows": 8}),
             )
 

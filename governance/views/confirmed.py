@@ -35,7 +35,7 @@ class ConfirmedForm(ReasonForm):
         label="Your password, once more",
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="It is done at once, without another's vote: show that it is you.",
+        help_text="It is done at once, without another’s vote: show that it is you.",
     )
 
     def __init__(self, data: Any = None, *, person: User, initial: Any = None) -> None:

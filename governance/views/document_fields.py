@@ -104,7 +104,7 @@ def threshold(label: str, value: float | None, help_text: str, *, required: bool
 def guard_fields(guards: Mapping[str, Any], *, required: bool = False) -> Iterator[tuple[str, forms.Field]]:
     """The guards, by name. `required`: an empty one is none, so it has to be taken out instead."""
     empty = "" if required else " Empty: all."
-    classes = [("", "Choose one" if required else "none beyond the workflow's"), *DataClass.choices]
+    classes = [("", "Choose one" if required else "none beyond the workflow’s"), *DataClass.choices]
     yield (
         "data_class",
         choice("Models must be cleared for", classes, guards.get("data_class") or "", required=required),

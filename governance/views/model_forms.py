@@ -122,7 +122,7 @@ class EndpointForm(forms.Form):
         required=False,
         max_length=400,
         help_text="The base of an OpenAI-compatible API, such as https://api.example.com/v1. Left empty, the "
-        "provider's address and key are taken.",
+        "provider’s address and key are taken.",
         widget=forms.TextInput(attrs={"class": "mono", "inputmode": "url"}),
     )
     upstream_model = forms.CharField(label="Its name there", max_length=200)
@@ -133,7 +133,7 @@ class EndpointForm(forms.Form):
         max_length=120,
         help_text="Where the gateway finds it, such as env:PROVIDER_API_KEY. Never the key itself. It goes only to the "
         "hosts that the operator has bound it to.",
-        error_messages={"invalid": "Name the gateway's environment variable, such as env:PROVIDER_API_KEY."},
+        error_messages={"invalid": "Name the gateway’s environment variable, such as env:PROVIDER_API_KEY."},
         widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off"}),
     )
     logprobs = forms.BooleanField(

@@ -51,7 +51,7 @@ class AccountForm(forms.Form):
         max_length=120,
         help_text="Where gateways find it, such as env:PROVIDER_API_KEY. Never the key itself. It goes only to the "
         "hosts that the operator has bound it to.",
-        error_messages={"invalid": "Name the gateway's environment variable, such as env:PROVIDER_API_KEY."},
+        error_messages={"invalid": "Name the gateway’s environment variable, such as env:PROVIDER_API_KEY."},
         widget=forms.TextInput(attrs={"class": "mono", "autocomplete": "off"}),
     )
     region = forms.CharField(
@@ -133,14 +133,14 @@ def provider_new(request: HttpRequest) -> HttpResponse:
     page = FormPage(
         title="Add a provider",
         headline="Add a provider",
-        lede="Whose machines, or whose account, run models: a company's API, or servers of your own.",
+        lede="Whose machines, or whose account, run models: a company’s API, or servers of your own.",
         submit="Add it",
         back=("Providers", reverse("providers")),
     )
 
     def act() -> str:
         made = registry.add_provider(by=user, **form.cleaned_data)
-        messages.success(request, f"{made.name} is added. Say next, on a model's page, what is served there.")
+        messages.success(request, f"{made.name} is added. Say next, on a model’s page, what is served there.")
         return _page_of(made)
 
     return ask(request, form, page, act)
@@ -156,7 +156,7 @@ def provider_edit(request: HttpRequest, slug: str) -> HttpResponse:
     page = FormPage(
         title="Edit",
         headline=f"What is written of {found.name}",
-        lede="Endpoints that are there keep their address and key; move them on their models' pages.",
+        lede="Endpoints that are there keep their address and key; move them on their models’ pages.",
         submit="Save",
         back=(found.name, _page_of(found)),
     )

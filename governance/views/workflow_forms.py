@@ -30,7 +30,7 @@ class WorkflowForm(forms.Form):
         required=False,
         queryset=User.objects.none(),
         empty_label="Nobody",
-        help_text="In the owner's place while he is away.",
+        help_text="In the owner’s place while he is away.",
     )
     cost_centre = forms.CharField(label="Cost centre", required=False, max_length=40)
     review_due = forms.DateField(label="Look at the classification again on", required=False, widget=DAY)

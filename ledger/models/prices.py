@@ -64,7 +64,7 @@ class Price(Identified):
 
     kind = models.CharField(max_length=10, choices=Kind.choices)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, null=True, blank=True, related_name="prices")
-    provider = models.CharField("the provider's slug", max_length=60, null=True, blank=True)
+    provider = models.CharField("the provider’s slug", max_length=60, null=True, blank=True)
     model = models.CharField("name at the provider", max_length=200, null=True, blank=True)
     input_from = models.PositiveBigIntegerField(default=0)
     input_below = models.PositiveBigIntegerField(null=True, blank=True)
@@ -86,7 +86,7 @@ class Price(Identified):
                 condition=Q(kind="own", endpoint__isnull=False, provider=None, model=None)
                 & Q(input_from=0, input_below=None)
                 | Q(kind="list", endpoint=None, provider__isnull=False, model__isnull=False),
-                violation_error_message="An own price is for an endpoint, a list price for a provider's model.",
+                violation_error_message="An own price is for an endpoint, a list price for a provider’s model.",
             ),
             models.CheckConstraint(
                 name="price_currency_form",

@@ -111,7 +111,7 @@ def price_new(request: HttpRequest, pk: UUID) -> HttpResponse:
     page = FormPage(
         title="Set a price",
         headline=f"What does {model.title} cost in {endpoint.environment}?",
-        lede=f"At {endpoint.url}. Your own price goes before the provider's list. An empty rate is not known, which is "
+        lede=f"At {endpoint.url}. Your own price goes before the provider’s list. An empty rate is not known, which is "
         "not free: attempts with such tokens are not priced.",
         submit="Set the price",
         back=(model.title, reverse("model", args=[model.name])),

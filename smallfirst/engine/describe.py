@@ -34,7 +34,7 @@ Colour = Tier | Literal["person"]
 
 PINS = {
     "allow": "A model that is asked for by name is used where the guards allow it.",
-    "replace": "A model that is asked for by name is replaced by the policy's own choice.",
+    "replace": "A model that is asked for by name is replaced by the policy’s own choice.",
     "refuse": "A request that names a model is refused.",
 }
 

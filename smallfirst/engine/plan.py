@@ -202,7 +202,7 @@ def _pin_refused(case: Case, step: CompiledStep) -> Refusal | None:
             text = f"“{named}” is no rung of step “{step.step.name}”, and an evaluation measures only those"
             return _refusal(case, "not_allowed", "pin", text)
     elif named != AUTO and case.workflow.pin == "refuse":
-        text = f"this workflow's policy chooses the model: ask for “{AUTO}” instead of “{named}”"
+        text = f"this workflow’s policy chooses the model: ask for “{AUTO}” instead of “{named}”"
         return _refusal(case, "not_allowed", "pin", text)
     return None
 

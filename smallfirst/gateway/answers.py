@@ -39,7 +39,7 @@ def review_required(opened: Opened, *, public_url: str, why: str) -> ApiError:
 def without_answer(outcome: Outcome | None) -> ApiError:
     """The error of a review that ended without an answer."""
     if outcome is None:
-        return ApiError(403, "review_cancelled", "This request's review was cancelled.", kind="not_allowed")
+        return ApiError(403, "review_cancelled", "This request’s review was cancelled.", kind="not_allowed")
     if outcome.by == "expiry":
         text = "Nobody decided on this request in time, and the policy then refuses it."
         return ApiError(403, "review_expired", text, kind="not_allowed")

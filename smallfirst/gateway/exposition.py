@@ -52,8 +52,8 @@ class Exposition(Collector):
         yield requests
         # This one apart.
         yield _gauge("requests_in_flight", "Requests being answered.", metrics.in_flight - 1)
-        whole = _histogram("request_seconds", "From a request's start to its end, where a model was asked.", "route")
-        first = _histogram("first_byte_seconds", "From a request's start to its answer's first byte.", "route")
+        whole = _histogram("request_seconds", "From a request’s start to its end, where a model was asked.", "route")
+        first = _histogram("first_byte_seconds", "From a request’s start to its answer’s first byte.", "route")
         added = _histogram("added_seconds", "Of a request, all but waiting for its body and for models.", "route")
         for route, times in sorted(metrics.times.items()):
             _add(whole, [route], times.whole)
@@ -84,7 +84,7 @@ class Exposition(Collector):
         yield _gauge("spool_bytes", "Bytes that the control plane does not have yet.", self._spool.backlog())
         yield _gauge("spool_oldest_seconds", "Since the oldest record that waits; 0 when none does.", age)
         yield _gauge("spool_refused_records", "Records that the control plane refused.", self._spool.refused())
-        lag = _histogram("upload_lag_seconds", "From a batch's oldest record to the control plane having the batch.")
+        lag = _histogram("upload_lag_seconds", "From a batch’s oldest record to the control plane having the batch.")
         _add(lag, [], self._metrics.upload_lag)
         yield lag
         failing = self._uploader.silence is not None

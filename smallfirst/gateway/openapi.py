@@ -43,7 +43,7 @@ def document(url: str) -> Schema:
         "info": {
             "title": "Smallfirst gateway",
             "version": "1",
-            "description": "OpenAI's wire, under the policies that people approved. Point an OpenAI client here, with "
+            "description": "OpenAI’s wire, under the policies that people approved. Point an OpenAI client here, with "
             "an API key; `model: auto` lets the policy choose. docs/gateway.md says more.",
         },
         "servers": [{"url": url}],
@@ -94,7 +94,7 @@ def _asked() -> Schema:
         "/v1/models": {
             "get": {
                 **_operation("models", "models", "List the models", "`auto`, and those this key may name now."),
-                "responses": {"200": _says("OpenAI's list.", "Models"), **_only(refused, "401", "503")},
+                "responses": {"200": _says("OpenAI’s list.", "Models"), **_only(refused, "401", "503")},
             }
         },
         "/v1/reviews/{id}": {
@@ -174,7 +174,7 @@ def _schemas() -> dict[str, Schema]:
     for name in ("ChatBody", "EmbeddingsBody"):
         found[name]["properties"]["metadata"] = metadata
     chat, embeddings = found["ChatBody"]["properties"], found["EmbeddingsBody"]["properties"]
-    chat["model"]["description"] = embeddings["model"]["description"] = "`auto`, or a registered model's name: a pin."
+    chat["model"]["description"] = embeddings["model"]["description"] = "`auto`, or a registered model’s name: a pin."
     chat[CONSUMED[2]]["description"] = "As `smallfirst.review`, in one field; say it once."
     for name in CONSUMED[1:]:
         del embeddings[name]  # refused there
@@ -271,7 +271,7 @@ _ANSWERS: Final[dict[str, Schema]] = {
                     {
                         "by": {"enum": ["person", "expiry"]},
                         "action": {"enum": ["answer", "refuse"]},
-                        "answer": {"description": "As the review's form asks for it; null where there is none."},
+                        "answer": {"description": "As the review’s form asks for it; null where there is none."},
                         "ended_at": _MOMENT,
                     }
                 )
@@ -304,14 +304,14 @@ _ANSWERS: Final[dict[str, Schema]] = {
 _HEADERS: Final[Schema] = {
     f"x-smallfirst-{name}": {"description": description, "schema": _TEXT}
     for name, description in (
-        ("decision", "The decision's id, by which the control plane shows it."),
+        ("decision", "The decision’s id, by which the control plane shows it."),
         ("policy", "The number of the policy version that decided."),
         ("attempts", "How many attempts were made."),
         ("model", "The registered model that answered."),
         ("tier", "Its tier."),
         ("cost", "Of all attempts, in US dollars or with its currency; absent where it is not known."),
         ("confidence", "What a gate saw of the answer, from 0 to 1."),
-        ("review", "The review's id, where a person is asked."),
+        ("review", "The review’s id, where a person is asked."),
     )
 }
 

@@ -331,9 +331,9 @@ def read_metadata(given: dict[str, Any]) -> tuple[Metadata, tuple[tuple[str, str
         if name in Metadata.__struct_fields__:
             facts[name] = value
         elif not 1 <= len(name) <= 200 or re.search(r"[\x00-\x1f\x7f]", name):
-            raise invalid("A tag's name is 1 to 200 characters without control characters.", "metadata")
+            raise invalid("A tag’s name is 1 to 200 characters without control characters.", "metadata")
         elif len(value) > 500 or "\0" in value:
-            raise invalid("A tag's value is at most 500 characters, without NUL.", where)
+            raise invalid("A tag’s value is at most 500 characters, without NUL.", where)
         else:
             tags.append((name, value))
     if len(tags) > TAGS:

@@ -144,7 +144,7 @@ def test_a_guard_is_told_alone_and_within_a_rule(guards: Guards, sentence: str) 
 @pytest.mark.parametrize(
     ("pin", "sentence"),
     [
-        ("replace", "A model that is asked for by name is replaced by the policy's own choice."),
+        ("replace", "A model that is asked for by name is replaced by the policy’s own choice."),
         ("refuse", "A request that names a model is refused."),
     ],
 )

@@ -143,7 +143,7 @@ def test_a_name_may_have_several_origins_and_a_bare_one_has_that_of_its_supplier
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("openai@https://host", "'openai' is no variable's name"),
+        ("openai@https://host", "'openai' is no variable’s name"),
         ("KEY@", "begins with no plain origin"),
         ("KEY@host", "begins with no plain origin"),
         ("KEY@https://u@host", "begins with no plain origin"),

@@ -304,7 +304,7 @@ def test_an_auditor_verifies_an_export_without_us(log: Any, keys: Path, tmp_path
     done = run(export, "--key", key, "--against", held)
     assert (done.returncode, done.stderr) == (0, "")
     assert "entries and 2 checkpoints of" in done.stdout
-    assert "the export's own" in run(tmp_path / "out" / "log.jsonl").stdout
+    assert "the export’s own" in run(tmp_path / "out" / "log.jsonl").stdout
 
     lines = (tmp_path / "out" / "log.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "log.jsonl").write_text("".join(lines).replace("Noted 77", "Noted 78", 1))
@@ -350,7 +350,7 @@ def test_it_can_begin_after_a_checkpoint(log: Any, keys: Path) -> None:
 def test_another_key_and_an_entry_that_was_never_sealed_are_found(log: Any, keys: Path) -> None:
     stranger = checkpoints.verification_key(AuditEpoch.objects.get().origin, bytes(range(32)))
     found = list(audit_verifier.Check(keys=[stranger]).faults(lines(keys)))
-    assert {str(fault) for fault in found} == {f"checkpoint {n}: none of the log's keys signed it" for n in (1, 2)}
+    assert {str(fault) for fault in found} == {f"checkpoint {n}: none of the log’s keys signed it" for n in (1, 2)}
     written(Team.objects.get(), 1)
     late = AuditEvent.objects.newest_first()[0]
     assert verdict_of_first(keys) == [f"entry {late.pk}: it was never sealed"]

@@ -166,7 +166,7 @@ def test_a_wrong_endpoint_is_named_and_nothing_is_asked(cast: Cast, monkeypatch:
         ({"url": "ftp://models.example.com"}, "http or https address"),
         ({"url": "http://user:word@models.example.com/v1?x=1"}, "without query"),
         ({"region": "mars"}, "valid choice"),
-        ({"secret": "sk-the-key-itself"}, "Name the gateway's environment variable"),
+        ({"secret": "sk-the-key-itself"}, "Name the gateway’s environment variable"),
         ({"timeout_ms": "1"}, "greater than or equal"),
     ):
         answer = signed_in(cast.lead).post(address, endpoint_entry(cast, "http://127.0.0.1:9/v1", **fields))

@@ -119,7 +119,7 @@ def tried(cast: Cast, url: str, secret: str | None = None) -> Probe:
         ((200, b"[" * 100_000), CHAT, "answered", "Reached: gpt-small answered."),
         ((200, b" " * 3_000_000), CHAT, "answered", "Reached: gpt-small answered."),
         ((404, {}), (404, {}), "not_found", "has neither models nor chat at this address (404). Does it end in /v1?"),
-        ((200, b"<html>"), (200, b"<html>"), "not_found", "not as OpenAI's API does"),
+        ((200, b"<html>"), (200, b"<html>"), "not_found", "not as OpenAI’s API does"),
         ((404, {}), (400, {}), "failed", "a request for one token was answered with 400"),
         ((500, {}), CHAT, "failed", "Reached, but it answered 500."),
         ((404, {}), (503, {}), "failed", "Reached, but it answered 503."),

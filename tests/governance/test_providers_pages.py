@@ -79,7 +79,7 @@ def test_a_provider_is_added_and_its_page_names_the_key_alone(cast: Cast) -> Non
         ({"kind": "telepathy"}, "valid choice"),
         ({"url": "api.acme.example.com"}, "http or https address"),
         ({"url": "https://user:word@acme.example.com?x=1"}, "without query"),
-        ({"secret": "sk-the-key-itself"}, "Name the gateway's environment variable"),
+        ({"secret": "sk-the-key-itself"}, "Name the gateway’s environment variable"),
     ],
 )
 def test_what_does_not_fit_is_named_and_adds_nothing(cast: Cast, fields: dict[str, str], said: str) -> None:

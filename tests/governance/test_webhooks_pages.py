@@ -236,5 +236,5 @@ def test_its_address_cannot_be_read_with_another_review_key(cast: Cast, named: N
         tried = webhooks.send_test(webhook=made, by=cast.admin, clock=timezone.now)
     assert (tried.state, tried.answer) == (
         "dead",
-        "Its address and secret cannot be opened with this installation's review key.",
+        "Its address and secret cannot be opened with this installation’s review key.",
     )

@@ -127,7 +127,7 @@ def test_a_wrong_clock_and_unknown_tokens_are_said(site: Site) -> None:
 
     said = text(signed_in(site.cast.finance).get("/spend/attempts/", NOVEMBER | {"outcome": "timeout"}))
 
-    assert "gateway's clock was wrong" in said
+    assert "gateway’s clock was wrong" in said
     assert "Timeout 504 upstream_timeout" in said
     assert "not known missing not known not priced no token counts" in said
 

@@ -110,15 +110,15 @@ def test_one_that_a_clock_dated_after_now_stands_apart_and_is_told_by_its_arriva
     client = signed_in(shop.cast.lead)
     assert listed(shop.cast.lead) == ["refused", "person", "smollm2", "lexicon"]
     said = text(client.get(reverse("requests")))
-    assert "1 more is dated after now: a gateway's clock is ahead." in said
+    assert "1 more is dated after now: a gateway’s clock is ahead." in said
     assert [str(each.decision.pk) for each in client.get(reverse("follow")).context["strip"]].count(record.id) == 0
     assert len(file(client.get(reverse("requests_csv")))) == 4
     assert listed(shop.cast.lead, clock="ahead") == ["lexicon"]
     apart = text(client.get(reverse("requests"), {"clock": "ahead"}))
     assert "1 request dated after now, which was answered by a model" in apart
-    assert "gateway's clock was wrong" in apart
+    assert "gateway’s clock was wrong" in apart
     assert [each["id"] for each in file(client.get(reverse("requests_csv"), {"clock": "ahead"}))] == [record.id]
-    assert "gateway's clock was wrong" in text(client.get(reverse("request", args=[record.id])))
+    assert "gateway’s clock was wrong" in text(client.get(reverse("request", args=[record.id])))
     assert client.get(reverse("requests"), {"clock": "fast"}).status_code == 422
 
 

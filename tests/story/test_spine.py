@@ -276,7 +276,7 @@ def test_finance_follows_money_down_to_the_attempts_and_sees_what_the_baseline_w
     expect(saved).to_contain_text(re.compile(r"USD\s[\d.]+ ?[−\d.]+ to [\d.]+, by the tokens of\s+\d+\s+kept answers"))
     saved.get_by_role("link").first.click()
     expect(finance.get_by_role("heading", level=1)).to_contain_text("less than the baselines")
-    expect(finance.locator("main")).to_contain_text("Every kept answer's tokens at the baseline's price of that day")
+    expect(finance.locator("main")).to_contain_text("Every kept answer’s tokens at the baseline’s price of that day")
     expect(finance.locator("dl.facts").first).to_contain_text("the baselines would have taken")
     workflow = finance.get_by_role("row", name="Customer feedback")
     expect(workflow).to_contain_text("assumed")

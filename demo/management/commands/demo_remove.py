@@ -18,7 +18,7 @@ STAYS = (
 class Command(BaseCommand):
     """Once; the next start of `up` brings no demo along."""
 
-    help = "Retire the demo's workflows and models, revoke its keys, deactivate its accounts. The record stays."
+    help = "Retire the demo’s workflows and models, revoke its keys, deactivate its accounts. The record stays."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Remove it and say what was done. Raises CommandError."""

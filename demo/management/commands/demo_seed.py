@@ -15,7 +15,7 @@ from demo.register import Servers
 class Command(BaseCommand):
     """Idempotent; `up` runs it at every start."""
 
-    help = "Make Harbour & Vale, the demo's organisation, or bring it up to date."
+    help = "Make Harbour & Vale, the demo’s organisation, or bring it up to date."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Make an installation's first rows, seed, then write what `up` prints.

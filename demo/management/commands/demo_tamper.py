@@ -14,7 +14,7 @@ from demo.tampering import NothingToForgeError
 class Command(BaseCommand):
     """For the demo's embedded database alone. It is not undone: a log that could be would prove nothing."""
 
-    help = "Forge the reason of the newest vote in the demo's audit log, behind the product's back."
+    help = "Forge the reason of the newest vote in the demo’s audit log, behind the product’s back."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Forge it and say which and how. Raises CommandError outside the demo, and where there is no vote."""

@@ -21,7 +21,7 @@ from governance.models import Review
 class Command(BaseCommand):
     """Runs until it is stopped, or until its keys are revoked; `up` runs it beside what serves."""
 
-    help = "Ask the gateway over the demo's live workflows, a request every few seconds, until stopped."
+    help = "Ask the gateway over the demo’s live workflows, a request every few seconds, until stopped."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Ask on. Raises CommandError where the demo was not made."""

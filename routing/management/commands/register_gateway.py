@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="what the gateway is called in lists")
         parser.add_argument("--environment", default=PRODUCTION, help="whose bundles it gets (%(default)s)")
         parser.add_argument(
-            "--url", help="where applications, and the pages, reach the environment's gateways from now on"
+            "--url", help="where applications, and the pages, reach the environment’s gateways from now on"
         )
 
     def handle(self, *_args: Any, name: str, environment: str, url: str | None, **_options: Any) -> None:

@@ -13,7 +13,7 @@ from routing.bootstrap import BOOTSTRAP
 class Command(BaseCommand):
     """`manage.py revoke_gateway NAME --reason TEXT`."""
 
-    help = "Accept a gateway's credential no longer."
+    help = "Accept a gateway’s credential no longer."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which, and why."""

@@ -12,7 +12,7 @@ from routing import keys
 class Command(BaseCommand):
     """`manage.py root_key`."""
 
-    help = "Print the public root key: a gateway's SMALLFIRST_ROOT_KEY."
+    help = "Print the public root key: a gateway’s SMALLFIRST_ROOT_KEY."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Print the key alone. Raises CommandError."""
