@@ -164,6 +164,7 @@ if DEMO:
 
 MIDDLEWARE = [
     "config.metrics.counted",
+    "config.middleware.numbered",
     "django.middleware.security.SecurityMiddleware",
     "config.middleware.limit_body",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -7,6 +7,8 @@ from governance import urls as governance
 from ledger import urls as ledger
 from routing import urls as routing
 
+handler500 = "config.broken.broken"
+
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
