@@ -173,7 +173,7 @@ SUMS: dict[str, Sum | Extract] = {
     "recorded": Sum("amount", filter=IMPORTED),
     "evaluated": Sum("amount", filter=EVALUATED),
     # A number: thousands of times are slow to read, and only the newest is wanted.
-    "last": Extract(Max("last_at"), "epoch"),
+    "last": Extract(Max("last_at"), "epoch", tzinfo=UTC),
 }
 
 

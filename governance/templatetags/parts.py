@@ -11,8 +11,8 @@ from django.template.context import Context, RequestContext
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
 from governance import figures
@@ -61,6 +61,13 @@ def money(
         exact.replace("-", figures.MINUS),
         label,
     )
+
+
+@register.simple_tag
+def amounts(amounts: Mapping[str, Decimal], *, bare: bool = False) -> SafeString:
+    """`{% amounts total.amounts %}`: amounts by currency, a line each; "not priced" where there is none."""
+    lines = [money(amount, currency, bare=bare) for currency, amount in amounts.items()] or [money(None, "")]
+    return format_html_join(mark_safe("<br>"), "{}", ((line,) for line in lines))
 
 
 @register.filter

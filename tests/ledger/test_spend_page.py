@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from governance import accounts
-from governance.models import ApiKey
+from governance.models import ApiKey, User
 from governance.views import choices
 from ledger import rollups
 from ledger.models import Charge
@@ -236,6 +236,13 @@ def test_without_a_filter_it_is_this_month_so_far() -> None:
     assert answer.context["selection"].last == today
     assert "AI cost USD 0.006 in" in text(answer)
     assert "Take away" not in answer.content.decode()
+
+
+def test_the_last_attempt_stands_in_the_time_of_who_reads_it(site: Site) -> None:
+    client = signed_in(site.cast.finance)
+    for zone, clock in (("Europe/Berlin", "13:00"), ("America/New_York", "07:00")):
+        User.objects.filter(pk=site.cast.finance.pk).update(time_zone=zone)
+        assert f"last attempt counted 20 Nov {clock}" in text(client.get("/spend/", NOVEMBER))
 
 
 def test_what_waits_is_said() -> None:
