@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -82,6 +84,20 @@ class Reader(readers.Reader):
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A ladder on which a policy would have begun, at one step or, without one, at any."""
+
+    models: tuple[str, ...]
+    step: str = ""
+
+    @property
+    def condition(self) -> Q:
+        """What holds of the decisions that began so."""
+        begun = Q(observed_ladder=list(self.models))
+        return begun & Q(step=self.step) if self.step else begun
+
+
+@dataclass(frozen=True)
 class Selection:
     """What is looked at; empty is all.
 
@@ -90,7 +106,8 @@ class Selection:
     with more than one attempt, `hour` those of the hour before it, `ahead` those dated after now by a gateway whose
     clock is ahead, which no other selection holds; the days are those of the reporting zone, both included. `asked` is
     the model that was named; of requests whose policy was only watched `watched` says what can be told of them,
-    `ladders` on which of these it would have begun; `paid` is the currency of all that was charged.
+    `ladders` on which of these it would have begun, of one step each or of any; `paid` is the currency of all that was
+    charged.
     """
 
     workflow: Workflow | None = None
@@ -109,7 +126,7 @@ class Selection:
     hour: datetime | None = None
     asked: str = ""
     watched: Watching | None = None
-    ladders: tuple[tuple[str, ...], ...] = ()
+    ladders: tuple[Begun, ...] = ()
     paid: str = ""
     first: date | None = None
     last: date | None = None
@@ -240,7 +257,7 @@ def made_for(found: DecisionQuerySet, kind: Kind) -> DecisionQuerySet:
 def watched(found: DecisionQuerySet, selection: Selection) -> DecisionQuerySet:
     """Return those of some decisions that a selection leaves by what a policy that was only watched would have done."""
     if selection.ladders:
-        found = found.filter(observed_ladder__in=[list(ladder) for ladder in selection.ladders])
+        found = found.filter(reduce(or_, (each.condition for each in selection.ladders)))
     if selection.paid:
         found = found.alias(paid_in=PAID_IN).filter(paid_in=selection.paid)
     if selection.watched is None:

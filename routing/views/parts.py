@@ -119,6 +119,7 @@ def observed_part(request: HttpRequest, slug: str) -> HttpResponse:
         watched = observing.watched(head, since=since, now=timezone.now())
         context |= {
             "watched": watched,
+            "totals": [(total, _of_total(total, watched)) for total in watched.totals],
             "rows": [_watched(each, watched) for each in watched.compared],
             "query": address(Selection(first, last, workflow.slug)),
             "beyond": [
@@ -162,6 +163,13 @@ def _watched(compared: Compared, watched: Watched) -> Asked:
     there = observing.right_beside(measured.evaluation, replay, compared.model) if alone else None
     query = _told({"step": compared.step, "asked": compared.model}, compared.currency, compared.ladders)
     return Asked(compared, alone, there, replay, query)
+
+
+def _of_total(total: Compared, watched: Watched) -> str:
+    """The query of the observed requests that a sum in one currency is of."""
+    parts = [each for each in watched.compared if each.currency == total.currency]
+    begun = sorted({f"{'>'.join(ladder)}@{each.step}" for each in parts for ladder in each.ladders})
+    return urlencode({"watched": Watching.WHOLE.value, "paid": total.currency, "ladders": ",".join(begun)})
 
 
 def _told(named: dict[str, str], currency: str, ladders: Iterable[tuple[str, ...]]) -> str:

@@ -103,7 +103,7 @@ class RequestFilter(ListFilter):
         label="Would have begun on",
         required=False,
         max_length=4000,
-        help_text="models in their order, like small>large; other ladders behind a comma",
+        help_text="models in their order, like small>large, or small>large@step at one step; others behind a comma",
     )
     paid = forms.CharField(label="Paid in", required=False, max_length=3, help_text="a currency, like USD")
 
@@ -162,7 +162,7 @@ class RequestFilter(ListFilter):
         return Selection(
             workflow=workflow,
             watched=Watching(watching) if watching else None,
-            ladders=tuple(tuple(each.split(">")) for each in ladders.split(",")) if ladders else (),
+            ladders=tuple(_begun(each) for each in ladders.split(",")) if ladders else (),
             kind=Kind(kind) if kind else None,
             several=several,
             ahead=ahead,
@@ -170,6 +170,12 @@ class RequestFilter(ListFilter):
             **days,
             **said,
         )
+
+
+def _begun(said: str) -> found.Begun:
+    """A ladder as the address says it: models in their order, and behind `@` the one step that is meant."""
+    ladder, _at, step = said.partition("@")
+    return found.Begun(tuple(ladder.split(">")), step)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ class SampleFilter(ListFilter):
             ("wrong", "Wrong"),
             ("failed", "Without an answer"),
             ("person", "Sent to a person"),
+            ("judged", "Right or wrong, whichever"),
+            ("kept", "Kept by the policy"),
         ],
     )
     sure = forms.ChoiceField(
@@ -84,9 +86,12 @@ def listed(evaluation: Evaluation, form: SampleFilter) -> "QuerySet[Sample]":
     show, who = form.cleaned_data["show"], form.cleaned_data["who"]
     if not show and not form.cleaned_data["sure"]:
         return found
-    if not who:
+    if not who or show == "kept":
         replay = evaluations.replayed(evaluation)
-        return found.filter(position__in=[each.position for each in replay.samples if _shows(each, show)])
+        of = [each for each in replay.samples if not who or each.model == who]
+        found = found.filter(position__in=[each.position for each in of if _shows(each, show)])
+    if not who:
+        return found
     answers = EvaluationResult.objects.filter(evaluation=evaluation, sample=OuterRef("pk"), model=who)
     if sure := form.cleaned_data["sure"]:
         answers = answers.filter(outcome="ok", confidence__isnull=False).annotate(tenth=charts.TENTH)
@@ -97,7 +102,7 @@ def listed(evaluation: Evaluation, form: SampleFilter) -> "QuerySet[Sample]":
         return found.filter(Exists(answers.filter(correct=False)))
     if show == "failed":
         return found.filter(Exists(answers.exclude(outcome="ok")))
-    if not show:
+    if show in ("", "judged", "kept"):
         return found.filter(Exists(answers))
     # A model alone sends nothing to a person.
     return found.none()
@@ -135,4 +140,8 @@ def _shows(each: Replayed, show: str) -> bool:
         return each.outcome == "person"
     if show == "failed":
         return each.outcome in ("failed", "refused")
+    if show == "kept":
+        return each.outcome == "kept"
+    if show == "judged":
+        return each.correct is not None
     return each.correct is (show == "right")

@@ -111,7 +111,9 @@ def test_answers_of_a_model_that_was_not_asked_are_no_rows(lab: Lab, done: Evalu
 def test_the_numbers_of_the_table_are_those_of_the_rows_they_open(lab: Lab, done: Evaluation) -> None:
     for score in done.scores.all():
         who = {"who": score.model} if score.model else {}
-        for show, count in (("right", score.correct), ("failed", score.errors + score.timeouts)):
+        failed = score.errors + score.timeouts
+        told = {"right": score.correct, "failed": failed, "judged": score.judged, "kept": score.kept}
+        for show, count in told.items():
             page = opened(lab.cast.owner, "evaluation", done.pk, show=show, **who).context["page"]
             assert page.paginator.count == count, (score.model, show)
     assert opened(lab.cast.owner, "evaluation", done.pk, show="person").context["page"].paginator.count == 1
