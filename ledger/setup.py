@@ -1,7 +1,7 @@
 """Setting up: what an installation needs before its first request is answered, and what of it is done."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -76,9 +76,9 @@ TOLD = (
 
 
 def steps(now: datetime) -> list[Step]:
-    """Return what there is to set up, in order; six queries."""
+    """Return what there is to set up, in order; six queries. A price that begins with the next minute is one."""
     used = list(_used())
-    priced = prices.current(used, now)
+    priced = prices.current(used, now + timedelta(minutes=1))
     lacking = tuple(endpoint for endpoint in used if endpoint.pk not in priced)
     done = _begun() | ({COSTS} if used and not lacking else set())
     return [Step(*told, told[0] in done, lacking if told[0] == COSTS else ()) for told in TOLD]

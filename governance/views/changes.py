@@ -22,6 +22,7 @@ from governance.models import (
     Change,
     Delegation,
     Emergency,
+    Endpoint,
     Environment,
     Mode,
     PolicyHead,
@@ -123,7 +124,7 @@ def change_list(request: HttpRequest) -> HttpResponse:
     form = ChangeFilter(request)
     page = page_of(_listed(request, form), request)
     waiting = Change.objects.awaiting(request.user).count()
-    headline = f"{waiting} {'change asks' if waiting == 1 else 'changes ask'} for your vote" if waiting else "Changes"
+    headline = f"{waiting or 'No'} {'change asks' if waiting < 2 else 'changes ask'} for your vote"
     if not page.paginator.count and not form.narrowed:
         headline = "Nobody has proposed a change yet"
     sent_back = set(Change.objects.filter(pk__in=[each.pk for each in page]).sent_back().values_list("pk", flat=True))
@@ -318,14 +319,17 @@ def _state(change: Change, appointment: Appointment | None, *, sent_back: bool) 
 
 
 def _environments(request: HttpRequest) -> tuple[Environment, list[Environment]]:
-    """The environment that the address names, else the last that serves on the way to production; the other ones.
+    """The environment that the address names, else the last on the way to production in which a model is served.
 
-    Others are those that serve. Raises Http404 for a name that there is not.
+    The others are those that serve. Raises Http404 for a name that there is not.
     """
     known = list(Environment.objects.order_by("position"))
     serving = [each for each in known if not each.recorded]
-    named = request.GET.get("environment")
-    chosen = next((each for each in known if each.name == named), None) if named else serving[-1]
+    if named := request.GET.get("environment"):
+        chosen = next((each for each in known if each.name == named), None)
+    else:
+        served = (each for each in reversed(serving) if Endpoint.objects.served_in(each).exists())
+        chosen = next(served, serving[-1])
     if chosen is None:
         raise Http404
     return chosen, [each for each in serving if each != chosen]

@@ -79,7 +79,7 @@ def plan(facts: Facts, signals: Signals, state: State, snapshot: Snapshot) -> Pl
     difficulty = triage(signals)
     workflow = snapshot.workflows.get(facts.workflow)
     if workflow is None:
-        text = "this workflow is not in the bundle"
+        text = "no policy of this workflow is live here, or the gateway has not fetched it yet"
         return Refusal(None, facts.step, (), difficulty, "no_model_available", "workflow", text)
     if workflow.watched is None or not _watches(facts, snapshot):
         return _decided(facts, signals, state, snapshot, workflow, difficulty)

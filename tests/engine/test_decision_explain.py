@@ -227,7 +227,7 @@ def test_a_request_without_a_step_and_one_without_a_policy_read_well() -> None:
     )
     assert told(snapshot, facts=make_facts(workflow=ident(99))) == [
         "No policy decided: the bundle did not hold the workflow.",
-        "Refused: this workflow is not in the bundle.",
+        "Refused: no policy of this workflow is live here, or the gateway has not fetched it yet.",
     ]
 
 

@@ -41,6 +41,16 @@ def proposal(**fields: Any) -> dict[str, Any]:
     return {"title": "Keep more", "note": "Fewer cases for people", "step-0": "0.6", "mode": "enforce", **fields}
 
 
+def test_a_change_is_for_the_last_environment_in_which_a_model_is_served(cast: casting.Cast) -> None:
+    address = reverse("change_new", args=[cast.workflow.slug])
+    later = casting.make_environment("later")
+
+    assert as_(cast.lead).get(address).context["environment"] == cast.production
+    assert as_(cast.lead).get(address, {"environment": "later"}).context["environment"] == later
+    casting.make_model("there", "small", cast.owner, cast.team, casting.make_provider("there"), later)
+    assert as_(cast.lead).get(address).context["environment"] == later
+
+
 def test_a_lower_threshold_is_proposed_approved_and_in_force(cast: casting.Cast) -> None:
     address = reverse("change_new", args=[cast.workflow.slug])
     assert "keep an answer from confidence" in as_(cast.lead).get(address).content.decode()

@@ -51,6 +51,15 @@ def test_a_proposed_policy_needs_its_prices_and_no_others() -> None:
     assert "What it costs" not in undone()
 
 
+def test_a_price_that_begins_with_the_next_minute_is_one() -> None:
+    site = make_site()
+    make_change(site.cast, 0.6)
+    soon = timezone.now() + timedelta(seconds=50)
+    for place in range(3):
+        site.price(place, valid_from=soon if place < 2 else soon + timedelta(minutes=2))
+    assert len(lacking()) == 1
+
+
 def test_an_empty_installation_begins_with_a_team() -> None:
     first = make_person("First", Role.LEAD)
     answer = signed_in(first).get(reverse("setup"))

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from governance import accounts
 from governance.models import Role
+from ledger.views import selection as chosen
 from tests.cast import BOOTSTRAP, make_person
 from tests.pages import plain, signed_in, text
 
@@ -32,6 +33,8 @@ FIRST = {
     "requests": ("No request came yet", "No request yet"),
     "runs": ("No run yet", "No run yet"),
     "stops": ("Nothing is stopped", "Nothing was ever stopped"),
+    "spend": ("AI cost nothing in {month} so far", "No attempt was counted in {month}"),
+    "savings": ("No task was counted in {month}", "No task was counted in these days"),
     "webhooks": ("Nobody outside is told what happens here", "No webhook yet"),
 }
 
@@ -44,12 +47,27 @@ def test_a_page_of_an_empty_installation_says_what_to_do_first(name: str) -> Non
 
     answer = signed_in(person).get(reverse(name))
 
-    html, (headline, empty) = answer.content.decode(), FIRST[name]
+    month = f"{chosen.today():%B}"
+    html, (headline, empty) = answer.content.decode(), [said and said.format(month=month) for said in FIRST[name]]
     (said,) = re.findall(r"<h1>(.*?)</h1>", html, re.DOTALL)
     assert plain(said) == headline
     assert empty is None or f'<p class="empty-title">{empty}</p>' in html
     assert "<tbody" not in html
     assert "matches" not in text(answer)
+
+
+def test_what_is_to_set_up_stands_on_the_first_page_with_the_first_thing_to_do() -> None:
+    person = make_person("First")
+    for role in Role:
+        accounts.grant(user=person, role=role, by=BOOTSTRAP)
+    client = signed_in(person)
+
+    home, part = (client.get(reverse(name)) for name in ("home", "setup"))
+
+    assert f'hx-get="{reverse("setup")}"' in home.content.decode()
+    assert text(part).startswith("Set up Smallfirst 0 of 9 done 1 A team")
+    assert text(part).index("Do it : A team") < text(part).index("2 A provider")
+    assert "<tbody" not in part.content.decode()
 
 
 def test_who_may_not_begin_is_told_who_may() -> None:
