@@ -62,8 +62,10 @@ class PriceForm(forms.Form):
 
     def __init__(self, data: Any = None, *, before: Price | None = None) -> None:
         """Start from the rates that hold now."""
-        held = {name: getattr(before, name) for name in (*BUCKETS, "currency")} if before else {}
-        super().__init__(data, initial={"currency": settings.CURRENCY} | held)
+        rates = {name: getattr(before, name) for name in BUCKETS} if before else {}
+        held = {name: f"{rate.normalize():f}" for name, rate in rates.items() if rate is not None}
+        currency = before.currency if before else settings.CURRENCY
+        super().__init__(data, initial={"currency": currency} | held)
         for name in BUCKETS:
             self.fields[name] = forms.DecimalField(
                 label=f"{name.replace('_', ' ').capitalize()}, for a million tokens",

@@ -78,7 +78,7 @@ def test_a_price_is_set_from_the_next_minute_or_a_later_moment(site: Site) -> No
     site.price()
     endpoint = site.endpoint()
     client, address = signed_in(site.cast.finance), reverse("price_new", args=[endpoint.pk])
-    assert 'value="2.0000000000"' in client.get(address).content.decode()
+    assert 'value="2"' in client.get(address).content.decode()
     answer = client.post(address, rates(), follow=True)
     assert answer.redirect_chain == [("/models/lexicon/#prices", 302)]
     made = Price.objects.own_of([endpoint]).get(valid_until=None)
