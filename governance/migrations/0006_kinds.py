@@ -350,7 +350,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='content',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'approval_rules'), ('workflow', None)), models.Q(('kind', 'workflow'), ('workflow__isnull', False)), _connector='OR'), name='content_of_its_place', violation_error_message="An entry is that of a workflow, approval rules are the organisation's."),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'approval_rules'), ('workflow', None)), models.Q(('kind', 'workflow'), ('workflow__isnull', False)), _connector='OR'), name='content_of_its_place', violation_error_message="An entry is that of a workflow, approval rules are the organisation’s."),
         ),
         migrations.AddConstraint(
             model_name='contenthead',
@@ -358,7 +358,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='contenthead',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'approval_rules'), ('workflow', None)), models.Q(('kind', 'workflow'), ('workflow__isnull', False)), _connector='OR'), name='contenthead_of_its_place', violation_error_message="An entry is that of a workflow, approval rules are the organisation's."),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'approval_rules'), ('workflow', None)), models.Q(('kind', 'workflow'), ('workflow__isnull', False)), _connector='OR'), name='contenthead_of_its_place', violation_error_message="An entry is that of a workflow, approval rules are the organisation’s."),
         ),
         migrations.AddConstraint(
             model_name='contenthead',

@@ -97,7 +97,7 @@ class Content(Identified):
             models.CheckConstraint(
                 condition=OF_PLACE,
                 name="content_of_its_place",
-                violation_error_message="An entry is that of a workflow, approval rules are the organisation's.",
+                violation_error_message="An entry is that of a workflow, approval rules are the organisation’s.",
             ),
             models.CheckConstraint(
                 condition=Q(digest__regex=SHA256),
@@ -151,7 +151,7 @@ class ContentHead(Identified):
             models.CheckConstraint(
                 condition=OF_PLACE,
                 name="contenthead_of_its_place",
-                violation_error_message="An entry is that of a workflow, approval rules are the organisation's.",
+                violation_error_message="An entry is that of a workflow, approval rules are the organisation’s.",
             ),
             models.CheckConstraint(
                 condition=Q(change=None) | Q(content__isnull=False),
