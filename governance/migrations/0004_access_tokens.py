@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=governance.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('name', models.CharField(max_length=120)),
-                ('scope', models.CharField(choices=[('read', 'Read changes, policies and simulations'), ('propose', 'Read them, propose changes and simulate them')], max_length=10)),
+                ('scope', models.CharField(choices=[('read', 'Read changes, policies and simulations'), ('propose', 'Read, propose and simulate changes')], max_length=10)),
                 ('prefix', models.CharField(max_length=8, unique=True, verbose_name='first letters')),
                 ('sha256', models.CharField(max_length=64, unique=True)),
                 ('expires_at', models.DateTimeField()),

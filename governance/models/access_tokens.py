@@ -36,7 +36,7 @@ class AccessToken(Identified):
         """How far it reaches."""
 
         READ = "read", "Read changes, policies and simulations"
-        PROPOSE = "propose", "Read them, propose changes and simulate them"
+        PROPOSE = "propose", "Read, propose and simulate changes"
 
     person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="access_tokens")
     name = models.CharField(max_length=120)
