@@ -62,7 +62,7 @@ def test_an_entry_is_proposed_read_and_approved_by_another(cast: Cast) -> None:
     assert answer.headers["location"] == reverse("change", args=[change.pk])
     page = text(signed_in(cast.lead).get(reverse("change", args=[change.pk])))
     for said in (
-        "Customer feedback , workflow entry version 1 → 2",
+        "Customer feedback · workflow entry version 1 → 2",
         "removed: limited added: high risk",
         "removed: 30 added: 7 days",
         "/retention_days",
