@@ -1,19 +1,23 @@
 """The rules of a policy as fields: in order, each with what it has, and nothing lost to the document and back."""
 
 import json
+import re
 from html import unescape
 from typing import Any
 
+import msgspec
 import pytest
 from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
+from hypothesis import given, settings
 
 from governance.models import AuditEvent, Change, Revision
 from governance.views.policy_fields import PolicyFields
 from governance.views.rule_fields import EFFECTS, acted, places_in
 from smallfirst import engine
 from tests import cast as casting
+from tests.engine.strategies import policies
 from tests.pages import text
 
 LONG: dict[str, Any] = {
@@ -86,6 +90,54 @@ def test_rules_that_nobody_touched_stay_as_they_were() -> None:
     engine.read_policy(made)
     assert json.dumps(read(made)) == json.dumps(made)
     assert [row.name.value() for row in fields(made).rules.rows] == ["Long texts", "Grave"]
+
+
+@given(policies())
+@settings(max_examples=150, deadline=None)
+def test_any_policy_that_nobody_touched_stays_as_it_was(policy: engine.Policy) -> None:
+    made: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
+    form = fields(made, sent(fields(made)))
+    form.is_valid()
+    # What the engine would refuse may be missed by the fields first; what they take is what there was.
+    if not form.wrong:
+        assert form.document() == made
+
+
+@given(policies(), policies())
+@settings(max_examples=60, deadline=None)
+def test_the_rules_of_one_policy_are_typed_into_another(one: engine.Policy, other: engine.Policy) -> None:
+    """Whatever the base holds, what is sent of the rules is what comes out."""
+    wanted: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(one))
+    base: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(other)) | {"rules": []}
+    data = sent(fields(wanted))
+    for name in ("rules", "base"):
+        data.pop(name)
+    renamed = {
+        name.replace("rule-", "rule-n", 1): [_fresh(each) for each in values] if name.endswith("-when") else values
+        for name, values in data.lists()
+        if name.startswith("rule-")
+    }
+    typed = QueryDict(mutable=True)
+    typed.setlist("rules", ["", *(f"n{place.token}" for place in fields(wanted).rules.places)])
+    for name, values in renamed.items():
+        typed.setlist(re.sub(r"-when-(\d)", r"-when-n\1", name), values)
+    form = fields(base, typed)
+    form.is_valid()
+    if not form.wrong:
+        assert [_said(rule) for rule in form.document()["rules"]] == [_said(rule) for rule in wanted["rules"]]
+
+
+def _fresh(token: str) -> str:
+    return f"n{token}"
+
+
+def _said(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule without what says nothing."""
+    then = {name: each for name, each in rule["then"].items() if each not in (None, False)}
+    if "guards" in then:
+        then["guards"] = {name: each for name, each in then["guards"].items() if each is not None}
+    when = [{name: each for name, each in condition.items() if each is not None} for condition in rule["when"]]
+    return {"name": rule["name"], "when": when, "then": {name: each for name, each in then.items() if each != {}}}
 
 
 @pytest.mark.parametrize(
