@@ -28,7 +28,7 @@ LIMIT = 12
 # Which list, opened by whom: how many queries it takes, those of the frame and of signing in among them.
 QUERIES: dict[tuple[str, str], int] = {
     ("workflows", "lead"): 9,
-    ("changes", "lead"): 9,
+    ("changes", "lead"): 10,
     ("stops", "lead"): 9,
     ("terms", "lead"): 9,
     ("coordination", "lead"): 12,
@@ -67,7 +67,7 @@ QUERIES: dict[tuple[str, str], int] = {
 # The same lists opened by one who holds every role, of whom therefore most is asked.
 OF_ALL_ROLES: dict[str, int] = {
     "workflows": 9,
-    "changes": 9,
+    "changes": 10,
     "stops": 9,
     "terms": 9,
     "coordination": 12,
