@@ -50,6 +50,7 @@ EVERY: dict[str, float] = {
     "routing.tasks.start_due_evaluations": 30,
     "routing.tasks.evaluate": 5,
     "routing.tasks.simulate": 2,
+    "routing.tasks.hold_conditions": 60,
     "routing.tasks.forget_instances": 300,
 }
 app.conf.beat_schedule = {

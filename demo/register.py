@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from demo import admissions
 from demo.people import BOOTSTRAP, of_demo
 from governance import registry
 from governance.models import Endpoint, Environment, Model, Provider, Team
@@ -197,8 +198,9 @@ def register(*, servers: Servers, environment: Environment, now: datetime) -> No
             review_due=(now + LOOKED_AT_AGAIN).date(),
             by=BOOTSTRAP,
         )
+        version = model.versions.get(is_current=True)
         endpoint = registry.add_endpoint(
-            version=model.versions.get(is_current=True),
+            version=version,
             provider=provider,
             environment=environment,
             url=servers.url(each.name),
@@ -209,6 +211,7 @@ def register(*, servers: Servers, environment: Environment, now: datetime) -> No
             logprobs=True,
             by=BOOTSTRAP,
         )
+        admissions.admit(version, environment)
         prices.set_own_price(
             endpoint=endpoint,
             input=each.input,
@@ -225,5 +228,7 @@ def follow(servers: Servers) -> None:
     """Move the endpoints to where the servers are now: their ports differ where others took theirs."""
     names = [each.name for each in MODELS]
     served = Endpoint.objects.filter(version__model__name__in=names, active=True, provider__slug=OWN_MACHINES)
-    for endpoint in served.select_related("version__model"):
-        registry.move_endpoint(endpoint=endpoint, url=servers.url(endpoint.version.model.name), by=BOOTSTRAP)
+    for endpoint in served.select_related("version__model", "environment"):
+        url = servers.url(endpoint.version.model.name)
+        if endpoint.url != url:
+            admissions.move(endpoint, url)

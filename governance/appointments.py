@@ -5,6 +5,7 @@ of a change, then the appointment. See docs/decisions/0019-appointments.md.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -50,7 +51,7 @@ def appoint(*, change: Change, digest: str, at: datetime, by: User) -> Appointme
     _refuse_clash(change)
     if earlier := Appointment.objects.waiting().select_for_update().filter(change=change).first():
         _end(earlier, State.CANCELLED, now)
-    place = {"workflow": change.workflow, "environment": change.environment}
+    place = _place(change)
     made = store(Appointment(change=change, revision=revision, at=at.astimezone(UTC), by=by, **place))
     audit.record(
         action="appointments.appoint",
@@ -147,13 +148,18 @@ def _refuse_rule(change: Change, at: datetime) -> None:
 
 
 def _refuse_clash(change: Change) -> None:
-    same = {"workflow": change.workflow, "environment": change.environment}
-    other = Appointment.objects.waiting().filter(**same).exclude(change=change).select_related("change").first()
+    other = (
+        Appointment.objects.waiting().filter(**_place(change)).exclude(change=change).select_related("change").first()
+    )
     if other is not None:
         raise AppointmentClash(
             f"Change {other.change.number} is to become live for {change.place} by itself at {_said(other.at)}, "
             "and would make this one stale. Cancel that appointment first, or revise this change afterwards."
         )
+
+
+def _place(change: Change) -> dict[str, Any]:
+    return {name: getattr(change, name) for name in ("workflow", "environment", "model_version")}
 
 
 def _end(found: Appointment, state: State, now: datetime, *, why: str = "") -> None:

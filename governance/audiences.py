@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from governance import votes
-from governance.models import Change, Grant, Model, Stop, User, Vote, Workflow
+from governance.models import Change, Environment, Grant, Model, ModelVersion, PolicyHead, Stop, User, Vote, Workflow
 from governance.permissions import roles_with
 
 People = frozenset[UUID]
@@ -58,6 +58,15 @@ def answering(held: Workflow | Model) -> People:
     deputy = held.deputy_id if isinstance(held, Workflow) else None
     named = User.objects.filter(pk__in=[key for key in (held.owner_id, deputy) if key], is_active=True)
     return frozenset(named.values_list("pk", flat=True))
+
+
+def of_suspension(version: ModelVersion, environment: Environment) -> People:
+    """Who answers for a model or for a workflow whose live policy names it there, and who may admit it anew."""
+    heads = PolicyHead.objects.naming(version.model.name).of_workflows_in_use().filter(environment=environment)
+    used = Workflow.objects.filter(pk__in=heads.values("workflow"))
+    named = User.objects.filter(Q(pk__in=used.values("owner")) | Q(pk__in=used.values("deputy")), is_active=True)
+    voting = holders("changes.vote", team=version.team_id, environment=environment.pk)
+    return voting | answering(version.model) | frozenset(named.values_list("pk", flat=True))
 
 
 def of_stop(stop: Stop) -> People:

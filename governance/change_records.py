@@ -18,11 +18,13 @@ from governance.models import (
     ContentHead,
     Contributor,
     Mode,
+    Model,
     NotificationKind,
     PolicyHead,
     PolicyVersion,
     Revision,
     User,
+    Vote,
     Workflow,
     new_id,
 )
@@ -91,11 +93,11 @@ def lock_policy(workflow: UUID, environment: UUID) -> tuple[Workflow, PolicyHead
 
 
 def lock_content(change: Change) -> ContentHead:
-    """Lock the head of a content's place, below the workflow's row where it is about one; make it where there is none.
+    """Lock the head of a content's place, below the row of what it is about; make it where there is none.
 
     One begins with what is live: nothing, or a workflow's entry as it is.
     """
-    place = content_place(change)
+    place = place_of(change)
     if ContentHead.objects.select_for_update(no_key=True).filter(**place).first() is None:
         first = _first_content(change)
         store(ContentHead(**place, content=first))
@@ -118,12 +120,15 @@ def lock_place(change: Change) -> tuple[Workflow | None, Head | None]:
     held = None
     if change.workflow_id:
         held = change.workflow = lock_workflow(change.workflow_id)
+    elif change.model_version is not None:
+        Model.objects.select_for_update(no_key=True).get(pk=change.model_version.model_id)
     return held, lock_content(change)
 
 
-def content_place(change: Change) -> dict[str, Any]:
-    """Return which contents and which head are of a change's place."""
-    return {"kind": change.kind, "workflow": change.workflow}
+def place_of(change: Change) -> dict[str, Any]:
+    """Return what a change is about: of its place are its contents, their head and the changes that it makes stale."""
+    place = {"workflow": change.workflow, "model_version": change.model_version}
+    return {"kind": change.kind, "environment": change.environment, **place}
 
 
 def refuse_retired(change: Change) -> None:
@@ -201,7 +206,7 @@ def write_revision(
     made = {"document": document, "digest": canonical.digest(document), "note": note, "created_by": author}
     leads_to: dict[str, Any]
     if isinstance(head, ContentHead):
-        place = content_place(change)
+        place = place_of(change)
         numbers = Content.objects.filter(**place).aggregate(last=Max("number"))
         content = store(Content(**place, number=(numbers["last"] or 0) + 1, **made))
         leads_to = {"base_content": head.content, "content": content}
@@ -232,6 +237,7 @@ def payload_digest(change: Change, revision: Revision) -> str:
             "kind": str(change.kind),
             "workflow": str(change.workflow_id) if change.workflow_id else None,
             "environment": str(change.environment_id) if change.environment_id else None,
+            **({"model_version": str(change.model_version_id)} if change.model_version_id else {}),
             "base_version": base.digest if base else None,
             "version": canonical.digest(made.document),
             "document": made.document,
@@ -263,9 +269,7 @@ def move_head(change: Change, head: Head | None, activator: User) -> Head:
 def mark_stale(applied: Change, activator: User) -> None:
     """Let other open changes of the place that start from an older version say so. Runs under the place's lock."""
     others = (
-        Change.objects.select_for_update(of=("self",))
-        .filter(kind=applied.kind, workflow=applied.workflow, environment=applied.environment, state__in=VOTABLE)
-        .order_by("pk")
+        Change.objects.select_for_update(of=("self",)).filter(**place_of(applied), state__in=VOTABLE).order_by("pk")
     )
     for other in others:
         summary = f"Change {other.number} went stale: change {applied.number} became live before it"
@@ -313,12 +317,33 @@ def put(change: Change, state: State, *, action: str, actor: Actor, summary: str
     )
 
 
+def tell_voters(change: Change, by: User) -> None:
+    """Tell who may vote that a change waits for it; of one that needs no vote, that it is approved."""
+    if change.state == State.IN_REVIEW:
+        asked = audiences.asked_to_vote(change)
+        notifications.tell_of_change(kind=NotificationKind.VOTE_NEEDED, change=change, to=asked, actor=by)
+    else:
+        others = audiences.authors(change) - {by.pk}
+        notifications.tell_of_change(kind=NotificationKind.APPROVED, change=change, to=others)
+
+
+def tell_authors(change: Change, cast: Vote, before: str) -> None:
+    """Tell the authors of a change what a vote made of it, if it made something of it."""
+    if cast.choice == Vote.Choice.REQUEST_CHANGES:
+        kind = NotificationKind.SENT_BACK
+    elif change.state != before and change.state in (State.APPROVED, State.REJECTED):
+        kind = NotificationKind.APPROVED if change.state == State.APPROVED else NotificationKind.REJECTED
+    else:
+        return
+    notifications.tell_of_change(kind=kind, change=change, to=audiences.authors(change), actor=cast.voter)
+
+
 def _first_content(change: Change) -> Content | None:
     """What is live in a place before any change of it."""
     document = KINDS[change.kind].begins(change)
     if document is None:
         return None
-    return store(Content(**content_place(change), number=1, document=document, digest=canonical.digest(document)))
+    return store(Content(**place_of(change), number=1, document=document, digest=canonical.digest(document)))
 
 
 def _rule(change: Change, revision: Revision) -> dict[str, Any]:

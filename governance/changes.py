@@ -47,20 +47,25 @@ from governance.change_records import (
     refuse_retired,
     refuse_stale,
     refuse_voters,
+    tell_authors,
+    tell_voters,
     write_revision,
 )
 from governance.errors import InvalidInput, store
 from governance.models import (
     Change,
     Check,
+    ContentHead,
     Delegation,
     Emergency,
     Environment,
     Mode,
+    ModelVersion,
     NotificationKind,
     PolicyHead,
     Ratification,
     Revision,
+    Suspension,
     User,
     Vote,
     Workflow,
@@ -84,6 +89,7 @@ __all__ = [
     "payload_digest",
     "proceed",
     "propose",
+    "propose_admission",
     "propose_approval_rules",
     "propose_entry",
     "ratify",
@@ -155,6 +161,26 @@ def propose_entry(*, workflow: Workflow, document: Mapping[str, Any], title: str
 
 
 @transaction.atomic
+def propose_admission(
+    *,
+    version: ModelVersion,
+    environment: Environment,
+    document: Mapping[str, Any],
+    title: str,
+    note: str,
+    by: User,
+) -> Change:
+    """Propose that a version of a model may be asked in an environment, or under other conditions; to attest it anew.
+
+    Raises NotPermitted, admissions.InvalidAdmission, NothingChanges, and ChangeError for a title that is missing.
+    """
+    change = Change(kind=Kind.MODEL, model_version=version, environment=environment, title=title, proposed_by=by)
+    _none, head = lock_place(change)
+    require(by, "changes.propose", change, environment=environment)
+    return _open(change, document, head, mode="", note=note)
+
+
+@transaction.atomic
 def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str = "", mode: str | None = None) -> Change:
     """Write another revision of an open change, from the version that is live now: an edit and a rebase are one.
 
@@ -189,7 +215,7 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
         after=facts_of(change, revision),
         reason=note,
     )
-    _tell_voters(change, by)
+    tell_voters(change, by)
     return change
 
 
@@ -408,7 +434,7 @@ def _vote(
         },
         reason=reason,
     )
-    _tell_authors(change, cast, before)
+    tell_authors(change, cast, before)
     return change
 
 
@@ -436,29 +462,8 @@ def _open(change: Change, document: Mapping[str, Any], head: Head | None, *, mod
         after=facts_of(change, revision),
         reason=note,
     )
-    _tell_voters(change, by)
+    tell_voters(change, by)
     return change
-
-
-def _tell_voters(change: Change, by: User) -> None:
-    """Tell who may vote that a change waits for it; of one that needs no vote, that it is approved."""
-    if change.state == State.IN_REVIEW:
-        asked = audiences.asked_to_vote(change)
-        notifications.tell_of_change(kind=News.VOTE_NEEDED, change=change, to=asked, actor=by)
-    else:
-        others = audiences.authors(change) - {by.pk}
-        notifications.tell_of_change(kind=News.APPROVED, change=change, to=others)
-
-
-def _tell_authors(change: Change, cast: Vote, before: str) -> None:
-    """Tell the authors of a change what a vote made of it, if it made something of it."""
-    if cast.choice == Choice.REQUEST_CHANGES:
-        kind = News.SENT_BACK
-    elif change.state != before and change.state in (State.APPROVED, State.REJECTED):
-        kind = News.APPROVED if change.state == State.APPROVED else News.REJECTED
-    else:
-        return
-    notifications.tell_of_change(kind=kind, change=change, to=audiences.authors(change), actor=cast.voter)
 
 
 def _first_state(revision: Revision) -> State:
@@ -471,6 +476,9 @@ def _refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None
     """Refuse what is live already; what is so by an emergency needs votes to stay."""
     now = live(head)
     if isinstance(head, PolicyHead) and Emergency.objects.holding().filter(change=head.change_id).exists():
+        return
+    # What is suspended is attested anew by the same words.
+    if isinstance(head, ContentHead) and Suspension.objects.filter(content=head.content_id).exists():
         return
     if now is not None and (canonical.digest(document), mode) == (now.digest, live_mode(head) or ""):
         raise NothingChanges(f"This is what version {now.number} says and does, which is live already.")

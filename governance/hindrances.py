@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from governance.change_records import Head, checked, content_place, refuse_retired, refuse_stale
+from governance.change_records import Head, checked, place_of, refuse_retired, refuse_stale
 from governance.errors import GovernanceError, InvalidDocument
 from governance.models import Appointment, Change, ContentHead, PolicyHead
 from governance.refusals import code_of
@@ -35,9 +35,9 @@ def of(change: Change, standing: Standing, *, now: datetime) -> list[Hindrance]:
 
 def clash(change: Change) -> Hindrance | None:
     """Say which other change is to become live in the same place by itself, and would make this one stale."""
-    if change.state not in VOTABLE or change.workflow is None:
+    if change.state not in VOTABLE or change.kind == Change.Kind.APPROVAL_RULES:
         return None
-    same = {"workflow": change.workflow, "environment": change.environment}
+    same = {name: getattr(change, name) for name in ("workflow", "environment", "model_version")}
     other = Appointment.objects.waiting().filter(**same).exclude(change=change).select_related("change").first()
     if other is None:
         return None
@@ -87,7 +87,7 @@ def _of_rule(standing: Standing, now: datetime) -> Iterator[Hindrance]:
 def _head(change: Change) -> Head | None:
     """What is live in its place, as the page sees it."""
     if change.kind != Change.Kind.POLICY:
-        return ContentHead.objects.select_related("content").get(**content_place(change))
+        return ContentHead.objects.select_related("content").get(**place_of(change))
     place = PolicyHead.objects.filter(workflow=change.workflow, environment=change.environment)
     return place.select_related("version").first()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from governance import approval_rules, entries, policies
+from governance import admissions, approval_rules, entries, policies
 from governance.models import Change
 from smallfirst.engine import describe
 
@@ -69,6 +69,13 @@ KINDS: dict[str, Governed] = {
         difference=_by_key(approval_rules.sentences),
         live="The new approval rules are live.",
         asked="Asked for of all approval rules",
+    ),
+    Change.Kind.MODEL: Governed(
+        check=admissions.check,
+        difference=_by_key(admissions.sentences),
+        live="It is admitted; gateways take it up within seconds.",
+        apply=admissions.apply,
+        facts=admissions.facts,
     ),
     Change.Kind.WORKFLOW: Governed(
         check=entries.check,

@@ -20,10 +20,13 @@ from governance.models import (
     Change,
     Delegation,
     Delivery,
+    Environment,
+    ModelVersion,
     Notification,
     NotificationKind,
     Preference,
     Stop,
+    Suspension,
     User,
     Webhook,
     Workflow,
@@ -185,6 +188,31 @@ def tell_of_stop(*, kind: Kind, stop: Stop, to: Collection[UUID], actor: User) -
             "workflow": stop.workflow.slug if stop.workflow else None,
             "model": stop.model.name if stop.model else None,
             "by": actor.name,
+        },
+    )
+
+
+def tell_of_suspension(
+    *, suspension: Suspension, version: ModelVersion, environment: Environment, to: Collection[UUID]
+) -> Notification:
+    """Tell that a condition of a model's admission broke, and that it is asked no more there."""
+    model = version.model
+    return tell(
+        kind=Kind.MODEL_SUSPENDED,
+        about=suspension.pk,
+        to=to,
+        title=f"{model.title} is suspended in {environment.name}: {suspension.get_condition_display().lower()}",
+        text=f"Found: {suspension.figure}. Agreed: {suspension.limit}. It is asked no more there until somebody admits "
+        "it anew by a change.",
+        path=reverse("model", args=[model.name]),
+        facts={
+            "id": str(suspension.pk),
+            "model": model.name,
+            "version": version.version,
+            "environment": environment.name,
+            "condition": str(suspension.condition),
+            "figure": suspension.figure,
+            "limit": suspension.limit,
         },
     )
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
-from governance import answers, canonical
+from governance import admissions, answers, canonical
+from governance.admissions import Live
 from governance.errors import InvalidDocument
-from governance.models import Endpoint, Environment, Model, Tier, Workflow
+from governance.models import Endpoint, Environment, Model, ModelVersion, Tier, Workflow
 from governance.permissions import roles_with
 from smallfirst import engine
 from smallfirst.engine import Policy, Problem
@@ -32,15 +34,16 @@ def read(document: Mapping[str, Any]) -> Policy:
 def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Environment) -> dict[str, Any]:
     """Return the document in full, with every default written out. Raises InvalidPolicy naming every problem."""
     _refuse_unstorable(document)
-    policy = read(document)
+    policy, admitted = read(document), admissions.live_in(environment)
+    known = registry(environment, admitted)
     problems = engine.validate(
         policy,
-        registry(environment),
+        known,
         data_class=msgspec.convert(workflow.data_class, engine.policy.DataClass),
         risk=msgspec.convert(workflow.risk, engine.policy.Risk),
         guards=guards(workflow),
     )
-    problems = [*problems, *_review_problems(policy)]
+    problems = [*problems, *_admission_problems(policy, environment, admitted), *_review_problems(policy)]
     if problems:
         raise InvalidPolicy(problems)
     full: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(policy))
@@ -54,9 +57,10 @@ def draft(workflow: Workflow, environment: Environment) -> dict[str, Any] | None
     None where no model may serve it.
     """
     tells: dict[str, dict[str, bool]] = {tier: {} for tier in Tier.values}
+    admitted = admissions.live_in(environment)
     for endpoint in Endpoint.objects.served_in(environment):
         model = endpoint.version.model
-        if workflow.data_class in endpoint.version.data_classes:
+        if admissions.cleared(admitted.get(endpoint.version_id), workflow.data_class):
             tells[model.tier][model.name] = tells[model.tier].get(model.name, True) and endpoint.logprobs
     confident = [(name, told) for tier in Tier.values for name, told in tells[tier].items()]
     ladder = [{"model": name} for name, _told in confident]
@@ -71,6 +75,21 @@ def draft(workflow: Workflow, environment: Environment) -> dict[str, Any] | None
             continue
         return document
     return None
+
+
+def _admission_problems(policy: Policy, environment: Environment, admitted: Mapping[UUID, Live]) -> Iterator[Problem]:
+    """Models on ladders that an endpoint there serves and that may not be asked: nobody admitted them, or suspended."""
+    named = {rung.model for step in policy.steps for rung in step.ladder}
+    named -= {each.name for each in admitted.values() if each.suspension is None}
+    if not named:
+        return
+    current = ModelVersion.objects.filter(model__name__in=named, is_current=True).select_related("model")
+    kept = {each.version.model.name: each for each in admissions.standings(current, environment) if each.why_not}
+    for index, step in enumerate(policy.steps):
+        for place, rung in enumerate(step.ladder):
+            if rung.model in kept:
+                message = f"{rung.model} may not be asked in {environment.name}: {kept[rung.model].why_not}"
+                yield Problem(f"steps[{index}].ladder[{place}].model", message, "admit it first, or name another model")
 
 
 def _review_problems(policy: Policy) -> Iterator[Problem]:
@@ -111,7 +130,7 @@ def guards(workflow: Workflow) -> engine.policy.Guards | None:
     return engine.policy.Guards(regions=tuple(workflow.regions)) if workflow.regions else None
 
 
-def registry(environment: Environment) -> engine.Registry:
+def registry(environment: Environment, admitted: Mapping[UUID, Live] | None = None) -> engine.Registry:
     """What a policy of an environment can name: active models in their current version, and their endpoints.
 
     Prices are the ledger's, above governance. Every endpoint stands here as free, so that a cost ceiling, which is not
@@ -119,8 +138,9 @@ def registry(environment: Environment) -> engine.Registry:
     """
     endpoints = list(Endpoint.objects.served_in(environment))
     models = Model.objects.in_use().filter(versions__is_current=True).prefetch_related("versions").order_by("name")
+    admitted = admissions.live_in(environment) if admitted is None else admitted
     return engine.Registry(
-        models=tuple(engine_model(model) for model in models),
+        models=tuple(engine_model(model, admitted) for model in models),
         endpoints=tuple(engine_endpoint(endpoint) for endpoint in endpoints),
         prices=tuple(
             engine.Price(endpoint=str(endpoint.id), currency="USD", input="0", output="0") for endpoint in endpoints
@@ -128,15 +148,16 @@ def registry(environment: Environment) -> engine.Registry:
     )
 
 
-def engine_model(model: Model) -> engine.Model:
-    """A model in its current version, as the engine knows it. Needs `versions`, best prefetched."""
+def engine_model(model: Model, admitted: Mapping[UUID, Live]) -> engine.Model:
+    """A model in its current version, as far as it is admitted, for the engine. Needs `versions`, best prefetched."""
     current = next(version for version in model.versions.all() if version.is_current)
+    live = admitted.get(current.pk)
     return msgspec.convert(
         {
             **{field: getattr(model, field) for field in ("name", "tier", "hosting", "licence")},
             "id": str(model.id),
             "version": current.version,
-            "data_classes": current.data_classes,
+            "data_classes": live.admission.data_classes if live else current.data_classes,
             "regions": current.regions,
             "context_tokens": current.context_tokens,
         },

@@ -7,11 +7,12 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import audit
+from governance import admissions, audit
 from governance.accounts import ORGANISATION, require
-from governance.audit import Actor
+from governance.audit import Actor, Service
 from governance.errors import GovernanceError, InvalidInput, store
 from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Provider, Team, User
+from governance.registry_facts import account_facts, card_facts, model_facts, version_facts
 from governance.secrets import check_bound
 
 
@@ -21,6 +22,10 @@ class ModelInUse(GovernanceError):
 
 class ProviderInUse(GovernanceError):
     """The provider has open endpoints; the models they serve stand in the text."""
+
+
+class EndpointAdmitted(GovernanceError):
+    """An admission names the endpoint: its address changes by a change."""
 
 
 @transaction.atomic
@@ -90,7 +95,7 @@ def add_provider(
         actor=by,
         object=made,
         summary=f"Added the provider {made.name}",
-        after={"slug": made.slug, "kind": made.kind, "metered_by": made.metered_by, **_account_facts(made)},
+        after={"slug": made.slug, "kind": made.kind, "metered_by": made.metered_by, **account_facts(made)},
     )
     return made
 
@@ -105,16 +110,16 @@ def edit_provider(*, provider: Provider, name: str, url: str, secret: str | None
     require(by, "registry.edit", ORGANISATION)
     if held.closed_at is not None:
         raise InvalidInput(f"{held.name} is closed: its entry stays as it is.")
-    before = _account_facts(held)
+    before = account_facts(held)
     held.name, held.url, held.secret, held.region = name, url, secret, region
-    if _account_facts(held) == before:
+    if account_facts(held) == before:
         return held
     astray = held.endpoints.filter(active=True).exclude(region=held.region).order_by("region")
     if held.region and (other := astray.values_list("region", flat=True).first()):
         raise InvalidInput(f"region: it has an endpoint in {other}; close that first", field="region")
     store(held)
     check_bound(url, secret)
-    after = _account_facts(held)
+    after = account_facts(held)
     audit.record(
         action="registry.edit_provider",
         actor=by,
@@ -210,7 +215,7 @@ def register_model(
         object=made,
         summary=f"Registered the {made.tier} model {made.name} by {made.supplier}, version {first.version}",
         version=first.version,
-        after=_model_facts(made) | _version_facts(first),
+        after=model_facts(made) | version_facts(first),
     )
     return made
 
@@ -247,8 +252,8 @@ def add_version(
         object=held,
         summary=f"{held.name} is now at version {made.version}",
         version=made.version,
-        before=_version_facts(before) if before else None,
-        after=_version_facts(made),
+        before=version_facts(before) if before else None,
+        after=version_facts(made),
     )
     return made
 
@@ -273,10 +278,10 @@ def edit_model(
     """
     held = _lock_model(model)
     require(by, "registry.edit", held)
-    before = _card_facts(held)
+    before = card_facts(held)
     held.title, held.purpose, held.owner, held.limitations = title, purpose, owner, limitations
     held.forbidden_uses, held.documentation, held.review_due = forbidden_uses, documentation, review_due
-    after = _card_facts(held)
+    after = card_facts(held)
     if after == before:
         return held
     store(held)
@@ -286,7 +291,7 @@ def edit_model(
         object=held,
         summary=f"Changed {', '.join(field for field in after if after[field] != before[field])} of {held.name}",
         before=before,
-        after=_card_facts(held),
+        after=card_facts(held),
     )
     return held
 
@@ -307,20 +312,18 @@ def add_endpoint(
     timeout_ms: int = 30_000,
     position: int | None = None,
 ) -> Endpoint:
-    """Say where a version is served in an environment. Endpoints of a model are tried by rising position.
+    """Say where a version can be served: it is asked there once its admission names the endpoint. Tried by position.
 
     `url` is the base of an OpenAI-compatible API (`https://host/v1`); `secret` names where the gateway finds the key
     (`env:NAME`); an empty `url` takes both from the provider. `position` None is the last. Raises NotPermitted, and
     InvalidInput, also for a closed provider and a region where it runs nothing.
     """
-    model = _lock_model(version.model)
-    provider = _lock_provider(provider)
+    model, provider = _lock_model(version.model), _lock_provider(provider)
     require(by, "registry.edit", model, environment=environment)
     url, secret = _reached(provider, region, url, secret)
     if region not in version.regions:
-        raise InvalidInput(
-            f"region: {model.name} may run in {', '.join(version.regions)}; choose one of them", field="region"
-        )
+        regions = ", ".join(version.regions)
+        raise InvalidInput(f"region: {model.name} may run in {regions}; choose one of them", field="region")
     position = _last_position(version, environment) + 1 if position is None else position
     made = store(
         Endpoint(
@@ -338,6 +341,8 @@ def add_endpoint(
         )
     )
     check_bound(url, secret)
+    if isinstance(by, Service):
+        admissions.begin(version, environment)
     audit.record(
         action="registry.add_endpoint",
         actor=by,
@@ -356,11 +361,17 @@ def add_endpoint(
 
 @transaction.atomic
 def move_endpoint(*, endpoint: Endpoint, url: str, by: Actor) -> Endpoint:
-    """Change an endpoint's address. The address it has already writes nothing. Raises NotPermitted and InvalidInput."""
+    """Change an endpoint's address. The address it has already writes nothing.
+
+    Raises NotPermitted, InvalidInput, and EndpointAdmitted for one at which an admission lets its version be asked:
+    that address changes by a change.
+    """
     held = _lock_endpoint(endpoint)
     require(by, "registry.edit", held)
     if held.url == url:
         return held
+    if admissions.names(held):
+        raise EndpointAdmitted(f"{held.url} is agreed for {held.environment.name}: propose another admission.")
     before = held.url
     held.url = url
     store(held)
@@ -478,23 +489,3 @@ def _reached(provider: Provider, region: str, url: str, secret: str | None) -> t
     if not provider.url:
         raise InvalidInput(f"url: {provider.name} has no address of its own; write one", field="url")
     return provider.url, secret or provider.secret
-
-
-def _account_facts(provider: Provider) -> dict[str, object]:
-    return {field: getattr(provider, field) for field in ("name", "url", "secret", "region")}
-
-
-def _card_facts(model: Model) -> dict[str, object]:
-    fields = ("title", "purpose", "limitations", "forbidden_uses", "documentation")
-    due = model.review_due.isoformat() if model.review_due else None
-    return {**{field: getattr(model, field) for field in fields}, "owner": model.owner_id, "review_due": due}
-
-
-def _model_facts(model: Model) -> dict[str, object]:
-    fields = ("name", "tier", "supplier", "licence", "hosting", "state")
-    return {**{field: getattr(model, field) for field in fields}, "owner": model.owner_id, "team": model.team.slug}
-
-
-def _version_facts(version: ModelVersion) -> dict[str, object]:
-    fields = ("version", "digest", "context_tokens", "data_classes", "regions", "parameters", "training_data")
-    return {field: getattr(version, field) for field in fields}

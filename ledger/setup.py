@@ -12,7 +12,6 @@ from governance.models import (
     Change,
     Endpoint,
     Grant,
-    Model,
     PolicyHead,
     Provider,
     Team,
@@ -44,7 +43,12 @@ VOTERS = "A second person who may vote"
 TOLD = (
     ("A team", "Workflows and models belong to one.", "teams", "accounts"),
     ("A provider", "Whose machines, or whose account, run the models.", "providers", "registry"),
-    ("A model and where it is served", "Its endpoint is tried at once, with a clear result.", "models", "registry"),
+    (
+        "A model and where it is served",
+        "Its endpoint is tried at once, with a clear result; then it is admitted there, as an environment’s votes ask.",
+        "models",
+        "registry",
+    ),
     (
         COSTS,
         "List prices come by themselves for known providers; own ones stand on the model’s page. Each endpoint that"
@@ -105,9 +109,7 @@ def _begun() -> set[str]:
 
 def _serving() -> QuerySet[Endpoint]:
     """The endpoints that requests may be sent to."""
-    return Endpoint.objects.filter(
-        active=True, version__is_current=True, version__model__state=Model.State.ACTIVE, environment__recorded=False
-    )
+    return Endpoint.objects.open().admitted().filter(environment__recorded=False)
 
 
 def _used() -> QuerySet[Endpoint]:

@@ -9,8 +9,19 @@ from uuid import UUID
 
 from django.db import models
 
-from governance import canonical
-from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Provider, Workflow
+from governance import admissions, canonical
+from governance.admissions import Live
+from governance.models import (
+    ContentHead,
+    Endpoint,
+    Environment,
+    Model,
+    ModelVersion,
+    PolicyHead,
+    Provider,
+    Suspension,
+    Workflow,
+)
 from ledger import prices
 from ledger.models import Price
 from routing import stamps
@@ -26,6 +37,8 @@ TABLES: dict[type[models.Model], str] = {
     ModelVersion: "",
     Endpoint: "",
     Provider: "",
+    ContentHead: "kind = 'model'",
+    Suspension: "",
     Price: IN_FORCE,
 }
 
@@ -49,10 +62,10 @@ def make(environment: Environment, *, now: datetime) -> Content:
     Of an endpoint's secret only the reference stands in it. Raises SnapshotError where the engine could not read it:
     such a snapshot must reach no gateway.
     """
-    endpoints = list(Endpoint.objects.served_in(environment))
+    endpoints, admitted = list(Endpoint.objects.served_in(environment)), admissions.live_in(environment)
     document = {
         "workflows": [_workflow(head) for head in PolicyHead.objects.live_in(environment)],
-        "models": [_model(version) for version in _current_versions()],
+        "models": [_model(version, admitted.get(version.pk)) for version in _current_versions()],
         "endpoints": [_endpoint(endpoint) for endpoint in endpoints],
         "prices": _prices(endpoints, now),
     }
@@ -79,8 +92,10 @@ def _workflow(head: PolicyHead) -> dict[str, Any]:
     }
 
 
-def _model(version: ModelVersion) -> dict[str, Any]:
+def _model(version: ModelVersion, live: Live | None) -> dict[str, Any]:
+    """A model in its current version; where it is admitted for what was agreed, where suspended with what broke."""
     model = version.model
+    suspended = live.suspension.said if live and live.suspension else ""
     return {
         "id": str(model.pk),
         "name": model.name,
@@ -88,9 +103,10 @@ def _model(version: ModelVersion) -> dict[str, Any]:
         "tier": str(model.tier),
         "hosting": str(model.hosting),
         "licence": model.licence,
-        "data_classes": version.data_classes,
+        "data_classes": list(live.admission.data_classes) if live else version.data_classes,
         "regions": version.regions,
         "context_tokens": version.context_tokens,
+        **({"suspended": suspended} if suspended else {}),
     }
 
 

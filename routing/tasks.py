@@ -1,9 +1,12 @@
 """What routing does by itself; config/celery.py says how often."""
 
+from zoneinfo import ZoneInfo
+
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from routing import evaluations, instances, measuring, simulating
+from routing import conditions, evaluations, instances, measuring, simulating
 
 
 @shared_task
@@ -24,6 +27,13 @@ def simulate() -> None:
     """Work on one simulation, if one waits, and ring for the next."""
     if simulating.work():
         simulate.delay()
+
+
+@shared_task
+def hold_conditions() -> None:
+    """Suspend the models of whose admission a condition broke."""
+    now = timezone.now()
+    conditions.hold(now=now, today=now.astimezone(ZoneInfo(settings.REPORTING_TIME_ZONE)).date())
 
 
 @shared_task

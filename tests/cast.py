@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from governance import accounts, audit, audit_samples, changes, checks, entries, registry, seals, workflows
+from governance import accounts, admissions, audit, audit_samples, changes, checks, entries, registry, seals, workflows
 from governance.audit import Service
 from governance.models import (
     ApiKey,
@@ -243,6 +243,22 @@ def make_entry(cast: Cast, *, by: User | None = None, **parts: Any) -> Change:
     document = entries.of(held) | {"rationale": held.rationale or "Customers write about orders"} | parts
     return changes.propose_entry(
         workflow=held, document=document, title="Another entry", note="It was looked at again", by=by or cast.integrator
+    )
+
+
+def make_admission(
+    cast: Cast, model: Model, *, by: User | None = None, document: dict[str, Any] | None = None, **conditions: Any
+) -> Change:
+    """A change of a model's admission in production under other conditions, proposed by the integrator unless said."""
+    version = model.versions.select_related("model__team").get(is_current=True)
+    drafted = document or admissions.draft(version, cast.production)
+    return changes.propose_admission(
+        version=version,
+        environment=cast.production,
+        document=drafted | {"conditions": drafted["conditions"] | conditions},
+        title="Other conditions",
+        note="It was looked at again",
+        by=by or cast.integrator,
     )
 
 

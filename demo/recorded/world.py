@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db.models import Max
 
-from demo import processes
+from demo import admissions, processes
 from demo.people import BOOTSTRAP, of_demo
 from governance import accounts, gateways, registry
 from governance.models import ApiKey, Environment, Gateway, Model, Provider, Team, Workflow
@@ -158,8 +158,9 @@ def _register(each: RecordedModel, environment: Environment, now: datetime) -> N
         parameters=each.parameters,
         by=BOOTSTRAP,
     )
+    version = model.versions.get(is_current=True)
     endpoint = registry.add_endpoint(
-        version=model.versions.get(is_current=True),
+        version=version,
         provider=Provider.objects.get(slug=each.provider),
         environment=environment,
         url=each.url,
@@ -169,6 +170,7 @@ def _register(each: RecordedModel, environment: Environment, now: datetime) -> N
         secret=each.secret,
         by=BOOTSTRAP,
     )
+    admissions.admit(version, environment)
     # The later one first: what is set for a time in the past may not cut a price that held then.
     starts = (DAYS + 1, PRICE_CHANGE)
     for days, rate in sorted(zip(starts, each.own, strict=False)):

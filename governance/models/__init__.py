@@ -32,6 +32,7 @@ from governance.models.reviews import Review, ReviewBody
 from governance.models.rollbacks import Rollback
 from governance.models.seals import Anchor, AuditCheckpoint, AuditEpoch, AuditLeaf, AuditNode
 from governance.models.stops import Stop
+from governance.models.suspensions import Suspension
 from governance.models.webhooks import Webhook
 from governance.models.workflows import Risk, Step, Workflow
 from governance.permissions import Role
@@ -85,6 +86,7 @@ __all__ = [
     "Rollback",
     "Step",
     "Stop",
+    "Suspension",
     "Team",
     "Tier",
     "User",

@@ -10,7 +10,7 @@ from governance.models import guards
 from governance.models.accounts import User
 from governance.models.changes import Change, Revision
 from governance.models.ids import Identified
-from governance.models.registry import Environment
+from governance.models.registry import Environment, ModelVersion
 from governance.models.workflows import Workflow
 
 
@@ -33,7 +33,7 @@ class AppointmentQuerySet(models.QuerySet["Appointment"]):
         mine = self.telling().filter(Q(by=user) | Q(change__proposed_by=user), change__workflow__retired_at=None)
         return (
             mine.filter(state=Appointment.State.SUSPENDED)
-            .select_related("change__workflow", "change__environment")
+            .select_related("change__workflow", "change__environment", "change__model_version__model")
             .order_by("-ended_at")
         )
 
@@ -41,7 +41,7 @@ class AppointmentQuerySet(models.QuerySet["Appointment"]):
 class Appointment(Identified):
     """When one revision of an approved change is to become live by itself. Of a place one waits at most.
 
-    `why` says why it was suspended. `workflow` and `environment` are the change's, for the constraint.
+    `why` says why it was suspended. What it is about is what its change is about, for the constraint.
     """
 
     class State(models.TextChoices):
@@ -56,6 +56,7 @@ class Appointment(Identified):
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     at = models.DateTimeField()
     by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
@@ -68,7 +69,7 @@ class Appointment(Identified):
         indexes = [models.Index(fields=["at"], condition=Q(state="waiting"), name="appointment_waiting")]
         constraints = [
             models.UniqueConstraint(
-                fields=["workflow", "environment"],
+                fields=["workflow", "environment", "model_version"],
                 condition=Q(state="waiting"),
                 nulls_distinct=False,
                 name="appointment_one_waits",
@@ -92,7 +93,10 @@ class Appointment(Identified):
         ]
         triggers = [
             *guards.kept(
-                fixed=["id", "change_id", "revision_id", "workflow_id", "environment_id", "at", "by_id", "created_at"]
+                fixed=[
+                    *("id", "change_id", "revision_id", "workflow_id", "environment_id", "model_version_id"),
+                    *("at", "by_id", "created_at"),
+                ]
             ),
             guards.Guard(
                 name="of_approved",
@@ -109,6 +113,7 @@ class Appointment(Identified):
                         IF change.state <> 'approved' OR change.revision_id <> NEW.revision_id
                             OR change.workflow_id IS DISTINCT FROM NEW.workflow_id
                             OR change.environment_id IS DISTINCT FROM NEW.environment_id
+                            OR change.model_version_id IS DISTINCT FROM NEW.model_version_id
                         THEN
                             RAISE EXCEPTION 'change % is not approved with this content for this place', change.number
                                 USING ERRCODE = 'check_violation';

@@ -65,6 +65,7 @@ KINDS: dict[str, Kind] = {
             *("registry.add_endpoint", "registry.add_environment", "registry.add_provider", "registry.add_version"),
             *("registry.close_endpoint", "registry.close_provider", "registry.edit_model", "registry.edit_provider"),
             *("registry.move_endpoint", "registry.register_model", "registry.retire", "registry.set_gateway_url"),
+            "suspensions.suspend",
         ),
     ),
     "workflows": Kind("Workflows", ("workflows.add_step", "workflows.create", "workflows.edit", "workflows.retire")),

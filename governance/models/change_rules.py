@@ -1,4 +1,10 @@
-"""What PostgreSQL keeps of changes, revisions and votes: bodies of triggers. Whitespace counts: migrations keep it."""
+"""What PostgreSQL keeps of changes, revisions and votes: bodies of triggers, and times that its functions tell.
+
+Whitespace of the bodies counts: migrations keep it.
+"""
+
+from django.db import models
+from django.db.models.expressions import RawSQL
 
 # From which state to which; what stands here on the right only has ended.
 TRANSITIONS = {
@@ -65,7 +71,8 @@ BELONGS_TOGETHER = """
                     IF EXISTS (
                         SELECT FROM governance_content
                         WHERE id IN (NEW.content_id, NEW.base_content_id)
-                            AND (kind, workflow_id) IS DISTINCT FROM (change.kind, change.workflow_id)
+                            AND (kind, workflow_id, model_version_id, environment_id) IS DISTINCT FROM
+                                (change.kind, change.workflow_id, change.model_version_id, change.environment_id)
                     ) THEN
                         RAISE EXCEPTION 'change % leads to content of another place', change.number
                             USING ERRCODE = 'check_violation';
@@ -115,3 +122,19 @@ BY_DELEGATION = """
                     END IF;
                     RETURN NEW;
                 """
+
+# By when votes on a change are due, and when it expires, as its rule says; null where it says nothing.
+DUE = RawSQL(
+    "(SELECT written.created_at"
+    " + make_interval(hours => (governance_requirement(governance_change.id) ->> 'due_hours')::int)"
+    " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
+    [],
+    output_field=models.DateTimeField(),
+)
+ENDS = RawSQL(
+    "(SELECT written.created_at"
+    " + make_interval(days => (governance_requirement(governance_change.id) ->> 'expires_days')::int)"
+    " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
+    [],
+    output_field=models.DateTimeField(),
+)

@@ -8,16 +8,15 @@ import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Least
+from django.db.models.functions import Coalesce, Least
 
 from governance.models import change_rules, guards
 from governance.models.accounts import SHA256, User, in_scope
 from governance.models.checks import SAW_THE_NEWEST
-from governance.models.contents import Content
+from governance.models.contents import OF_PLACE, OF_PLACE_WORDS, Content
 from governance.models.ids import Identified
 from governance.models.policies import Mode, ModelsOfLadders, PolicyVersion
-from governance.models.registry import Environment
+from governance.models.registry import Environment, ModelVersion
 from governance.models.workflows import Workflow
 
 if TYPE_CHECKING:
@@ -28,29 +27,16 @@ if TYPE_CHECKING:
     from governance.models.rollbacks import Rollback
 
 
-# By when votes on a change are due, and when it expires, as its rule says; null where it says nothing.
-DUE = RawSQL(
-    "(SELECT written.created_at"
-    " + make_interval(hours => (governance_requirement(governance_change.id) ->> 'due_hours')::int)"
-    " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
-    [],
-    output_field=models.DateTimeField(),
-)
-ENDS = RawSQL(
-    "(SELECT written.created_at"
-    " + make_interval(days => (governance_requirement(governance_change.id) ->> 'expires_days')::int)"
-    " FROM governance_revision written WHERE written.id = governance_change.revision_id)",
-    [],
-    output_field=models.DateTimeField(),
-)
-
-
 class ChangeQuerySet(models.QuerySet["Change"]):
     """Changes by state and by reader."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Those of workflows in whose teams the user may read changes."""
-        return in_scope(self, user, "changes.view", "workflow__team")
+        return in_scope(self.of_team(), user, "changes.view", "team")
+
+    def of_team(self) -> Self:
+        """With `team`, that of what each is about, to scope them by."""
+        return self.alias(team=Coalesce("workflow__team", "model_version__model__team"))
 
     def open(self) -> Self:
         """Those that may still become live."""
@@ -63,11 +49,11 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
     def expired(self, now: datetime) -> Self:
         """Those that wait for longer than their rule lets them; it may let them wait for ever, which is null."""
-        return self.open().annotate(ends=ENDS).filter(ends__lte=now)
+        return self.open().annotate(ends=change_rules.ENDS).filter(ends__lte=now)
 
     def with_times(self) -> Self:
         """Each with `due`, when votes on it are due, and `ends`, when it expires; null where no rule says so."""
-        return self.annotate(due=DUE, ends=ENDS)
+        return self.annotate(due=change_rules.DUE, ends=change_rules.ENDS)
 
     def by_road(self, road: str) -> Self:
         """Those that became live as proposed, single-handed among them, by roll-back or emergency; KeyError else."""
@@ -106,7 +92,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         if not isinstance(user, User):
             return self.none()
         hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
-        scoped = in_scope(self.unratified(), user, "changes.vote", "workflow__team", environment="environment")
+        scoped = in_scope(self.unratified().of_team(), user, "changes.vote", "team", environment="environment")
         return scoped.filter(~models.Exists(hand), workflow__retired_at=None)
 
     def rolled_back_for(self, user: User) -> Self:
@@ -128,7 +114,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
             return self.none()
         mine = Vote.objects.filter(voter=user, revision=models.OuterRef("revision"))
         hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
-        scoped = in_scope(self.in_review(), user, "changes.vote", "workflow__team", environment="environment")
+        scoped = in_scope(self.in_review().of_team(), user, "changes.vote", "team", environment="environment")
         return scoped.filter(~models.Exists(mine), ~models.Exists(hand))
 
     def sent_back(self) -> Self:
@@ -141,7 +127,8 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         """With all that a list of changes shows, in one query; newest first."""
         versions = ("version", "base_version", "content", "base_content")
         return self.select_related(
-            *("workflow__team", "environment", "proposed_by", "rollback", "emergency", "reverts"),
+            *("workflow__team", "model_version__model__team", "environment", "proposed_by"),
+            *("rollback", "emergency", "reverts"),
             *(f"revision__{each}" for each in versions),
         ).order_by("-number")
 
@@ -176,6 +163,7 @@ class Change(Identified):
         POLICY = "policy", "Policy"
         APPROVAL_RULES = "approval_rules", "Approval rules"
         WORKFLOW = "workflow", "Workflow entry"
+        MODEL = "model", "Model admission"
 
     class State(models.TextChoices):
         """Where it stands."""
@@ -199,6 +187,9 @@ class Change(Identified):
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="changes")
     environment = models.ForeignKey(
         Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="changes"
+    )
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="changes"
     )
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=20, choices=State.choices)
@@ -232,12 +223,10 @@ class Change(Identified):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind="policy", workflow__isnull=False, environment__isnull=False)
-                | Q(kind="workflow", workflow__isnull=False, environment=None)
-                | Q(kind="approval_rules", workflow=None, environment=None),
+                condition=Q(kind="policy", workflow__isnull=False, model_version=None, environment__isnull=False)
+                | OF_PLACE,
                 name="change_kind_known",
-                violation_error_message="A policy has a workflow and an environment, an entry has a workflow, "
-                "approval rules have neither.",
+                violation_error_message=f"A policy is that of a workflow in an environment. {OF_PLACE_WORDS}",
             ),
             models.CheckConstraint(
                 condition=Q(
@@ -263,7 +252,10 @@ class Change(Identified):
         ]
         triggers = [
             *guards.kept(
-                fixed=["id", "kind", "number", "workflow_id", "environment_id", "proposed_by_id", "created_at"]
+                fixed=[
+                    *("id", "kind", "number", "workflow_id", "environment_id", "model_version_id"),
+                    *("proposed_by_id", "created_at"),
+                ]
             ),
             guards.Guard(
                 name="state_moves",
@@ -294,14 +286,24 @@ class Change(Identified):
 
     @property
     def team_id(self) -> UUID | None:
-        """The team of its workflow; what has none belongs to the organisation."""
-        return self.workflow.team_id if self.workflow else None
+        """The team of what it is about; what is about nothing less belongs to the organisation."""
+        held = self.workflow or self.model_version
+        return held.team_id if held else None
+
+    @property
+    def about(self) -> str:
+        """What it is about, by name."""
+        if self.model_version:
+            return self.model_version.model.title
+        return self.workflow.name if self.workflow else "Approval rules"
 
     @property
     def place(self) -> str:
         """What it changes, and where."""
         if self.workflow and self.environment:
             return f"{self.workflow.name} in {self.environment.name}"
+        if self.model_version and self.environment:
+            return f"{self.model_version.model.title} {self.model_version.version} in {self.environment.name}"
         return f"the entry of {self.workflow.name}" if self.workflow else "the approval rules"
 
 

@@ -14,6 +14,7 @@ from django.db.models import Q
 from governance.models import guards
 from governance.models.accounts import SHA256, User
 from governance.models.ids import Identified
+from governance.models.registry import Environment, ModelVersion
 from governance.models.workflows import Workflow
 
 if TYPE_CHECKING:
@@ -25,21 +26,36 @@ class ContentKind(models.TextChoices):
 
     APPROVAL_RULES = "approval_rules", "Approval rules"
     WORKFLOW = "workflow", "Workflow entry"
+    MODEL = "model", "Model admission"
 
 
-# What contents of each kind are about: the organisation, or one workflow.
-OF_PLACE = Q(kind="approval_rules", workflow=None) | Q(kind="workflow", workflow__isnull=False)
+# What contents of each kind are about: the organisation, one workflow, or a version of a model in an environment.
+OF_PLACE = (
+    Q(kind="approval_rules", workflow=None, model_version=None, environment=None)
+    | Q(kind="workflow", workflow__isnull=False, model_version=None, environment=None)
+    | Q(kind="model", workflow=None, model_version__isnull=False, environment__isnull=False)
+)
+OF_PLACE_WORDS = "An entry is that of a workflow, an admission that of a model’s version in an environment."
+PLACE = ("kind", "workflow", "model_version", "environment")
 
 # A head moves only to the content of an applied change of its place, which starts from what was live and has what its
-# rule asks for. It begins with nothing; of a workflow with its entry as it is, which moves nothing.
+# rule asks for. It begins with nothing; of a workflow with its entry as it is, which moves nothing; of a model with
+# what Smallfirst itself sets up, while no policy is live in that environment and nothing is asked there.
 _HEAD_MOVES_BY_VOTES = """
                     IF NEW.change_id IS NULL THEN
-                        IF TG_OP = 'INSERT' AND (NEW.content_id IS NULL OR EXISTS (
-                            SELECT FROM governance_content first
-                            WHERE first.id = NEW.content_id AND first.number = 1 AND first.kind = 'workflow'
-                                AND (first.kind, first.workflow_id) IS NOT DISTINCT FROM (NEW.kind, NEW.workflow_id)
-                        )) THEN
+                        SELECT * INTO content FROM governance_content WHERE id = NEW.content_id;
+                        IF TG_OP = 'INSERT' AND NEW.content_id IS NULL THEN
                             RETURN NEW;
+                        ELSIF (content.kind, content.workflow_id, content.model_version_id, content.environment_id)
+                            IS NOT DISTINCT FROM (NEW.kind, NEW.workflow_id, NEW.model_version_id, NEW.environment_id)
+                        THEN
+                            IF NEW.kind = 'workflow' AND TG_OP = 'INSERT' AND content.number = 1 THEN
+                                RETURN NEW;
+                            ELSIF NEW.kind = 'model' AND (TG_OP = 'INSERT' OR OLD.change_id IS NULL) AND NOT EXISTS (
+                                SELECT FROM governance_policyhead WHERE environment_id = NEW.environment_id
+                            ) THEN
+                                RETURN NEW;
+                            END IF;
                         END IF;
                         RAISE EXCEPTION 'a content head moves by a change' USING ERRCODE = 'check_violation';
                     END IF;
@@ -48,7 +64,8 @@ _HEAD_MOVES_BY_VOTES = """
                     END IF;
                     SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
                     IF NOT FOUND OR change.state <> 'applied'
-                        OR (change.kind, change.workflow_id) IS DISTINCT FROM (NEW.kind, NEW.workflow_id)
+                        OR (change.kind, change.workflow_id, change.model_version_id, change.environment_id)
+                            IS DISTINCT FROM (NEW.kind, NEW.workflow_id, NEW.model_version_id, NEW.environment_id)
                     THEN
                         RAISE EXCEPTION 'a content head moves only to the content of an applied change of its place'
                             USING ERRCODE = 'check_violation';
@@ -75,6 +92,10 @@ class Content(Identified):
 
     kind = models.CharField(max_length=20, choices=ContentKind.choices)
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="contents")
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="contents"
+    )
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     number = models.PositiveIntegerField()
     document = models.JSONField()
     digest = models.CharField("sha256 of the canonical document", max_length=64)
@@ -84,7 +105,7 @@ class Content(Identified):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["kind", "workflow", "number"],
+                fields=[*PLACE, "number"],
                 nulls_distinct=False,
                 name="content_number_once",
                 violation_error_message="There is a version of that number already.",
@@ -97,7 +118,7 @@ class Content(Identified):
             models.CheckConstraint(
                 condition=OF_PLACE,
                 name="content_of_its_place",
-                violation_error_message="An entry is that of a workflow, approval rules are the organisation’s.",
+                violation_error_message=OF_PLACE_WORDS,
             ),
             models.CheckConstraint(
                 condition=Q(digest__regex=SHA256),
@@ -110,7 +131,9 @@ class Content(Identified):
             guards.audited(
                 within={
                     "change": "SELECT change_id::text FROM governance_revision"
-                    " WHERE content_id = NEW.id OR base_content_id = NEW.id"
+                    " WHERE content_id = NEW.id OR base_content_id = NEW.id",
+                    "endpoint": "SELECT id::text FROM governance_endpoint"
+                    " WHERE version_id = NEW.model_version_id AND environment_id = NEW.environment_id",
                 }
             ),
         ]
@@ -121,7 +144,8 @@ class Content(Identified):
     @property
     def team_id(self) -> UUID | None:
         """The team of what it is about; what is about nothing less belongs to the organisation."""
-        return self.workflow.team_id if self.workflow else None
+        held = self.workflow or self.model_version
+        return held.team_id if held else None
 
 
 class ContentHead(Identified):
@@ -135,6 +159,12 @@ class ContentHead(Identified):
     workflow = models.ForeignKey(
         Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads"
     )
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads"
+    )
+    environment = models.ForeignKey(
+        Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads"
+    )
     content = models.ForeignKey(Content, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     change: "models.OneToOneField[Change | None, Change | None]" = models.OneToOneField(
         "governance.Change", on_delete=models.PROTECT, null=True, blank=True, related_name="content_head"
@@ -143,7 +173,7 @@ class ContentHead(Identified):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["kind", "workflow"],
+                fields=[*PLACE],
                 nulls_distinct=False,
                 name="contenthead_one_per_place",
                 violation_error_message="A place has one head.",
@@ -151,7 +181,7 @@ class ContentHead(Identified):
             models.CheckConstraint(
                 condition=OF_PLACE,
                 name="contenthead_of_its_place",
-                violation_error_message="An entry is that of a workflow, approval rules are the organisation’s.",
+                violation_error_message=OF_PLACE_WORDS,
             ),
             models.CheckConstraint(
                 condition=Q(change=None) | Q(content__isnull=False),
@@ -160,7 +190,7 @@ class ContentHead(Identified):
             ),
         ]
         triggers = [
-            *guards.kept(fixed=["id", "kind", "workflow_id"]),
+            *guards.kept(fixed=["id", "kind", "workflow_id", "model_version_id", "environment_id"]),
             guards.Guard(
                 name="moves_by_votes",
                 when=pgtrigger.Before,
@@ -169,25 +199,31 @@ class ContentHead(Identified):
                     ("live", "uuid"),
                     ("change", "governance_change%ROWTYPE"),
                     ("revision", "governance_revision%ROWTYPE"),
+                    ("content", "governance_content%ROWTYPE"),
                 ],
                 func=_HEAD_MOVES_BY_VOTES,
             ),
             guards.Guard(
-                name="entry_is_live",
+                name="rows_say_the_same",
                 when=pgtrigger.After,
                 operation=pgtrigger.Insert | pgtrigger.Update,
                 timing=pgtrigger.Deferred,
                 func="""
                     IF NEW.kind = 'workflow' THEN
                         PERFORM governance_refuse_other_entry(NEW.workflow_id);
+                    ELSIF NEW.kind = 'model' THEN
+                        PERFORM governance_refuse_other_endpoints(NEW.model_version_id, NEW.environment_id);
                     END IF;
                     RETURN NULL;
                 """,
             ),
             guards.audited(
                 within={
-                    "change": "SELECT id::text FROM governance_change WHERE kind = NEW.kind"
-                    " AND workflow_id IS NOT DISTINCT FROM NEW.workflow_id"
+                    "change": "SELECT id::text FROM governance_change"
+                    " WHERE (kind, workflow_id, model_version_id, environment_id)"
+                    " IS NOT DISTINCT FROM (NEW.kind, NEW.workflow_id, NEW.model_version_id, NEW.environment_id)",
+                    "endpoint": "SELECT id::text FROM governance_endpoint"
+                    " WHERE version_id = NEW.model_version_id AND environment_id = NEW.environment_id",
                 }
             ),
         ]
@@ -198,4 +234,5 @@ class ContentHead(Identified):
     @property
     def team_id(self) -> UUID | None:
         """The team of what it is about; what is about nothing less belongs to the organisation."""
-        return self.workflow.team_id if self.workflow else None
+        held = self.workflow or self.model_version
+        return held.team_id if held else None

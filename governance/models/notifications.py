@@ -32,6 +32,7 @@ class NotificationKind(models.TextChoices):
     REVOKED = "delegation.revoked", "A delegation to you, or of yours, was ended"
     STOP_BEGUN = "stop.begun", "What you answer for is stopped"
     STOP_LIFTED = "stop.lifted", "A stop of what you answer for is lifted"
+    MODEL_SUSPENDED = "model.suspended", "A model of yours, or of a workflow of yours, is suspended"
     REVIEWS_WAITING = "reviews.waiting", "Cases wait and nobody took them"
     AUDIT_FAULTS = "audit.faults", "The audit log does not hold"
     WEBHOOK_FAILED = "webhook.failed", "A webhook of yours takes nothing"

@@ -3,10 +3,12 @@
 from typing import Self
 from uuid import UUID
 
+import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Case, Count, Exists, OuterRef, Prefetch, Q, Value, When
+from django.db.models.expressions import RawSQL
 
 from governance.models import guards
 from governance.models.accounts import SHA256, SLUG, Grant, Team, User, holding
@@ -361,12 +363,20 @@ class ModelVersion(Identified):
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
     """Endpoints as gateways are told of them."""
 
+    def open(self) -> Self:
+        """The active endpoints of current versions of active models."""
+        return self.filter(active=True, version__is_current=True, version__model__state=Model.State.ACTIVE)
+
+    def admitted(self) -> Self:
+        """Those at which an admission lets their version be asked, as the database says."""
+        return self.filter(pk__in=RawSQL("SELECT governance_admitted()", []))
+
     def served_in(self, environment: Environment) -> Self:
-        """The active endpoints of current versions of active models, in the order they are tried."""
+        """The open endpoints that may be asked in an environment, in the order they are tried."""
         return (
-            self.filter(
-                environment=environment, active=True, version__is_current=True, version__model__state=Model.State.ACTIVE
-            )
+            self.open()
+            .admitted()
+            .filter(environment=environment)
             .select_related("version__model", "provider")
             .order_by("version__model__name", "position")
         )
@@ -426,7 +436,23 @@ class Endpoint(Identified):
         ]
         triggers = [
             *guards.kept(fixed=["id", "version_id", "provider_id", "environment_id", "created_at"]),
-            guards.audited(),
+            # Where a version is asked is agreed with its admission, and stays so until another one is.
+            guards.Guard(
+                name="admission_is_live",
+                when=pgtrigger.After,
+                operation=pgtrigger.Update,
+                timing=pgtrigger.Deferred,
+                func="""
+                    PERFORM governance_refuse_other_endpoints(NEW.version_id, NEW.environment_id);
+                    RETURN NULL;
+                """,
+            ),
+            guards.audited(
+                within={
+                    "change": "SELECT change_id::text FROM governance_contenthead WHERE kind = 'model'"
+                    " AND model_version_id = NEW.version_id AND environment_id = NEW.environment_id"
+                }
+            ),
         ]
 
     def __str__(self) -> str:

@@ -55,7 +55,17 @@ SORTED_BY = {
     "state": "state",
 }
 COLUMNS = (
-    *("number", "title", "kind", "workflow__slug", "environment__name", "state", "single_handed", "proposed_by__name"),
+    *(
+        "number",
+        "title",
+        "kind",
+        "workflow__slug",
+        "model_version__model__name",
+        "environment__name",
+        "state",
+        "single_handed",
+        "proposed_by__name",
+    ),
     *("created_at", "applied_by__name", "applied_at", "revision__payload_digest"),
 )
 # By which road a change became live.
@@ -64,7 +74,11 @@ ROADS = (
     *(("rollback", "By a roll-back"), ("emergency", "By an emergency")),
 )
 # The page on which what is no policy is written anew.
-REVISED_AT: dict[str, str] = {Change.Kind.APPROVAL_RULES: "approval_rules_revise", Change.Kind.WORKFLOW: "entry_revise"}
+REVISED_AT: dict[str, str] = {
+    Change.Kind.APPROVAL_RULES: "approval_rules_revise",
+    Change.Kind.WORKFLOW: "entry_revise",
+    Change.Kind.MODEL: "admission_revise",
+}
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 
 

@@ -44,6 +44,7 @@ _BY_NAME = {
     "delegation": ("person", "accounts.view", "governance.Delegation", "by_id"),
     "model": ("model", "registry.view", "governance.Model", "name"),
     "endpoint": ("model", "registry.view", "governance.Endpoint", "version__model__name"),
+    "suspension": ("model", "registry.view", "governance.Suspension", "content__model_version__model__name"),
     "price": ("model", "registry.view", "ledger.Price", "endpoint__version__model__name"),
     "provider": ("provider", "registry.view", "governance.Provider", "slug"),
     "probe": ("provider", "registry.view", "governance.Probe", "endpoint__provider__slug"),

@@ -116,7 +116,7 @@ def _suspended(user: User) -> list[Task]:
     """Changes that were to become live by themselves and did not, to who proposed them and who appointed it."""
     return [
         Task(
-            title=f"{each.change.workflow.name if each.change.workflow else 'Approval rules'}: {each.change.title}",
+            title=f"{each.change.about}: {each.change.title}",
             text=f"suspended, it did not become live by itself for {each.change.place}: {each.why}",
             url=reverse("change", args=[each.change.pk]),
             act="Open",
@@ -163,7 +163,7 @@ def _changes(user: User) -> list[Task]:
     now = timezone.now()
     return [
         Task(
-            title=f"{change.workflow.name if change.workflow else 'Approval rules'}: {change.title}",
+            title=f"{change.about}: {change.title}",
             text=f"proposed by {change.proposed_by} for {change.place}; {_by_when(change, now)}",
             url=reverse("change", args=[change.pk]),
             act="Open",
@@ -184,7 +184,7 @@ def _ratifications(user: User) -> list[Task]:
     single = Change.objects.to_ratify_by(user).for_list()[:8]
     return [
         Task(
-            title=f"{change.workflow.name if change.workflow else 'Approval rules'}: {change.title}",
+            title=f"{change.about}: {change.title}",
             text=f"{change.proposed_by} made it live for {change.place} alone, when nobody else could vote",
             url=reverse("change", args=[change.pk]),
             act="Ratify",

@@ -9,9 +9,10 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from governance import accounts, probes, registry
+from governance import accounts, admissions, changes, probes, registry
 from governance.models import Endpoint, Environment, Model, ModelVersion, Team, User
 from governance.models.accounts import in_scope
+from governance.views.admissions import proposed
 from governance.views.forms import FormPage, ReasonForm, ask, sent
 from governance.views.model_forms import AddressForm, CardForm, EndpointForm, RegisterForm, VersionForm
 
@@ -131,14 +132,16 @@ def endpoint_new(request: HttpRequest, name: str) -> HttpResponse:
     page = FormPage(
         title="New endpoint",
         headline=f"Where is {found.title} served?",
-        lede=f"An endpoint of version {version.version}. It is tried at once, which takes at most five seconds.",
+        lede=f"An endpoint of version {version.version}. It is tried at once, which takes at most five seconds. "
+        "Gateways ask it once it is admitted, which you propose next.",
         submit="Add it and try it",
         back=(found.title, _page_of(found)),
     )
 
     def act() -> str:
         made = registry.add_endpoint(version=version, by=user, **form.cleaned_data)
-        return _tried(request, made, user)
+        _tried(request, made, user)
+        return reverse("admission_new", args=[found.name, made.environment.name])
 
     return ask(request, form, page, act)
 
@@ -148,10 +151,23 @@ def endpoint_move(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Change an endpoint's address, and try it there."""
     found, user = _endpoint(request, pk)
     form = AddressForm(sent(request), initial={"url": found.url})
-    page = _about(found, "Move", "Where is it reached from now on?", "Move it and try it", goes_along=found.secret)
+    agreed = admissions.names(found)
+    submit = "Submit for approval" if agreed else "Move it and try it"
+    page = _about(found, "Move", "Where is it reached from now on?", submit, goes_along=found.secret, agreed=agreed)
 
     def act() -> str:
-        return _tried(request, registry.move_endpoint(endpoint=found, by=user, **form.cleaned_data), user)
+        url = form.cleaned_data["url"]
+        if not agreed:
+            return _tried(request, registry.move_endpoint(endpoint=found, url=url, by=user), user)
+        made = changes.propose_admission(
+            version=found.version,
+            environment=found.environment,
+            document=admissions.moved(found, url),
+            title=f"Ask {found.version.model.title} at {url}"[:200],
+            note="",
+            by=user,
+        )
+        return proposed(request, changes.proceed(change=made, by=user))
 
     return ask(request, form, page, act)
 
@@ -185,14 +201,22 @@ def _tried(request: HttpRequest, endpoint: Endpoint, user: User) -> str:
 
 
 def _about(
-    endpoint: Endpoint, title: str, question: str, submit: str, *, danger: bool = False, goes_along: str | None = None
+    endpoint: Endpoint,
+    title: str,
+    question: str,
+    submit: str,
+    *,
+    danger: bool = False,
+    goes_along: str | None = None,
+    agreed: bool = False,
 ) -> FormPage:
     model = endpoint.version.model
     key = f" The key in {goes_along} goes only to the hosts that the operator has bound it to." if goes_along else ""
     return FormPage(
         title=title,
         headline=f"{model.title} in {endpoint.environment}: {question[0].lower()}{question[1:]}",
-        lede=f"Now at {endpoint.url}. Gateways follow within seconds.{key}",
+        lede=f"Now at {endpoint.url}. {'It is agreed, so another address waits for votes.' if agreed else ''} "
+        f"Gateways follow within seconds.{key}",
         submit=submit,
         back=(model.title, _page_of(model)),
         danger=danger,

@@ -12,7 +12,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from governance import accounts
+from governance import accounts, admissions
+from governance.admissions import Standing
 from governance.export import csv_of
 from governance.models import Endpoint, Environment, Model, ModelVersion, PolicyHead, Probe
 from governance.models.registry import ModelQuerySet
@@ -113,6 +114,8 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "stop": found.stops.holding().select_related("stopped_by").first(),
         "versions": versions,
         "current": versions[0] if versions and versions[0].is_current else None,
+        "standings": (standings := _standings(request, found, versions)),
+        "suspended": [each.environment.name for each, _may in standings if each.suspension],
         "served": [each for each in served if each.endpoint.active],
         "closed": [each for each in served if not each.endpoint.active],
         "recorded": Row(found).recorded,
@@ -135,6 +138,14 @@ def _rights(request: HttpRequest, found: Model) -> Mapping[str, Any]:
         "sees_prices": accounts.can(request.user, "spend.view"),
         "may_audit": accounts.can(request.user, "audit.view", found),
     }
+
+
+def _standings(request: HttpRequest, found: Model, versions: list[ModelVersion]) -> list[tuple[Standing, bool]]:
+    """Where its current version is admitted, or could be, and whether this person may propose that there."""
+    current = [each for each in versions if each.is_current]
+    allowed = Environment.objects.allowing(request.user, "changes.propose", found.team_id)
+    places = set(allowed.values_list("pk", flat=True)) if found.state == Model.State.ACTIVE else set()
+    return [(each, each.environment.pk in places) for each in admissions.standings(current)]
 
 
 def _served(request: HttpRequest, found: Model, versions: list[ModelVersion]) -> list[Served]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django import forms
 
+from governance import admissions
 from governance.models import Endpoint, Environment, Tier, Workflow
 from governance.views import document_fields as kinds
 from governance.views.rule_fields import Place, RuleFields, places_sent
@@ -209,8 +210,9 @@ def base_sent(text: str, otherwise: dict[str, Any]) -> dict[str, Any]:
 def models_for(workflow: Workflow, environment: Environment) -> list[tuple[str, str]]:
     """The models that a ladder may name: served there and cleared for the workflow's data, in rising tier."""
     found: dict[str, str] = {}
+    admitted = admissions.live_in(environment)
     for endpoint in Endpoint.objects.served_in(environment):
-        if workflow.data_class in endpoint.version.data_classes:
+        if admissions.cleared(admitted.get(endpoint.version_id), workflow.data_class):
             found[endpoint.version.model.name] = endpoint.version.model.tier
     tiers = list(Tier.values)
     return [(name, f"{name} ({tier})") for name, tier in sorted(found.items(), key=lambda each: tiers.index(each[1]))]

@@ -106,6 +106,11 @@ class EntryForm(EntryFields, AboutForm):
 
     field_order = ["title", "note", *ENTRY]
 
+    def __init__(self, data: Any = None, *, initial: dict[str, Any] | None = None) -> None:
+        """Who changes an entry says why it is so."""
+        super().__init__(data, initial=initial)
+        self.fields["rationale"].required = True
+
     def document(self) -> dict[str, Any]:
         """Return the entry that was typed."""
         return {"format": 1, **{name: self.cleaned_data[name] for name in ENTRY}}

@@ -153,6 +153,8 @@ def candidate(name: str, keep_from: float | None, sources: Sequence[Source], sna
     model = snapshot.models.get(name)
     if model is None:
         return LeftOut(name, "unregistered", "it is not registered in this environment")
+    if model.suspended is not None:
+        return LeftOut(name, "suspended", f"it is suspended in this environment ({model.suspended})")
     barrier = model_barrier(model, sources)
     if barrier is not None:
         return LeftOut(name, barrier.clause, barrier.text)

@@ -11,7 +11,7 @@ from smallfirst.engine.policy import Difficulty, Gate, Limits, Name, Names, Revi
 
 # Clauses that leave a candidate out for now; all others, bar the second line, are the guards' doing.
 STATE_CLAUSES = ("stopped", "breaker_open")
-MISSING_CLAUSES = ("unregistered", "no_endpoint")
+MISSING_CLAUSES = ("unregistered", "no_endpoint", "suspended")
 
 Outcome = Literal["kept", "person", "failed", "refused"]
 RefusalCode = Literal["not_allowed", "no_model_available", "unknown_model"]

@@ -54,7 +54,8 @@ class Workflow(Entry, frozen=True, kw_only=True):
 class Model(Entry, frozen=True, kw_only=True):
     """A registered model in its current version. The highest of ``data_classes`` is its clearance.
 
-    ``regions`` are the only ones where it may run. ``context_tokens`` None means not known.
+    ``regions`` are the only ones where it may run. ``context_tokens`` None means not known. ``suspended`` says why
+    nobody may ask it for now.
     """
 
     id: Id
@@ -66,6 +67,7 @@ class Model(Entry, frozen=True, kw_only=True):
     data_classes: tuple[DataClass, ...]
     regions: Names
     context_tokens: Annotated[int, Meta(ge=1)] | None = None
+    suspended: Text | None = None
 
 
 class Endpoint(Entry, frozen=True, kw_only=True):

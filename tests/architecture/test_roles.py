@@ -95,6 +95,10 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_new", "post"): only(*PROPOSERS, gives=INVALID),
     ("entry_new", "get"): only(*PROPOSERS),
     ("entry_new", "post"): only(*PROPOSERS, gives=INVALID),
+    ("admission_new", "get"): only(*PROPOSERS, stranger=NO),
+    ("admission_new", "post"): only(*PROPOSERS, gives=INVALID, stranger=NO),
+    ("admission_revise", "get"): only(*PROPOSERS),
+    ("admission_revise", "post"): only(*PROPOSERS, gives=INVALID),
     ("entry_revise", "get"): only(*PROPOSERS),
     ("entry_revise", "post"): only(*PROPOSERS, gives=INVALID),
     ("changes", "get"): everyone(OK),
@@ -345,6 +349,7 @@ def make_stage() -> Stage:
     digest = change.revision.payload_digest
     comment = comments.add(change=change, digest=digest, path="", text="Why?", by=cast.owner)
     entry = casting.make_entry(cast, risk="high")
+    admission = casting.make_admission(cast, cast.models[0], cost="5")
     rules = changes.propose_approval_rules(document=RULES, title="Two votes", note="", by=cast.lead)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
     site = site_of(cast)
@@ -393,6 +398,8 @@ def make_stage() -> Stage:
         "approval_rules_revise": [rules.pk],
         "entry_new": [slug],
         "entry_revise": [entry.pk],
+        "admission_new": ["lexicon", cast.production.name],
+        "admission_revise": [admission.pk],
         **{
             name: [review.pk]
             for name, _ in MATRIX

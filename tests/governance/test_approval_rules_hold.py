@@ -290,7 +290,7 @@ def test_rules_need_two_people_who_had_no_hand_in_them_or_the_only_one_there_is(
         changes.activate(change=voted, by=cast.lead)
     with pytest.raises(changes.NotApproved, match="somebody else may vote"):
         changes.activate(change=voted, by=cast.lead, single_handed=True)
-    assert ContentHead.objects.get().content is None
+    assert ContentHead.objects.get(kind="approval_rules").content is None
 
 
 def test_who_is_alone_makes_rules_live_single_handed() -> None:
@@ -298,7 +298,7 @@ def test_who_is_alone_makes_rules_live_single_handed() -> None:
     change = changes.propose_approval_rules(document={"rules": [{"name": "A"}]}, title="A", note="", by=only)
     applied = changes.activate(change=change, by=only, single_handed=True)
     assert applied.single_handed
-    head = ContentHead.objects.select_related("content").get()
+    head = ContentHead.objects.select_related("content").get(kind="approval_rules")
     assert head.content is not None
     assert head.content.document["rules"][0]["name"] == "A"
 

@@ -41,6 +41,7 @@ from tests.cast import (
     BOOTSTRAP,
     Cast,
     approve,
+    make_admission,
     make_cast,
     make_change,
     make_document,
@@ -172,6 +173,11 @@ def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
         idle = registry.add_provider(name="Idle", slug="idle", by=cast.lead)
         return lambda: registry.close_provider(provider=idle, reason="left", by=cast.lead)
 
+    def move() -> Act:
+        given: dict[str, Any] = served | {"upstream_model": "x", "region": "eu", "hosting": "self", "by": cast.lead}
+        made = registry.add_endpoint(version=endpoint.version, **given)
+        return lambda: registry.move_endpoint(endpoint=made, url="https://other.example.com/v1", by=cast.lead)
+
     return {
         "registry.add_environment": lambda: (
             lambda: registry.add_environment(name="staging", votes_needed=1, position=999, by=cast.lead)
@@ -208,9 +214,7 @@ def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
                 version=endpoint.version, upstream_model="x", region="eu", hosting="self", by=cast.lead, **served
             )
         ),
-        "registry.move_endpoint": lambda: (
-            lambda: registry.move_endpoint(endpoint=endpoint, url="https://other.example.com/v1", by=cast.lead)
-        ),
+        "registry.move_endpoint": move,
         "probes.try_endpoint": lambda: lambda: probes.try_endpoint(endpoint=endpoint, by=cast.lead),
         "registry.close_endpoint": lambda: lambda: registry.close_endpoint(endpoint=endpoint, reason="", by=cast.lead),
         "registry.retire": lambda: lambda: registry.retire(model=cast.models[0], reason="old", by=cast.lead),
@@ -219,13 +223,8 @@ def _registry(cast: Cast) -> dict[str, Callable[[], Act]]:
 
 def _workflows(cast: Cast) -> dict[str, Callable[[], Act]]:
     held = cast.workflow
-    facts: dict[str, Any] = {
-        "purpose": "P",
-        "team": cast.team,
-        "owner": cast.owner,
-        "risk": "high",
-        "data_class": "public",
-    }
+    facts: dict[str, Any] = {"purpose": "P", "team": cast.team, "owner": cast.owner}
+    facts |= {"risk": "high", "data_class": "public"}
     edited: dict[str, Any] = {"name": "Other", "purpose": "P", "owner": cast.lead, "deputy": None, "cost_centre": None}
     edited |= {"people_affected": "Customers", "rationale": "", "review_due": None}
 
@@ -280,6 +279,7 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
     return {
         "changes.proceed": proceed,
         "changes.propose_approval_rules": lambda: lambda: changes.propose_approval_rules(by=cast.lead, **rules),
+        "changes.propose_admission": lambda: lambda: make_admission(cast, cast.models[0], cost="5"),
         "changes.propose_entry": propose_entry,
         "changes.ratify": ratify,
         "changes.propose": lambda: lambda: make_change(cast),

@@ -271,6 +271,7 @@ def test_each_thing_that_keeps_a_change_has_its_own_name_and_sentence(cast: cast
 
     # A model that the policy names is gone.
     extra = casting.make_model("extra", "small", cast.owner, cast.team, Provider.objects.all()[0], cast.production)
+    changes.activate(change=casting.approve(casting.make_admission(cast, extra), cast.owner), by=cast.lead)
     place: dict[str, Any] = {"workflow": cast.workflow, "environment": cast.production, "mode": "enforce"}
     said: dict[str, Any] = {"document": casting.make_document(0.6, "extra"), "title": "Another model", "note": ""}
     held = changes.propose(by=cast.integrator, **place, **said)

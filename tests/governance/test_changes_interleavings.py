@@ -9,10 +9,10 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from governance import accounts, changes, entries
+from governance import accounts, admissions, changes, entries
 from governance.errors import GovernanceError
 from governance.models import Change, ContentHead, PolicyHead, User, Workflow
-from tests.cast import Cast, make_cast, make_change, make_document, make_entry, make_live
+from tests.cast import Cast, make_admission, make_cast, make_change, make_document, make_entry, make_live
 
 pytestmark = pytest.mark.django_db
 
@@ -168,6 +168,27 @@ class Entries(World):
         return head.change_id, head.content.document
 
 
+class Admissions(World):
+    """The same with where a model may be asked: what the database lets be asked is what was approved."""
+
+    def write(self, value: int, by: User) -> Change:
+        """Write a new change."""
+        return make_admission(self.cast, self.cast.models[0], by=by, document=self.content(value))
+
+    def content(self, value: int) -> dict[str, Any]:
+        """What a change is edited to say."""
+        drafted = admissions.draft(self.cast.models[0].versions.get(), self.cast.production)
+        return drafted | {"conditions": drafted["conditions"] | {"cost": str(value)}}
+
+    def now(self) -> tuple[UUID, Any] | None:
+        """The change that made live what is live, and its document."""
+        heads = ContentHead.objects.filter(kind="model", model_version__model=self.cast.models[0], change__isnull=False)
+        head = heads.select_related("content").first()
+        if head is None or head.content is None or head.change_id is None:
+            return None
+        return head.change_id, head.content.document
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(steps=STEPS)
 def _play(kind: type[World], cast: Cast, moves: list[int], steps: list[tuple[str, str, Any]]) -> None:
@@ -184,7 +205,7 @@ def _play(kind: type[World], cast: Cast, moves: list[int], steps: list[tuple[str
         transaction.set_rollback(True)
 
 
-@pytest.mark.parametrize("kind", [World, Entries])
+@pytest.mark.parametrize("kind", [World, Entries, Admissions])
 def test_in_any_order_only_what_was_approved_becomes_live(kind: type[World]) -> None:
     moves: list[int] = []
     cast = make_cast()

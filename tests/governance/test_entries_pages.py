@@ -89,7 +89,7 @@ def test_an_entry_is_proposed_read_and_approved_by_another(cast: Cast) -> None:
     ("fields", "said"),
     [
         ({"title": ""}, "This field is required"),
-        ({"rationale": ""}, "othing says why it has this risk"),
+        ({"rationale": ""}, "This field is required"),
         ({"data_class": "restricted"}, "could not serve"),
         ({"retention_days": "-1"}, "greater than or equal"),
         ({"risk": "unacceptable"}, "valid choice"),

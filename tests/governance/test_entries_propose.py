@@ -76,7 +76,7 @@ def test_afterwards_it_changes_by_votes_and_the_row_with_them(cast: Cast) -> Non
     change = make_entry(cast, risk="high", retention_days=7)
     assert (change.state, change.place) == ("in_review", "the entry of Customer feedback")
     assert numbers(change) == (1, 2)
-    assert Content.objects.get(number=1).document == entries.of(held(cast))
+    assert Content.objects.get(kind="workflow", number=1).document == entries.of(held(cast))
     assert held(cast).risk == "limited"
     approved = approve(change, cast.owner)
     made = changes.activate(change=approved, by=cast.lead)

@@ -126,7 +126,7 @@ def test_an_endpoint_is_tried_when_it_is_added_and_the_page_keeps_the_result(cas
     client, address = signed_in(cast.lead), reverse("endpoint_new", args=["lexicon"])
     with Provider(listing("gpt-smal")) as provider:
         answer = client.post(address, endpoint_entry(cast, f"{provider.url}/v1"), follow=True)
-        assert answer.redirect_chain == [("/models/lexicon/#endpoints", 302)]
+        assert answer.redirect_chain == [("/models/lexicon/-/admission/production/", 302)]
     said = "Reached, but it lists no gpt-small; the only one it lists is gpt-smal."
     page = text(client.get(reverse("model", args=["lexicon"])))
     assert f"Does not list the model {said} Tried just now by Lead" in page

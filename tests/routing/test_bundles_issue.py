@@ -21,7 +21,7 @@ from routing.keys import KeysMissingError
 from routing.models import Bundle, Snapshot
 from smallfirst.engine.compiled import CompiledWorkflow, SnapshotError, read_snapshot
 from smallfirst.seal import open_envelope
-from tests.cast import approve, make_cast, make_change, make_document, make_environment, make_live
+from tests.cast import BOOTSTRAP, approve, make_cast, make_change, make_document, make_environment, make_live
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installation_keys")]
 
@@ -223,7 +223,7 @@ def test_of_a_providers_secret_only_the_reference_travels(monkeypatch: pytest.Mo
         region="eu",
         hosting="hosted",
         secret="env:PROVIDER_KEY",
-        by=cast.lead,
+        by=BOOTSTRAP,
     )
 
     bundle = bundles.issue(cast.production, now=now)
