@@ -159,7 +159,7 @@ def make_model(
 
 
 def serve(model: Model, environment: Environment, provider: Provider | None = None) -> Endpoint:
-    """An endpoint of the model's current version in an environment, at an address where nothing answers."""
+    """An endpoint of the model's current version, hosted as it is, in an environment; nothing answers there."""
     return registry.add_endpoint(
         version=model.versions.get(is_current=True),
         provider=provider or Provider.objects.all()[0],
@@ -167,7 +167,7 @@ def serve(model: Model, environment: Environment, provider: Provider | None = No
         url=f"http://127.0.0.1:9/{model.name}",
         upstream_model=model.name,
         region="eu",
-        hosting="self",
+        hosting=model.hosting,
         logprobs=True,
         by=BOOTSTRAP,
     )

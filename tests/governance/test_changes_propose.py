@@ -24,6 +24,7 @@ def test_an_integrator_proposes_and_the_change_waits_for_votes() -> None:
         "groups": [],
         "cool_off_minutes": 0,
         "expires_days": None,
+        "due_hours": None,
         "checks": [],
     }
     assert revision.policy.number == 1

@@ -36,12 +36,9 @@ def host(site: Site, provider: str, *models: str) -> list[Endpoint]:
     """Register hosted endpoints of a provider's models."""
     cast = site.cast
     account = make_provider(provider)
-    made = [make_model(name, "frontier", cast.owner, cast.team, account, cast.production) for name in models]
-    endpoints = Endpoint.objects.select_related("provider").filter(version__model__in=made).order_by("upstream_model")
-    for endpoint in endpoints:
-        endpoint.hosting = "hosted"
-        endpoint.save()
-    return list(endpoints)
+    place = ("frontier", cast.owner, cast.team, account, cast.production)
+    made = [make_model(name, *place, hosting="hosted") for name in models]
+    return list(Endpoint.objects.select_related("provider").filter(version__model__in=made).order_by("upstream_model"))
 
 
 @pytest.fixture
