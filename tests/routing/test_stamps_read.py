@@ -9,13 +9,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from governance import accounts, changes, registry, workflows
-from governance.models import Model, PolicyVersion
+from governance.models import Content, Model, PolicyVersion
 from routing import snapshots, stamps, states
 from routing.stamps import UnsettledError
 from tests.cast import Cast, approve, make_cast, make_change, make_key, make_live, make_model, make_provider
 
-# A version never changes; which one counts stands in the head.
-NEVER_CHANGED = {PolicyVersion._meta.db_table}
+# Versions and contents never change; which of them count stands in their heads.
+NEVER_CHANGED = {PolicyVersion._meta.db_table, Content._meta.db_table}
 
 
 def snapshot_stamp() -> str:
