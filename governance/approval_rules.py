@@ -1,7 +1,7 @@
 """Approval rules: what a change needs before it becomes live, the groups that are asked, and when nothing becomes live.
 
 They are one document, governed as a policy is: changed by a change, in force by votes. Which rule applies and what it
-asks for is said by the database alone (migration 0002), to pages and to the triggers of heads alike.
+asks for is said by the database alone (migrations 0002 and later), to pages and to the triggers of heads alike.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

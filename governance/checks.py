@@ -1,7 +1,7 @@
 """Checks: what was found out about a revision of a change, stored for those who vote on it.
 
 Whoever finds something out writes it here; governance only keeps it and reads it. Whether a check still holds is said
-by the database alone (migration 0019), to pages and to whatever refuses by it. See
+by the database alone (`governance_check_standing`), to pages and to whatever refuses by it. See
 docs/decisions/0022-kept-simulations.md.
 """
 

@@ -145,7 +145,7 @@ class AuditBody(models.Model):
     open: with the salt gone too, nobody can guess what stood here.
 
     It is written once and erased at most once, whole, and only together with an event that says so. The application has
-    no right to change the table: it calls `governance_erase_auditbody`, which does nothing else (migration 0027).
+    no right to change the table: it calls `governance_erase_auditbody`, which does nothing else (migration 0003).
     """
 
     event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, primary_key=True, related_name="body")

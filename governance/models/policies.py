@@ -80,10 +80,10 @@ class PolicyVersion(Identified):
 
 
 # What a head may be moved by: an applied change of the same place, whose newest revision starts from the old version
-# and has what its rule asks for (governance_refuse_unapproved, migration 0024): the votes it needs, on exactly its
+# and has what its rule asks for (governance_refuse_unapproved): the votes it needs, on exactly its
 # content, from active people who may vote there and had no hand in it. Or, of a roll-back, what its votes once let
-# through (governance_refuse_rollback, migration 0018). Or, for hours, an emergency, and the way back from it
-# (governance_refuse_emergency, migration 0020). Written in SQL because a permission check in Python is passed by
+# through (governance_refuse_rollback). Or, for hours, an emergency, and the way back from it
+# (governance_refuse_emergency). Written in SQL because a permission check in Python is passed by
 # anyone with a shell.
 _HEAD_MOVES_BY_VOTES = """
     IF TG_OP = 'UPDATE' THEN
