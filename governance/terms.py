@@ -9,6 +9,8 @@ from django.db.models import Q, QuerySet
 
 from governance.models import Change, Stop, User
 
+# A bar this long, in thousandths of its line, has room for three digits.
+ROOM = 80
 # What a row of terms shows.
 _SHOWN = (
     *("workflow", "environment", "revision__version", "applied_by", "rollback", "emergency", "reverts"),
@@ -63,6 +65,26 @@ class Bar:
     term: Any
     x: int
     width: int
+
+    @property
+    def begins(self) -> str:
+        """Where it begins, as a drawing takes it."""
+        return f"{self.x / 10:.1f}%"
+
+    @property
+    def lasts(self) -> str:
+        """How long it is, as a drawing takes it."""
+        return f"{self.width / 10:.1f}%"
+
+    @property
+    def middle(self) -> str:
+        """Where its version stands, as a drawing takes it."""
+        return f"{self.x / 10 + self.width / 20:.1f}%"
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its version can stand in it, also on a narrow screen."""
+        return self.width >= ROOM
 
 
 def timeline(terms: Collection[Any], *, now: datetime) -> tuple[datetime, list[tuple[str, list[Bar]]]]:

@@ -77,6 +77,9 @@ def test_the_line_has_each_term_once_without_a_gap(cast: Cast) -> None:
     assert [bar.term.revision.version.number for bar in bars] == [1, 2, 3, 4]
     assert (bars[0].x, bars[-1].x + bars[-1].width) == (0, 1000)
     assert all(bar.width >= 2 for bar in bars)
+    # The last is as good as the whole line; the others were too short to be named in it.
+    assert [bar.has_room for bar in bars] == [False, False, False, True]
+    assert (bars[-1].lasts, bars[0].begins) == (f"{bars[-1].width / 10:.1f}%", "0.0%")
 
 
 def test_a_retired_workflow_ends_its_term(cast: Cast) -> None:
