@@ -110,6 +110,13 @@ def test_one_that_refuses_the_newest_bundle_is_told_of_with_what_it_runs(cast: C
     assert "refuses the newest bad_signature" in page
 
 
+def test_one_that_refuses_and_runs_none_yet_is_told_of(cast: Cast, client: Client) -> None:
+    _, credential = gateway_of(cast)
+    poll(client, credential, new_name(), **{"Smallfirst-Bundle": "", "Smallfirst-Refused": "unproved"})
+    page = text(signed_in(cast.lead).get(reverse("instances")))
+    assert "none yet refuses the newest unproved no bundle yet" in page
+
+
 def test_saying_the_same_again_writes_once_in_half_a_minute(cast: Cast) -> None:
     gateway, _ = gateway_of(cast)
     same = said("one")
