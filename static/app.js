@@ -185,6 +185,11 @@ function sendOnce(event) {
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 document.addEventListener("submit", sendOnce);
+// Only what is set stands in the address of a list.
+document.addEventListener("formdata", (event) => {
+  if (!event.target.matches(".filters")) return;
+  for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+});
 // Who comes back by the browser's button may send it again.
 window.addEventListener("pageshow", () => all("[data-once]").forEach((form) => { form.dataset.once = ""; }));
 document.addEventListener("change", (event) => {
