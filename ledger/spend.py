@@ -335,6 +335,15 @@ def attempts(reader: Reader, selection: Selection, show: Show, *, zone: ZoneInfo
     return events, rollups.aggregate(count=Sum(column))["count"] or 0
 
 
+def spent_on(reader: Reader, selection: Selection, show: Show) -> dict[str, Decimal]:
+    """Return what those attempts cost by currency; nothing where the day sums tell them from others by counts alone."""
+    column, which = COUNTED_BY[show]
+    if column != "events":
+        return {}
+    sums = _rollups(reader, selection).filter(which, amount__isnull=False).order_by().values_list("currency")
+    return dict(sums.annotate(Sum("amount")).order_by("currency"))
+
+
 def _by_savings(
     reader: Reader,
     selection: Selection,

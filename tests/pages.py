@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from decimal import Decimal
 from html import unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -39,12 +40,18 @@ def file(answer: Any) -> list[dict[str, str]]:
 
 
 class Links(HTMLParser):
-    """The links of a page with their words, the parts it loads, and how many things its list has in all."""
+    """The links of a page with their words, the parts it loads, and how many things its list has in all.
+
+    `paid` are the amounts that stand in links, `spent` those that a list of attempts says it cost.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.links: list[tuple[str, str]] = []
         self.total: int | None = None
+        self.paid: list[tuple[str, Decimal]] = []
+        self.spent: list[Decimal] = []
+        self._sums = False
         self._open: str | None = None
         self._words: list[str] = []
         self.feed(html)
@@ -56,6 +63,13 @@ class Links(HTMLParser):
             self._open, self._words = said["href"], []
         if said.get("hx-get"):
             self.links.append((said["hx-get"] or "", ""))
+        self._sums |= "data-spent" in said
+        if tag == "data" and said.get("class") == "money":
+            amount = Decimal(said["value"] or 0)
+            if self._sums:
+                self.spent.append(amount)
+            elif self._open is not None:
+                self.paid.append((self._open, amount))
         if said.get("data-total"):
             self.total = int(said["data-total"] or 0)
 
@@ -65,7 +79,9 @@ class Links(HTMLParser):
             self._words.append(data)
 
     def handle_endtag(self, tag: str) -> None:
-        """A link ends."""
+        """A link ends, or what a list says it cost."""
+        if tag == "b":
+            self._sums = False
         if tag == "a" and self._open is not None:
             self.links.append((self._open, " ".join("".join(self._words).split())))
             self._open = None

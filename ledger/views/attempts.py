@@ -58,6 +58,8 @@ def attempts(request: HttpRequest) -> HttpResponse:
         "filter_form": form,
         "page": page,
         "rows": spend.with_charges(page),
+        "spent": spend.spent_on(reader, selection, show),
+        "one": count == 1,
         "headline": f"{figures.group_thousands(count)} {NAMED[show][count != 1]} in {period}",
         "spend": f"{reverse('spend')}?{address(selection)}",
         "export": f"{reverse('spend_attempts_csv')}?{address(selection, show=show)}",

@@ -126,7 +126,7 @@ def evaluation(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One evaluation: what it says, of which models, how sure, and sample by sample."""
     found = get_object_or_404(Evaluation.objects.visible_to(request.user).for_list().with_progress(), pk=pk)
     tiers = _tiers()
-    form = SampleFilter(request, ladder=found.ladder)
+    form = SampleFilter(request, evaluation=found)
     page = page_of(listed(found, form), request)
     measured = evaluations.measured(found) if found.state == Evaluation.State.DONE else None
     sure = charts.reliability(found) if measured else {}
@@ -144,7 +144,7 @@ def evaluation(request: HttpRequest, pk: UUID) -> HttpResponse:
         "reliability": [(model, tiers.get(model, ""), tenths) for model, tenths in sure.items()],
         "reliability_table": charts.as_table(sure),
         "page": page,
-        "samples": shown(found, list(page), tiers),
+        "samples": shown(found, list(page), tiers, policy=form.policy),
         "filter_form": form,
         "may_run": accounts.can(request.user, "evaluations.run", found.step.workflow, environment=found.environment),
         "may_edit": accounts.can(request.user, "evaluations.edit", found),

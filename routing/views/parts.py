@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
@@ -61,7 +62,7 @@ class Asked:
     """The requests of one step that asked one model: what the policy would have cost, and how right each is.
 
     `alone` is the model's score on all samples, `there` how many it has right of those that the policy answers itself;
-    `query` narrows the list of observed requests to these.
+    `query` narrows the list of observed requests to these, `samples` leads to those that the policy answers.
     """
 
     compared: Compared
@@ -69,6 +70,7 @@ class Asked:
     there: Share | None
     policy: Replay
     query: str
+    samples: str
 
 
 @require_GET
@@ -120,7 +122,7 @@ def observed_part(request: HttpRequest, slug: str) -> HttpResponse:
         context |= {
             "watched": watched,
             "totals": [(total, _of_total(total, watched)) for total in watched.totals],
-            "rows": [_watched(each, watched) for each in watched.compared],
+            "rows": [_watched(each, watched, head) for each in watched.compared],
             "query": address(Selection(first, last, workflow.slug)),
             "beyond": [
                 (each, _told({"step": each.step}, each.currency, each.ladders)) for each in watched.beyond.values()
@@ -157,12 +159,14 @@ def _asked(head: PolicyHead, first: date) -> str:
     return urlencode(place | {"kind": Kind.WORK.value, "since": first.isoformat()})
 
 
-def _watched(compared: Compared, watched: Watched) -> Asked:
+def _watched(compared: Compared, watched: Watched, head: PolicyHead) -> Asked:
     measured, replay = watched.basis[compared.step]
     alone = measured.models.get(compared.model)
     there = observing.right_beside(measured.evaluation, replay, compared.model) if alone else None
     query = _told({"step": compared.step, "asked": compared.model}, compared.currency, compared.ladders)
-    return Asked(compared, alone, there, replay, query)
+    of_version = urlencode({"show": "judged", "version": str(head.version.number)})
+    samples = f"{reverse('evaluation', args=[measured.evaluation.pk])}?{of_version}#samples"
+    return Asked(compared, alone, there, replay, query, samples)
 
 
 def _of_total(total: Compared, watched: Watched) -> str:

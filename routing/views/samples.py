@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 
+from governance.models import PolicyVersion
 from governance.views.filters import ListFilter
 from routing import evaluations
 from routing.models import Evaluation, EvaluationResult, Sample
@@ -14,6 +15,13 @@ from routing.replays import Replayed
 from routing.views import charts
 
 POLICY = "the policy"
+# Which answers of one model are shown; of anything else, all of them.
+ALONE = {
+    "right": Q(correct=True),
+    "wrong": Q(correct=False),
+    "failed": ~Q(outcome="ok"),
+    "unpriced": Q(cost=None),
+}
 WORDS = {
     "person": "a person decides",
     "failed": "no model answers",
@@ -37,6 +45,7 @@ class SampleFilter(ListFilter):
             ("person", "Sent to a person"),
             ("judged", "Right or wrong, whichever"),
             ("kept", "Kept by the policy"),
+            ("unpriced", "Not priced"),
         ],
     )
     sure = forms.ChoiceField(
@@ -45,10 +54,35 @@ class SampleFilter(ListFilter):
         choices=[("", "However sure"), *((str(each), charts.words(each)) for each in reversed(range(charts.TENTHS)))],
     )
 
-    def __init__(self, request: HttpRequest, *, ladder: list[str]) -> None:
+    version = forms.IntegerField(
+        label="Policy version",
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="What another version would make of the answers; else the one that was measured.",
+    )
+
+    def __init__(self, request: HttpRequest, *, evaluation: Evaluation) -> None:
         super().__init__(request)
-        choices = [("", POLICY.capitalize()), *((model, model) for model in ladder)]
+        self.evaluation = evaluation
+        self.replayed_under: PolicyVersion | None = None
+        choices = [("", POLICY.capitalize()), *((model, model) for model in evaluation.ladder)]
         self.fields["who"] = forms.ChoiceField(label="Answers of", required=False, choices=choices)
+
+    @property
+    def policy(self) -> PolicyVersion:
+        """The version whose answers these are."""
+        return self.replayed_under or self.evaluation.policy_version
+
+    def clean_version(self) -> int | None:
+        """A version of the evaluated workflow's policy."""
+        number: int | None = self.cleaned_data["version"]
+        if number is not None and number != self.evaluation.policy_version.number:
+            versions = PolicyVersion.objects.filter(workflow=self.evaluation.step.workflow_id, number=number)
+            self.replayed_under = versions.first()
+            if self.replayed_under is None:
+                raise forms.ValidationError(f"This workflow’s policy has no version {number}.")
+        return number
 
     def clean(self) -> dict[str, Any]:
         """How sure is said of one model's answer."""
@@ -87,7 +121,7 @@ def listed(evaluation: Evaluation, form: SampleFilter) -> "QuerySet[Sample]":
     if not show and not form.cleaned_data["sure"]:
         return found
     if not who or show == "kept":
-        replay = evaluations.replayed(evaluation)
+        replay = evaluations.replayed(evaluation, form.policy.document)
         of = [each for each in replay.samples if not who or each.model == who]
         found = found.filter(position__in=[each.position for each in of if _shows(each, show)])
     if not who:
@@ -96,23 +130,17 @@ def listed(evaluation: Evaluation, form: SampleFilter) -> "QuerySet[Sample]":
     if sure := form.cleaned_data["sure"]:
         answers = answers.filter(outcome="ok", confidence__isnull=False).annotate(tenth=charts.TENTH)
         answers = answers.filter(tenth=float(sure))
-    if show == "right":
-        return found.filter(Exists(answers.filter(correct=True)))
-    if show == "wrong":
-        return found.filter(Exists(answers.filter(correct=False)))
-    if show == "failed":
-        return found.filter(Exists(answers.exclude(outcome="ok")))
-    if show in ("", "judged", "kept"):
-        return found.filter(Exists(answers))
     # A model alone sends nothing to a person.
-    return found.none()
+    return found.none() if show == "person" else found.filter(Exists(answers.filter(ALONE.get(show, Q()))))
 
 
-def shown(evaluation: Evaluation, samples: list[Sample], tiers: dict[str, str]) -> list[Shown]:
+def shown(
+    evaluation: Evaluation, samples: list[Sample], tiers: dict[str, str], *, policy: PolicyVersion
+) -> list[Shown]:
     """Some samples with their answers; a query for them and those of a replay of these samples alone."""
     results = EvaluationResult.objects.filter(evaluation=evaluation, sample__in=samples)
     by_place = {(result.sample_id, result.model): result for result in results}
-    replay = evaluations.replayed(evaluation, positions=[sample.position for sample in samples])
+    replay = evaluations.replayed(evaluation, policy.document, positions=[sample.position for sample in samples])
     made = {each.position: each for each in replay.samples}
     return [_shown(evaluation, sample, by_place, made[sample.position], tiers) for sample in samples]
 
@@ -144,4 +172,6 @@ def _shows(each: Replayed, show: str) -> bool:
         return each.outcome == "kept"
     if show == "judged":
         return each.correct is not None
+    if show == "unpriced":
+        return each.cost is None
     return each.correct is (show == "right")

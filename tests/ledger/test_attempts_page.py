@@ -53,6 +53,7 @@ def test_three_attempts_stand_there_once_with_tokens_price_and_workflow(site: Si
     assert answer.content.decode().count("<tr>") == 1 + 3
     said = text(answer)
     assert "3 attempts in November" in said
+    assert "Those with a price cost USD 0.066 together." in said
     assert said.count("Customer feedback sentiment") == 3
     assert said.count("1,000 500") == 3
     assert "mid tf-idf not kept 5 ms 1,000 500 USD 0.06" in said

@@ -3,7 +3,7 @@
 import dataclasses
 from collections import deque
 from datetime import datetime, timedelta
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 from uuid import UUID
 
 import pytest
@@ -24,7 +24,10 @@ pytestmark = pytest.mark.django_db
 
 # What lists are narrowed to by numbers that are easily forgotten, and who must have met them.
 MARKS = {"show=uncompared", "show=compared", "show=compared_recorded", "recorded=only", "outcome=unanswered"}
-NARROWED = {"lead": MARKS, "finance": MARKS, "auditor": MARKS}
+SAMPLES = {"show=unpriced#samples", "who=lexicon&show=unpriced#samples", "show=judged&version=3#samples"}
+NARROWED = {"lead": MARKS | SAMPLES, "finance": MARKS | SAMPLES, "auditor": MARKS | SAMPLES}
+# Of whom money leads to the attempts that cost it.
+PAID = {who: {"show=evaluated"} for who in ("lead", "finance", "auditor")}
 # So many links from home: a menu's page, what it lists, what that counts. Further on filters only combine.
 FAR = 3
 
@@ -36,7 +39,9 @@ def site(installation_keys: None) -> Site:
     now = timezone.now()
     made.price(0)
     made.price(2)
-    measured(lab_of(made.cast), [row("Fine")], alike([{"label": "positive", "confidence": 0.9}]))
+    answered = {"label": "positive", "confidence": 0.9}
+    unpriced = {"cost": None, "currency": None}
+    measured(lab_of(made.cast), [row("Fine"), row("Good")], alike([answered, answered | unpriced]))
     bring_home()
     make_change(made.cast, 0.6)
     events = []
@@ -50,6 +55,7 @@ def site(installation_keys: None) -> Site:
     Shop(made).ask("aborted")
     Shop(made).ask(data_class="restricted", run="mail-1")
     Shop(made).measuring().ask("aborted")
+    Shop(made).measuring().ask(0.9)
     made.report(events, now)
     beside(made, now)
     rollups.fold_all(zone=BERLIN)
@@ -61,6 +67,10 @@ def site(installation_keys: None) -> Site:
         valid_from=now - timedelta(days=2),
         by=made.cast.lead,
     )
+    # From now on every rung has a price, so that what is only watched can be told what it would have cost.
+    made.price(1, valid_from=timezone.now())
+    Shop(made).watch()
+    Shop(made).ask(0.9, model="lexicon")
     return made
 
 
@@ -108,12 +118,13 @@ def walk(client: Client) -> tuple[dict[str, Links], list[str]]:
             b"".join(answer)
         pages[address] = Links(html)
         for href, words in pages[address].links:
-            target = urljoin(address, href)
+            # A place on a page is reached with it.
+            target, _place = urldefrag(urljoin(address, href))
             parts = urlsplit(target)
             # Sorting leads to the same rows.
             # A part stands on the page that loads it.
             further = steps + bool(words)
-            if further <= FAR and not parts.scheme and not parts.fragment and "sort=" not in parts.query:
+            if further <= FAR and not parts.scheme and "sort=" not in parts.query:
                 left.append((target, address, further))
     return pages, wrong
 
@@ -121,16 +132,23 @@ def walk(client: Client) -> tuple[dict[str, Links], list[str]]:
 @pytest.mark.parametrize("who", ["lead", "owner", "finance", "auditor", "reviewer", "integrator", "admin"])
 def test_no_link_leads_nowhere_and_each_number_opens_what_it_counts(site: Site, who: str) -> None:
     pages, wrong = walk(signed_in(site.cast.people[who]))
-    counted, opened = 0, set()
+    counted, opened, paid = 0, set(), set()
     for address, page in pages.items():
         for href, words in page.links:
-            target = pages.get(urljoin(address, href))
+            target = pages.get(urldefrag(urljoin(address, href)).url)
             if target is None or target.total is None or not COUNT.fullmatch(words):
                 continue
             counted += 1
             opened.add(href)
             if target.total != int(words.replace(",", "")):
                 wrong.append(f"{address} says {words}, {href} has {target.total}")
+        for href, amount in page.paid:
+            target = pages.get(urldefrag(urljoin(address, href)).url)
+            if target is not None and target.spent:
+                paid.add(href)
+                if target.spent != [amount]:
+                    wrong.append(f"{address} says {amount}, {href} cost {target.spent}")
     assert wrong == []
     assert counted or who in ("reviewer", "admin", "auditor")
-    assert NARROWED.get(who, set()) <= {mark for mark in MARKS for href in opened if mark in href}
+    assert NARROWED.get(who, set()) <= {mark for mark in MARKS | SAMPLES for href in opened if mark in href}
+    assert PAID.get(who, set()) <= {mark for mark in PAID.get(who, ()) for href in paid if mark in href}

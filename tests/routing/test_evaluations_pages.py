@@ -8,10 +8,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from governance.models import AuditEvent
+from governance.models import AuditEvent, PolicyVersion
 from ledger import decisions, rollups
 from routing import evaluations
 from routing.models import Evaluation
+from routing.replays import replayed
+from tests.cast import make_live
 from tests.ledger.reports import BERLIN, Site, make_site, raw
 from tests.pages import Links, file, plain, signed_in, text
 from tests.routing.lab import Lab, alike, bring_home, lab_of, measured, row, rows_in_tables
@@ -93,6 +95,8 @@ def test_the_page_says_first_what_matters_and_counts_what_it_shows(lab: Lab, don
         ({"who": "lexicon", "show": "failed"}, [5]),
         ({"who": "tf-idf", "show": "failed"}, [5]),
         ({"who": "lexicon", "show": "person"}, []),
+        ({"who": "lexicon", "show": "unpriced"}, []),
+        ({"show": "unpriced"}, []),
     ],
 )
 def test_samples_are_shown_by_whose_answer_is_right(
@@ -117,6 +121,25 @@ def test_the_numbers_of_the_table_are_those_of_the_rows_they_open(lab: Lab, done
             page = opened(lab.cast.owner, "evaluation", done.pk, show=show, **who).context["page"]
             assert page.paginator.count == count, (score.model, show)
     assert opened(lab.cast.owner, "evaluation", done.pk, show="person").context["page"].paginator.count == 1
+
+
+def test_samples_are_also_shown_as_another_version_would_have_it(lab: Lab, done: Evaluation) -> None:
+    make_live(lab.cast, 0.2)
+    under = {
+        number: opened(lab.cast.owner, "evaluation", done.pk, show="judged", version=number) for number in ("1", "2")
+    }
+    judged = {
+        str(version.number): replayed(done, version.document).judged
+        for version in PolicyVersion.objects.filter(workflow=lab.cast.workflow)
+    }
+    assert {number: answer.context["page"].paginator.count for number, answer in under.items()} == judged
+    assert judged["1"] < judged["2"]
+    assert ("version 2" in text(under["2"]), "version 2" in text(under["1"])) == (True, False)
+
+    for wrong in ("9", "0", "first"):
+        answer = signed_in(lab.cast.owner).get(reverse("evaluation", args=[done.pk]), {"version": wrong})
+        assert (answer.status_code, list(answer.context["samples"])) == (422, [])
+        assert "This filter does not fit" in text(answer)
 
 
 def test_confidence_is_shown_by_tenths(lab: Lab, done: Evaluation) -> None:
