@@ -478,9 +478,9 @@ def test_each_role_gets_exactly_what_the_matrix_says(role: str, stage: Stage, va
     assert got == {row: expected[role] for row, expected in MATRIX.items()}
 
 
-@pytest.mark.parametrize(("name", "method"), [row for row in MATRIX if row[0] not in ("healthz", "readyz", "sign_in")])
-def test_a_wrong_method_is_refused(name: str, method: str, stage: Stage) -> None:
+def test_a_wrong_method_is_refused(stage: Stage) -> None:
     client = Client(raise_request_exception=False)
     client.force_login(stage.people["lead"])
-    other = "delete"
-    assert getattr(client, other)(stage.path(name)).status_code in (401, 405)
+    asked = {name for name, _method in MATRIX} - {"healthz", "readyz", "sign_in"}
+    got = {name: client.delete(stage.path(name)).status_code for name in asked}
+    assert {name: status for name, status in got.items() if status not in (401, 405)} == {}
