@@ -227,4 +227,5 @@ const unfold = () => {
 window.addEventListener("hashchange", unfold);
 unfold();
 setInterval(refreshTimes, 15000);
+window.addEventListener("resize", letScroll);
 letScroll();

@@ -3,21 +3,28 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from governance.models import Review, User
 from tests import cast as casting
 from tests.architecture.test_roles import MATRIX, Stage, make_stage
 from tests.governance.desk import make_desk
+from tests.look.tabbing import tab_faults
 
 pytestmark = pytest.mark.browser
 
+# Both screens: width, height, scheme.
+WIDE: tuple[int, int, Literal["light", "dark"]] = (1280, 800, "light")
+NARROW: tuple[int, int, Literal["light", "dark"]] = (360, 720, "dark")
+# The walk of all pages in so many tests, which can go to as many workers.
+PARTS = 4
 NO_PAGES = ("_csv", "healthz", "readyz", "metrics", "schema")
 AXE = {
     "resultTypes": ["violations"],
@@ -44,6 +51,17 @@ FAULTS = """() => {
 }"""
 # What is folded away has to fit and to read as well.
 UNFOLDED = """() => document.querySelectorAll("details").forEach((folded) => { folded.open = true; })"""
+# Nothing that it loads by itself is still to come: htmx marks what asks, and what is being put in.
+STILL = """() => new Promise((done) => {
+  let quiet = 0;
+  const look = () => {
+    const moves = document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added");
+    quiet = moves ? 0 : quiet + 1;
+    if (quiet > 3) done();
+    else setTimeout(look, 20);
+  };
+  look();
+})"""
 # What fades in is read once it stands there.
 SETTLED = """() => Promise.all(document.getAnimations()
   .filter((each) => each.effect.getComputedTiming().iterations !== Infinity)
@@ -56,6 +74,13 @@ def sign_in(page: Page, site: str, person: User) -> None:
     client.force_login(person)
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
     page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": site}])
+
+
+def show_on(page: Page, screen: tuple[int, int, Literal["light", "dark"]]) -> None:
+    """Show what stands in a tab on a screen: its width, height and scheme."""
+    width, height, scheme = screen
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)
 
 
 def narrow(browser: Browser) -> Page:
@@ -76,32 +101,56 @@ def pages(stage: Stage) -> Iterator[tuple[str, str]]:
             yield name, role
 
 
+def open_page(page: Page, address: str) -> str | None:
+    """Open a page and wait for the parts that it loads by itself; its markup, or None where it does not open."""
+    answer = page.goto(address, wait_until="load")
+    page.evaluate(STILL)
+    return answer.text() if answer and answer.status == 200 else None
+
+
+def faults_of(page: Page, axe: Axe) -> dict[str, Any]:
+    """What is wrong with the page as it stands: ours, and what axe knows."""
+    page.evaluate(SETTLED)
+    faults: dict[str, Any] = dict(page.evaluate(FAULTS))
+    for violation in axe.run(page, options=AXE).response["violations"]:
+        faults[violation["id"]] = [node["html"][:160] for node in violation["nodes"]][:3]
+    return faults
+
+
 @pytest.mark.usefixtures("installation_keys")
-@pytest.mark.parametrize("wide", [True, False], ids=["wide and light", "narrow and dark"])
-def test_every_page_fits_reads_and_breaks_no_rule(live_site: str, browser: Browser, wide: bool) -> None:
-    """On both screens, in both schemes: no fault of ours, none that axe knows (WCAG 2.2 AA), nothing in the console."""
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_page_fits_reads_and_breaks_no_rule(live_site: str, browser: Browser, part: int) -> None:
+    """On both screens, in both schemes: no fault of ours, none that axe knows (WCAG 2.2 AA), nothing in the console.
+
+    And by the Tab key alone all that acts is reached, as it is read, and one sees where one is.
+    """
     stage = make_stage()
-    page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page() if wide else narrow(browser)
+    page = browser.new_context(reduced_motion="reduce", has_touch=True).new_page()
     said: list[str] = []
-    page.on("console", lambda message: said.append(f"{page.url}: {message.text}") if message.type == "error" else None)
+
+    def note(message: ConsoleMessage) -> None:
+        # A part of a page names no icon, so that the browser asks for one by itself.
+        if message.type == "error" and not message.location["url"].endswith("/favicon.ico"):
+            said.append(f"{page.url}: {message.text}")
+
+    page.on("console", note)
     page.on("pageerror", lambda error: said.append(f"{page.url}: {error}"))
     axe, found, who = Axe(), {}, ""
-    for name, role in sorted(pages(stage), key=lambda each: each[1]):
+    for name, role in sorted(pages(stage), key=lambda each: each[1])[part::PARTS]:
         if role != who and stage.people[role]:
             sign_in(page, live_site, stage.people[role])
             who = role
-        answer = page.goto(live_site + stage.path(name), wait_until="networkidle")
-        assert answer
-        assert answer.status == 200, name
-        if "<html" not in answer.text():
-            # A part of another page, seen there; alone it has no icon.
-            said[:] = [line for line in said if not line.startswith(page.url)]
+        show_on(page, WIDE)
+        html = open_page(page, live_site + stage.path(name))
+        assert html is not None, name
+        if "<html" not in html:
+            # A part of another page, seen there.
             continue
+        faults: dict[str, Any] = {"by Tab": wrong} if (wrong := tab_faults(page)) else {}
         page.evaluate(UNFOLDED)
-        page.evaluate(SETTLED)
-        faults = dict(page.evaluate(FAULTS))
-        for violation in axe.run(page, options=AXE).response["violations"]:
-            faults[violation["id"]] = [node["html"][:160] for node in violation["nodes"]][:3]
+        faults |= faults_of(page, axe)
+        show_on(page, NARROW)
+        faults |= {f"narrow, {fault}": what for fault, what in faults_of(page, axe).items()}
         if faults:
             found[name] = faults
     assert found == {}

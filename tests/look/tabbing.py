@@ -1,12 +1,6 @@
-"""Every page by the Tab key alone: all that acts is reached, as it is read, and one sees where one is."""
+"""A page by the Tab key alone: whether all that acts is reached, as it is read, and one sees where one is."""
 
-import pytest
-from playwright.sync_api import Browser, Page
-
-from tests.architecture.test_roles import make_stage
-from tests.look.test_pages_browser import pages, sign_in
-
-pytestmark = pytest.mark.browser
+from playwright.sync_api import Page
 
 # Marks all that can be reached, of radio buttons one a group, in the order in which it stands on the page.
 MARK = """() => {
@@ -65,23 +59,7 @@ def tabbed(page: Page) -> tuple[list[int], int, list[str]]:
     return reached, there, wrong
 
 
-@pytest.mark.usefixtures("installation_keys")
-def test_tab_reaches_all_that_acts_as_it_is_read_and_shows_where_one_is(live_site: str, browser: Browser) -> None:
-    stage = make_stage()
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    page, found, who = context.new_page(), {}, ""
-    for name, role in sorted(pages(stage), key=lambda each: each[1]):
-        if role != who and stage.people[role]:
-            sign_in(page, live_site, stage.people[role])
-            who = role
-        answer = page.goto(live_site + stage.path(name), wait_until="networkidle")
-        assert answer
-        if "<html" not in answer.text():
-            continue
-        reached, there, wrong = tabbed(page)
-        if reached != list(range(there)):
-            wrong.append(f"reached {reached} of {there}")
-        if wrong:
-            found[name] = wrong
-    assert found == {}
-    context.close()
+def tab_faults(page: Page) -> list[str]:
+    """What is wrong with a page for one who goes through it by the Tab key."""
+    reached, there, wrong = tabbed(page)
+    return wrong if reached == list(range(there)) else [*wrong, f"reached {reached} of {there}"]
