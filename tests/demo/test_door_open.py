@@ -1,5 +1,6 @@
 """The demo's door: open to who has its key, on this machine alone, for the demo's people alone."""
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from config import state as places
+from demo import people
 from demo.people import PEOPLE, of_demo
 from demo.views import COOKIE, STORY
 from governance import accounts
@@ -56,12 +58,22 @@ def signed_in(browser: Client) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def organisation(tmp_path: Path, settings: Any) -> None:
-    """Harbour & Vale."""
+def door(tmp_path: Path, settings: Any) -> None:
+    """Harbour & Vale's people, who are all that the door leads to, and its key."""
     settings.STATE = tmp_path
+    people.make("a password of the demo")
+    places.write_secret(tmp_path / "demo-door", secrets.token_urlsafe(32))
+
+
+@pytest.fixture
+def organisation(tmp_path: Path, settings: Any) -> None:
+    """All of Harbour & Vale, as `up` makes it."""
+    settings.STATE = tmp_path
+    (tmp_path / "demo-door").unlink(missing_ok=True)
     seed(tmp_path)
 
 
+@pytest.mark.usefixtures("organisation")
 def test_it_names_everybody_and_tells_the_story() -> None:
     page = client().get(reverse("demo")).content.decode()
     for person in PEOPLE:
@@ -80,6 +92,7 @@ def refused(browser: Client, **sent: str) -> list[int]:
     return [answer.status_code for answer in answers]
 
 
+@pytest.mark.usefixtures("organisation")
 def test_a_browser_without_the_key_stays_outside_and_is_told_where_it_is(tmp_path: Path) -> None:
     """As whatever relays TCP to this machine: same peer, same Host."""
     assert refused(stranger()) == [403, 404]
@@ -120,6 +133,7 @@ def test_one_press_signs_in_as_each(login: str) -> None:
     assert browser.session["_auth_user_id"] == str(of_demo(login).pk)
 
 
+@pytest.mark.usefixtures("organisation")
 def test_every_minute_begins_on_a_page_that_its_person_may_open() -> None:
     for minute in STORY:
         browser = client()
