@@ -4,19 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
-from demo.classifiers import fitting
 from demo.classifiers.models import Classifiers
+from tests.demo.fitted import models_of
 from tests.demo.servers import Server, started
 
 
 @pytest.fixture(scope="session")
-def models_directory() -> Path:
+def models_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the session keeps the texts and the fitted numbers."""
-    directory: Path = settings.STATE / "models"
-    fitting.prepare(directory, lambda _said: None)
-    return directory
+    return models_of(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

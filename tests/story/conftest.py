@@ -4,15 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
-from demo.classifiers import fitting
+from tests.demo.fitted import models_of
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state directory with nothing but the demo's fitted models, which the session fits once: they never differ."""
-    fitting.prepare(settings.STATE / "models", lambda _said: None)
+    """A state directory with nothing but the demo's fitted models."""
     made = tmp_path_factory.mktemp("story")
-    shutil.copytree(settings.STATE / "models", made / "models")
+    shutil.copytree(models_of(tmp_path_factory), made / "models")
     return made
