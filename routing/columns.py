@@ -26,6 +26,7 @@ from smallfirst.engine.policy import (
     Condition,
     InputTokens,
     LanguageIs,
+    Rule,
     SignalBetween,
     TagIs,
 )
@@ -138,13 +139,13 @@ class Kinds:
 def planned(asked: Columns, snapshot: Snapshot, policy: Policy) -> Planned:
     """Return the plan of each request under a snapshot in which this policy is live for all of their workflows."""
     kinds = Kinds(len(asked))
-    which, facts = _alike(asked.facts, policy)
+    which, facts = _alike(asked.facts, _rules(snapshot, policy))
     fact = which[asked.fact]
     apart: dict[Any, int] = {}
     numbers: list[tuple[NDArray[np.bool_], Sequence[Condition]]] = []
     # By different facts, which of the rules that look at no number fire.
     fired: list[list[bool]] = [[] for _ in facts]
-    for rule in policy.rules:
+    for rule in _rules(snapshot, policy):
         of_numbers = [each for each in rule.when if isinstance(each, OF_NUMBERS)]
         holds = _hold([each for each in rule.when if not isinstance(each, OF_NUMBERS)], facts, snapshot)
         if of_numbers and any(holds):
@@ -170,11 +171,18 @@ def planned(asked: Columns, snapshot: Snapshot, policy: Policy) -> Planned:
     return Planned(plans, of, first)
 
 
-def _alike(facts: Sequence[Facts], policy: Policy) -> tuple[Numbers, list[Facts]]:
+def _rules(snapshot: Snapshot, policy: Policy) -> list[Rule]:
+    """All rules that can fire: the policy's, and those of the standards that hold for its workflows, each once."""
+    held = [each for workflow in snapshot.workflows.values() for each in workflow.standards]
+    standing = {(each.name, rule.name): rule for each in held for rule in each.rules}
+    return [*standing.values(), *policy.rules]
+
+
+def _alike(facts: Sequence[Facts], rules: Sequence[Rule]) -> tuple[Numbers, list[Facts]]:
     """The different facts but for languages and tags that no rule names, and which of them each is."""
     languages: set[str] = set()
     tags: set[tuple[str, str]] = set()
-    for rule in policy.rules:
+    for rule in rules:
         for condition in rule.when:
             match condition:
                 case LanguageIs(is_=names):

@@ -29,14 +29,24 @@ from smallfirst.engine.decision import (
     Reason,
     Refusal,
 )
-from smallfirst.engine.describe import Part, Sentence, difference, sentences
+from smallfirst.engine.describe import Part, Sentence, difference, part_named, sentences, standard_sentences
 from smallfirst.engine.explain import explain
 from smallfirst.engine.facts import AttemptSignals, Facts, Signals, State
 from smallfirst.engine.plan import plan
-from smallfirst.engine.policy import Policy
-from smallfirst.engine.reading import PolicyError, Problem, read_policy
-from smallfirst.engine.snapshot import Endpoint, Model, Price, Registry, SnapshotDocument, Version, Workflow
-from smallfirst.engine.validate import validate
+from smallfirst.engine.policy import Policy, Standard
+from smallfirst.engine.reading import PolicyError, Problem, read_policy, read_standard
+from smallfirst.engine.snapshot import (
+    Endpoint,
+    Held,
+    Model,
+    Price,
+    Registry,
+    SnapshotDocument,
+    StandardVersion,
+    Version,
+    Workflow,
+)
+from smallfirst.engine.validate import validate, validate_standard
 
 __all__ = [
     "Amount",
@@ -46,6 +56,7 @@ __all__ = [
     "Endpoint",
     "Facts",
     "Fail",
+    "Held",
     "Keep",
     "LeftOut",
     "Model",
@@ -71,6 +82,8 @@ __all__ = [
     "Snapshot",
     "SnapshotDocument",
     "SnapshotError",
+    "Standard",
+    "StandardVersion",
     "State",
     "Version",
     "Workflow",
@@ -82,13 +95,17 @@ __all__ = [
     "encode",
     "explain",
     "next",
+    "part_named",
     "plan",
     "read_policy",
     "read_snapshot",
+    "read_standard",
     "replan",
     "replay",
     "sentences",
+    "standard_sentences",
     "streams",
     "validate",
+    "validate_standard",
     "would_have",
 ]

@@ -1,6 +1,6 @@
 """A snapshot made ready for deciding: all that no single request can change is worked out once, here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from typing import TypeVar
@@ -32,7 +32,7 @@ from smallfirst.engine.policy import (
     StepIs,
     Then,
 )
-from smallfirst.engine.snapshot import Endpoint, Model, Price, SnapshotDocument, Workflow
+from smallfirst.engine.snapshot import Endpoint, Model, Price, SnapshotDocument, StandardVersion, Workflow
 
 T = TypeVar("T")
 
@@ -80,11 +80,25 @@ class CompiledStep(Output, frozen=True):
     rules: tuple[CompiledRule, ...]
 
 
+class HeldStandard(Output, frozen=True):
+    """A standard that holds for a workflow; ``without`` are those of its parts that the workflow is excepted from.
+
+    ``guards`` and ``rules`` are what is left of it; the rules are named with whose they are.
+    """
+
+    name: str
+    number: int
+    guards: Guards
+    rules: tuple[Rule, ...]
+    without: tuple[str, ...]
+
+
 class CompiledWorkflow(Output, frozen=True):
     """A workflow's policy ready for deciding; ranks and ceilings are the narrowest of all levels above the rules.
 
-    ``watched`` is None where the policy is enforced. In observe mode, requests that name a model are served by it: the
-    workflow under a policy that asks for nothing but the steps' deadlines, so that all above it still holds.
+    The rules of its ``standards`` stand before those of the policy. ``watched`` is None where that is enforced. In
+    observe mode, requests that name a model are served by it: the workflow under a policy that asks for nothing but the
+    steps' deadlines, so that all above it still holds.
     """
 
     id: str
@@ -93,6 +107,7 @@ class CompiledWorkflow(Output, frozen=True):
     pin: Pin
     data_class: int
     risk: int
+    standards: tuple[HeldStandard, ...]
     sources: tuple[Source, ...]
     clearance: int
     max_cost: Decimal | None
@@ -142,9 +157,10 @@ def compile_snapshot(document: SnapshotDocument, *, digest: str) -> Snapshot:
         served={name: tuple(places) for name, places in served.items()},
         rates={endpoint: _rates(price) for endpoint, price in prices.items()},
     )
+    standards = _unique("standards", ((standard.id, standard) for standard in document.standards))
     rows = _unique("workflows", ((workflow.id, workflow) for workflow in document.workflows))
     for row in rows.values():
-        snapshot.workflows[row.id] = _compile_workflow(row, document.guards, snapshot)
+        snapshot.workflows[row.id] = _compile_workflow(row, _held(row, standards), snapshot)
     return snapshot
 
 
@@ -182,12 +198,33 @@ def keep_from_of(step: Step, model: str) -> float | None:
     return step.gate.keep_from if own is None else own
 
 
-def _compile_workflow(row: Workflow, organisation: Guards | None, snapshot: Snapshot) -> CompiledWorkflow:
-    compiled = _compile_policy(row, row.policy, organisation, snapshot)
+def _held(row: Workflow, standards: Mapping[str, StandardVersion]) -> tuple[HeldStandard, ...]:
+    """Return the standards that hold for a workflow, without what it is excepted from."""
+    held = []
+    for each in row.standards:
+        version = standards.get(each.standard)
+        if version is None:
+            raise SnapshotError(f"workflows: {row.slug} holds to standard {each.standard}, which is none here")
+        left, named = version.standard.without(each.without), version.name
+        rules = tuple(msgspec.structs.replace(rule.as_rule(), name=f"{rule.name} ({named})") for rule in left.rules)
+        without = tuple(key for key in version.standard.part_keys() if key in each.without)
+        held.append(HeldStandard(named, version.number, left.guards, rules, without))
+    return tuple(held)
+
+
+def _compile_workflow(row: Workflow, standards: tuple[HeldStandard, ...], snapshot: Snapshot) -> CompiledWorkflow:
+    compiled = _compile_policy(row, row.policy, standards, snapshot)
     if row.mode == "enforce":
         return compiled
-    watched = _compile_policy(row, _asking_nothing(row.policy), organisation, snapshot)
+    alone = tuple([msgspec.structs.replace(each, rules=_unreviewed(each.rules)) for each in standards])
+    watched = _compile_policy(row, _asking_nothing(row.policy), alone, snapshot)
     return msgspec.structs.replace(compiled, watched=watched)
+
+
+def _unreviewed(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Return rules without their reviews: where a policy is only watched, nothing says how a person is asked."""
+    plain = [msgspec.structs.replace(rule, then=msgspec.structs.replace(rule.then, review=False)) for rule in rules]
+    return tuple([rule for rule in plain if rule.then != Then()])
 
 
 def _asking_nothing(policy: Policy) -> Policy:
@@ -198,8 +235,14 @@ def _asking_nothing(policy: Policy) -> Policy:
     return Policy(format=1, pin="allow", steps=(*steps, Step(name=ANY_STEP, ladder=())))
 
 
-def _compile_policy(row: Workflow, policy: Policy, organisation: Guards | None, snapshot: Snapshot) -> CompiledWorkflow:
-    levels = (("the organisation", organisation), ("the workflow", row.guards), ("the policy", policy.guards))
+def _compile_policy(
+    row: Workflow, policy: Policy, standards: tuple[HeldStandard, ...], snapshot: Snapshot
+) -> CompiledWorkflow:
+    levels = (
+        *((each.name, each.guards) for each in standards),
+        *(("the workflow", row.guards), ("the policy", policy.guards)),
+    )
+    rules = (*(rule for each in standards for rule in each.rules), *policy.rules)
     sources = tuple(Source(name, guards) for name, guards in levels if guards is not None)
     return CompiledWorkflow(
         id=row.id,
@@ -208,23 +251,26 @@ def _compile_policy(row: Workflow, policy: Policy, organisation: Guards | None, 
         pin=policy.pin,
         data_class=DATA_CLASS_RANK[row.data_class],
         risk=RISK_RANK[row.risk],
+        standards=standards,
         sources=sources,
         clearance=least_clearance(sources),
         max_cost=least_cost(sources),
         max_latency_ms=least_latency(sources),
         # Reversed, because of two steps of one name the first holds.
-        steps={step.name: _compile_step(step, policy, sources, snapshot) for step in reversed(policy.steps)},
+        steps={step.name: _compile_step(step, policy, rules, sources, snapshot) for step in reversed(policy.steps)},
         watched=None,
     )
 
 
-def _compile_step(step: Step, policy: Policy, sources: Sequence[Source], snapshot: Snapshot) -> CompiledStep:
+def _compile_step(
+    step: Step, policy: Policy, rules: Sequence[Rule], sources: Sequence[Source], snapshot: Snapshot
+) -> CompiledStep:
     return CompiledStep(
         step=step,
         candidates=tuple(
             candidate(rung.model, keep_from_of(step, rung.model), sources, snapshot) for rung in step.ladder
         ),
-        rules=tuple(_compile_rule(rule) for rule in policy.rules if can_fire(rule, step.name, policy)),
+        rules=tuple(_compile_rule(rule) for rule in rules if can_fire(rule, step.name, policy)),
     )
 
 

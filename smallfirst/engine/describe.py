@@ -22,11 +22,13 @@ from smallfirst.engine.policy import (
     RiskAtLeast,
     Rule,
     SignalBetween,
+    Standard,
     Start,
     Step,
     StepIs,
     TagIs,
     Tier,
+    rule_key,
 )
 from smallfirst.engine.words import listed, plural, share
 
@@ -36,6 +38,18 @@ PINS = {
     "allow": "A model that is asked for by name is used where the guards allow it.",
     "replace": "A model that is asked for by name is replaced by the policy’s own choice.",
     "refuse": "A request that names a model is refused.",
+}
+
+
+# The clauses of a standard's guards, as a sentence calls them.
+CLAUSES = {
+    "guards.data_class": "the clearance of models",
+    "guards.regions": "the regions",
+    "guards.hosting": "the hosting",
+    "guards.licences": "the licences",
+    "guards.models": "the allowed models",
+    "guards.max_cost": "the cost of a request",
+    "guards.max_latency_ms": "the time of a request",
 }
 
 
@@ -91,6 +105,17 @@ def difference(old: Policy | None, new: Policy) -> list[Sentence]:
         text = "Something changes that no sentence shows; compare the documents."
         changed.append(Sentence("", None, text, (Part("ins", text),)))
     return changed
+
+
+def standard_sentences(standard: Standard) -> list[tuple[str, str]]:
+    """Return a standard as sentences, each with the name of the part that it tells."""
+    clauses = [(f"guards.{name}", f"{text[:1].upper()}{text[1:]}.") for name, text in _guard_clauses(standard.guards)]
+    return clauses + [(rule_key(rule.name), _rule_text(rule.as_rule())) for rule in standard.rules]
+
+
+def part_named(key: str) -> str:
+    """Return what a part of a standard is called in a sentence."""
+    return CLAUSES.get(key) or f"rule “{key.removeprefix('rules[').removesuffix(']')}”"
 
 
 def _lines(policy: Policy) -> Iterator[Line]:

@@ -1,8 +1,11 @@
 """A stored decision in plain English, found by deciding it again."""
 
+from collections.abc import Iterator
+
 from smallfirst.engine.compiled import CompiledWorkflow, Snapshot
 from smallfirst.engine.decide import doubt, next, replan, would_have  # noqa: A004 - the design's word for it
 from smallfirst.engine.decision import Climb, Decision, Fail, Figures, Keep, LeftOut, Person, Plan, Reason, Refusal
+from smallfirst.engine.describe import part_named
 from smallfirst.engine.facts import AttemptSignals, Signals
 from smallfirst.engine.policy import ANY_STEP, AUTO
 from smallfirst.engine.triage import cuts_reached
@@ -25,6 +28,7 @@ def explain(decision: Decision, snapshot: Snapshot) -> list[Reason]:
     reasons = [_under_policy(planned, decision, snapshot)]
     if planned.observed is not None:
         reasons.append(_would_have(decision, snapshot))
+    reasons += _under_standards(planned, decision, snapshot)
     reasons += [Reason("rule", f"Rule “{name}” fired.", {"rule": name}) for name in planned.rules]
     reasons += [_left_out(one) for one in planned.left_out]
     if isinstance(planned, Refusal):
@@ -50,6 +54,18 @@ def _under_policy(planned: Plan | Refusal, decision: Decision, snapshot: Snapsho
     where = "for a request that names no step" if decision.step == ANY_STEP else f"for step “{decision.step}”"
     did = "decided" if planned.observed is None else "was only watched"
     return Reason("policy", f"Policy version {number} of {slug} {did}, {where}.", {"version": number})
+
+
+def _under_standards(planned: Plan | Refusal, decision: Decision, snapshot: Snapshot) -> Iterator[Reason]:
+    """Say which standards held above the policy, and from which of their parts the workflow was excepted."""
+    if planned.policy_version is None:
+        return
+    for held in snapshot.workflows[decision.workflow].standards:
+        sentence = f"Version {held.number} of {held.name} held"
+        if held.without:
+            parts = listed([part_named(key) for key in held.without])
+            sentence += f", without {parts}, from which the workflow is excepted"
+        yield Reason("standard", f"{sentence}.", {"standard": held.name, "version": held.number})
 
 
 def _would_have(decision: Decision, snapshot: Snapshot) -> Reason:

@@ -1,5 +1,6 @@
 """The policy document: what one workflow's traffic may use, in which order, and when an answer is good enough."""
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -201,6 +202,51 @@ class Rule(Clause, frozen=True, kw_only=True):
     name: Name
     when: Annotated[tuple[Condition, ...], Meta(max_length=20)] = ()
     then: Then
+
+
+class Restriction(Clause, frozen=True, kw_only=True):
+    """What a rule of a standard does: what ``Then`` does but for its choices, which are the policy's."""
+
+    guards: Guards | None = None
+    review: bool = False
+    refuse: Text | None = None
+
+
+class StandardRule(Clause, frozen=True, kw_only=True):
+    """A rule of a standard: it fires as a policy's does, and only restricts."""
+
+    name: Name
+    when: Annotated[tuple[Condition, ...], Meta(max_length=20)] = ()
+    then: Restriction
+
+    def as_rule(self) -> Rule:
+        """Return it as a rule that a policy could have."""
+        then = Then(guards=self.then.guards, review=self.then.review, refuse=self.then.refuse)
+        return Rule(name=self.name, when=self.when, then=then)
+
+
+class Standard(Clause, frozen=True, kw_only=True):
+    """What holds for every workflow of an organisation or a team, whatever their policies say."""
+
+    format: Literal[1]
+    guards: Guards = Guards()
+    rules: Annotated[tuple[StandardRule, ...], Meta(max_length=50)] = ()
+
+    def without(self, parts: Container[str]) -> "Standard":
+        """Return what is left of it for a workflow that is excepted from some parts, named as ``part_keys`` does."""
+        clauses = {name: None for name in Guards.__struct_fields__ if f"guards.{name}" in parts}
+        rules = tuple(rule for rule in self.rules if rule_key(rule.name) not in parts)
+        return msgspec.structs.replace(self, guards=msgspec.structs.replace(self.guards, **clauses), rules=rules)
+
+    def part_keys(self) -> tuple[str, ...]:
+        """Return the names of its parts, such as ``guards.regions`` and ``rules[NAME]``."""
+        clauses = [f"guards.{name}" for name, value in msgspec.structs.asdict(self.guards).items() if value is not None]
+        return (*clauses, *(rule_key(rule.name) for rule in self.rules))
+
+
+def rule_key(name: str) -> str:
+    """Return the name of a rule as a part of a document."""
+    return f"rules[{name}]"
 
 
 class Policy(Clause, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A policy document read from JSON, with every fault of its shape named by place."""
+"""A policy or a standard read from JSON, with every fault of its shape named by place."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,20 @@ from typing import Any, get_args
 import msgspec
 
 from smallfirst.engine.decision import Output
-from smallfirst.engine.policy import DATA_CLASSES, RISKS, TIERS, Hosting, Pin, Policy, Rule, SignalName, Step
+from smallfirst.engine.policy import (
+    DATA_CLASSES,
+    RISKS,
+    TIERS,
+    Clause,
+    Hosting,
+    Pin,
+    Policy,
+    Rule,
+    SignalName,
+    Standard,
+    StandardRule,
+    Step,
+)
 from smallfirst.engine.words import listed
 
 # What may stand in a field of fixed words, by the field's name; ``type`` and ``when`` by where they stand.
@@ -67,26 +80,35 @@ def read_policy(document: bytes | Mapping[str, Any]) -> Policy:
     try:
         return msgspec.convert(document, Policy)
     except msgspec.ValidationError as error:
-        raise PolicyError(_shape_problems(document, error)) from error
+        raise PolicyError(_shape_problems(document, error, Policy, {"steps": Step, "rules": Rule})) from error
 
 
-def _shape_problems(document: object, whole: msgspec.ValidationError) -> list[Problem]:
-    """Look at each step and rule by itself, since reading stops at the first fault; else report that of the whole."""
+def read_standard(document: Mapping[str, Any]) -> Standard:
+    """Return the standard in what JSON gives. Raises PolicyError with every part that has the wrong shape."""
+    try:
+        return msgspec.convert(document, Standard)
+    except msgspec.ValidationError as error:
+        raise PolicyError(_shape_problems(document, error, Standard, {"rules": StandardRule})) from error
+
+
+def _shape_problems(
+    document: object, whole: msgspec.ValidationError, kind: type[Clause], parts: Mapping[str, type[Clause]]
+) -> list[Problem]:
+    """Look at each item of some parts by itself, since reading stops at the first fault; else report the whole's."""
     if not isinstance(document, dict):
         return [shape_problem("", whole)]
     problems = []
-    parts: tuple[tuple[str, type[Step | Rule]], ...] = (("steps", Step), ("rules", Rule))
     frame = dict(document)
-    for name, kind in parts:
+    for name, of_item in parts.items():
         items = document.get(name)
         if isinstance(items, list):
             frame[name] = []
             places = ((f"{name}[{index}]", item) for index, item in enumerate(items))
-            problems += [problem for path, item in places for problem in _misshapen(path, item, kind)]
-    return problems + _misshapen("", frame, Policy) or [shape_problem("", whole)]
+            problems += [problem for path, item in places for problem in _misshapen(path, item, of_item)]
+    return problems + _misshapen("", frame, kind) or [shape_problem("", whole)]
 
 
-def _misshapen(path: str, item: object, kind: type[Policy | Step | Rule]) -> list[Problem]:
+def _misshapen(path: str, item: object, kind: type[Clause]) -> list[Problem]:
     try:
         msgspec.convert(item, kind)
     except msgspec.ValidationError as error:

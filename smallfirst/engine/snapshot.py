@@ -16,6 +16,7 @@ from smallfirst.engine.policy import (
     Names,
     Policy,
     Risk,
+    Standard,
     Text,
     Tier,
 )
@@ -34,8 +35,26 @@ class Version(Entry, frozen=True, kw_only=True):
     number: Annotated[int, Meta(ge=1)]
 
 
+class StandardVersion(Entry, frozen=True, kw_only=True):
+    """A standard that is live. ``name`` says whose it is, such as ``the organisation’s standard``."""
+
+    id: Id
+    number: Annotated[int, Meta(ge=1)]
+    name: Name
+    standard: Standard
+
+
+class Held(Entry, frozen=True, kw_only=True):
+    """That a standard holds for a workflow, but for the parts ``without``, from which it is excepted for now."""
+
+    standard: Id
+    without: tuple[Text, ...] = ()
+
+
 class Workflow(Entry, frozen=True, kw_only=True):
-    """A workflow with its declared class and risk and its policy; ``guards`` hold for it whatever the policy says.
+    """A workflow with its declared class and risk and its policy.
+
+    ``guards`` and ``standards``, the widest first, hold for it whatever the policy says.
 
     In mode ``enforce`` the policy decides. In mode ``observe`` a model that a request names is served as asked, and the
     decision says what the policy would have done.
@@ -49,6 +68,7 @@ class Workflow(Entry, frozen=True, kw_only=True):
     policy_version: Version
     policy: Policy
     guards: Guards | None = None
+    standards: tuple[Held, ...] = ()
 
 
 class Model(Entry, frozen=True, kw_only=True):
@@ -101,12 +121,12 @@ class Price(Entry, frozen=True, kw_only=True):
 
 
 class Registry(Entry, frozen=True, kw_only=True):
-    """What a policy can refer to: models, where they are served, what they cost; ``guards`` are the organisation's."""
+    """What a policy can refer to, models, where they are served and what they cost, and the standards that are live."""
 
     models: tuple[Model, ...]
     endpoints: tuple[Endpoint, ...]
     prices: tuple[Price, ...]
-    guards: Guards | None = None
+    standards: tuple[StandardVersion, ...] = ()
 
 
 class SnapshotDocument(Registry, frozen=True, kw_only=True):

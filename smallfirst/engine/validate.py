@@ -1,7 +1,7 @@
-"""Everything in a policy document that makes no sense, each with its place and what to do about it."""
+"""Everything in a policy or a standard that makes no sense, each with its place and what to do about it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -27,13 +27,15 @@ from smallfirst.engine.policy import (
     Risk,
     Rule,
     SignalBetween,
+    Standard,
+    StandardRule,
     Step,
     StepIs,
     TagIs,
     Then,
 )
 from smallfirst.engine.reading import PolicyError, Problem, read_policy
-from smallfirst.engine.snapshot import Model, Registry, SnapshotDocument, Version, Workflow
+from smallfirst.engine.snapshot import Held, Model, Registry, SnapshotDocument, Version, Workflow
 from smallfirst.engine.words import listed
 
 # Stands for a workflow and a policy version that no snapshot holds.
@@ -47,12 +49,13 @@ def validate(
     data_class: DataClass = "public",
     risk: Risk = "minimal",
     guards: Guards | None = None,
+    standards: Sequence[Held] = (),
 ) -> list[Problem]:
     """Return every problem of a policy for a workflow of this declared class and risk; an empty list when it is sound.
 
-    ``registry`` holds the models, endpoints and prices of the environment and the organisation's guards; ``guards``
-    hold for the workflow whatever its policy says. Problems of shape come alone, since sense can be judged only in what
-    has the right shape.
+    ``registry`` holds the models, endpoints, prices and standards of the environment; ``guards`` and ``standards`` hold
+    for the workflow whatever its policy says. Problems of shape come alone, since sense can be judged only in what has
+    the right shape.
     """
     if not isinstance(document, Policy):
         try:
@@ -66,7 +69,30 @@ def validate(
         *_rules_problems(document, models),
     ]
     if not problems:
-        problems += _service_problems(document, registry, data_class, risk, guards)
+        frame = Workflow(
+            id=NOBODY,
+            slug="policy",
+            mode="enforce",
+            risk=risk,
+            data_class=data_class,
+            policy_version=Version(id=NOBODY, number=1),
+            policy=document,
+            guards=guards,
+            standards=tuple(standards),
+        )
+        problems += _service_problems(document, registry, frame)
+    return problems
+
+
+def validate_standard(standard: Standard, registry: Registry) -> list[Problem]:
+    """Return every problem of a standard by itself; whether policies can serve under it is for ``validate`` to say."""
+    models = {model.name: model for model in registry.models}
+    problems = list(_guards_problems("guards", standard.guards, models))
+    if standard == Standard(format=1):
+        problems.append(Problem("", "the standard restricts nothing", "give it a guard or a rule"))
+    seen: set[str] = set()
+    for index, rule in enumerate(standard.rules):
+        problems += _rule_problems(f"rules[{index}]", rule, seen, {ANY_STEP}, models)
     return problems
 
 
@@ -183,24 +209,31 @@ def _rules_problems(policy: Policy, models: Mapping[str, Model]) -> Iterator[Pro
     seen: set[str] = set()
     steps = {step.name for step in policy.steps}
     for index, rule in enumerate(policy.rules):
-        path = f"rules[{index}]"
-        if rule.name in seen:
-            yield Problem(f"{path}.name", f"rule “{rule.name}” stands twice", "rename it or remove it")
-        seen.add(rule.name)
-        for number, condition in enumerate(rule.when):
-            yield from _condition_problems(f"{path}.when[{number}]", condition, steps, models)
-        then = rule.then
+        path, then = f"rules[{index}]", rule.then
+        yield from _rule_problems(path, rule, seen, steps, models)
         yield from _confidence_problems(f"{path}.then.keep_from", then.keep_from)
-        if then.guards is not None:
-            yield from _guards_problems(f"{path}.then.guards", then.guards, models)
-        if then in (Then(), Then(guards=Guards())):
-            yield Problem(f"{path}.then", "the rule does nothing", "say what it does, or remove it")
-        if then.refuse is not None and not rule.when:
-            yield Problem(f"{path}.when", "the rule refuses every request", "add a condition")
         for step in policy.steps:
             if then.review and step.review is None and can_fire(rule, step.name, policy):
                 message = f"step “{step.name}” does not say how a person is asked"
                 yield Problem(f"{path}.then.review", message, f"give step “{step.name}” a review")
+
+
+def _rule_problems(
+    path: str, rule: Rule | StandardRule, seen: set[str], steps: set[str], models: Mapping[str, Model]
+) -> Iterator[Problem]:
+    """Find what is wrong with a rule of a policy or a standard alike; ``seen`` are the names before it."""
+    if rule.name in seen:
+        yield Problem(f"{path}.name", f"rule “{rule.name}” stands twice", "rename it or remove it")
+    seen.add(rule.name)
+    for number, condition in enumerate(rule.when):
+        yield from _condition_problems(f"{path}.when[{number}]", condition, steps, models)
+    then = rule.then if isinstance(rule.then, Then) else rule.as_rule().then
+    if then.guards is not None:
+        yield from _guards_problems(f"{path}.then.guards", then.guards, models)
+    if then in (Then(), Then(guards=Guards())):
+        yield Problem(f"{path}.then", "the rule does nothing", "say what it does, or remove it")
+    if then.refuse is not None and not rule.when:
+        yield Problem(f"{path}.when", "the rule refuses every request", "add a condition")
 
 
 def _condition_problems(
@@ -236,28 +269,20 @@ def _unknown_model(path: str, name: str, models: Mapping[str, Model]) -> Problem
     return Problem(path, f"no model is called “{name}”", fix)
 
 
-def _service_problems(
-    policy: Policy, registry: Registry, data_class: DataClass, risk: Risk, guards: Guards | None
-) -> Iterator[Problem]:
-    """Find what can never serve: a step under the guards above the rules, or one that a rule's guards leave empty."""
+def _service_problems(policy: Policy, registry: Registry, frame: Workflow) -> Iterator[Problem]:
+    """Find what can never serve: a step under the guards above the rules, or one that a rule's guards leave empty.
+
+    ``frame`` is the workflow with all that holds for it besides the policy.
+    """
 
     def refusal(tried: Policy, step: Step) -> Refusal | None:
         """Plan the request that asks least: harmless, no input, one token of output."""
-        workflow = Workflow(
-            id=NOBODY,
-            slug="policy",
-            mode="enforce",
-            risk=risk,
-            data_class=data_class,
-            policy_version=Version(id=NOBODY, number=1),
-            policy=tried,
-            guards=guards,
-        )
+        workflow = msgspec.structs.replace(frame, policy=tried)
         document = SnapshotDocument(
             models=registry.models,
             endpoints=registry.endpoints,
             prices=registry.prices,
-            guards=registry.guards,
+            standards=registry.standards,
             workflows=(workflow,),
         )
         snapshot = compile_snapshot(document, digest="")
@@ -269,7 +294,10 @@ def _service_problems(
         refused = refusal(msgspec.structs.replace(policy, rules=()), step)
         if refused is not None:
             message = f"this step can never serve: {refused.text}"
-            yield Problem(f"steps[{index}].ladder", message, "widen the guards, or name another model")
+            if refused.clause == "review":
+                yield Problem(f"steps[{index}].review", message, f"give step “{step.name}” a review")
+            else:
+                yield Problem(f"steps[{index}].ladder", message, "widen the guards, or name another model")
     for index, rule in enumerate(policy.rules):
         if rule.then.guards is None or rule.then.refuse is not None:
             continue

@@ -3,10 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from smallfirst import engine
 from smallfirst.engine import AttemptSignals, Facts, Plan, Policy, Refusal, Signals, Snapshot, State
-from smallfirst.engine.policy import AnswerForm, Expiry, Gate, Review, Rule, Rung, Step, Then
-from smallfirst.engine.snapshot import Endpoint, Model, Price, Registry, SnapshotDocument, Version, Workflow
+from smallfirst.engine.policy import AnswerForm, Expiry, Gate, Review, Rule, Rung, Standard, Step, Then
+from smallfirst.engine.snapshot import (
+    Endpoint,
+    Held,
+    Model,
+    Price,
+    Registry,
+    SnapshotDocument,
+    StandardVersion,
+    Version,
+    Workflow,
+)
 
 DIGEST = "0" * 64
 
@@ -121,18 +133,29 @@ def make_document(policy: Policy, registry: Registry = REGISTRY, **changes: Any)
         "data_class": "public",
         "policy_version": Version(id=VERSION, number=3),
         "policy": policy,
+        "standards": tuple(Held(standard=each.id) for each in registry.standards),
     }
     return SnapshotDocument(
         models=registry.models,
         endpoints=registry.endpoints,
         prices=registry.prices,
-        guards=registry.guards,
+        standards=registry.standards,
         workflows=(Workflow(**fields | changes),),
     )
 
 
 def make_snapshot(policy: Policy | None = None, registry: Registry = REGISTRY, **changes: Any) -> Snapshot:
     return engine.compile_snapshot(make_document(policy or make_policy(), registry, **changes), digest=DIGEST)
+
+
+def make_standard(number: int = 1, name: str = "the organisation’s standard", **parts: Any) -> StandardVersion:
+    return StandardVersion(
+        id=ident(0x2000 + number), number=number, name=name, standard=Standard(**{"format": 1} | parts)
+    )
+
+
+def with_standards(*standards: StandardVersion) -> Registry:
+    return msgspec.structs.replace(REGISTRY, standards=standards)
 
 
 def make_facts(**changes: Any) -> Facts:

@@ -18,17 +18,20 @@ from smallfirst.engine.policy import (
     ModelIs,
     Pin,
     Policy,
+    Restriction,
     RiskAtLeast,
     Rule,
     Rung,
     SignalBetween,
+    Standard,
+    StandardRule,
     Start,
     Step,
     StepIs,
     TagIs,
     Then,
 )
-from smallfirst.engine.snapshot import Endpoint, Model, Price, Registry
+from smallfirst.engine.snapshot import Endpoint, Held, Model, Price, Registry, StandardVersion
 from tests.engine.made import WORKFLOW, ident, make_endpoint, make_model, make_price, make_review
 
 # In rising tiers, so that a ladder in this order is a sound one.
@@ -87,7 +90,7 @@ def registries(draw: st.DrawFn) -> Registry:
         models=tuple(draw(models(name)) for name in NAMES),
         endpoints=tuple(endpoints),
         prices=tuple(priced),
-        guards=draw(mostly(None, guards())),
+        standards=draw(mostly((), standards(), times=1)),
     )
 
 
@@ -133,6 +136,39 @@ def rules() -> st.SearchStrategy[Rule]:
             refuse=mostly(None, st.just("no"), times=9),
             keep_from=confidences,
         ),
+    )
+
+
+@st.composite
+def standards(draw: st.DrawFn) -> tuple[StandardVersion, ...]:
+    """One or two, of the organisation and of a team."""
+    restrictions = st.builds(
+        Restriction,
+        guards=mostly(None, guards(), times=1),
+        review=mostly(False, st.just(True), times=9),
+        refuse=mostly(None, st.just("no"), times=9),
+    )
+    restricting = st.builds(
+        StandardRule,
+        name=st.sampled_from(("r1", "s1")),
+        when=st.lists(conditions(), min_size=1, max_size=2).map(tuple),
+        then=restrictions,
+    )
+    ruled = st.lists(restricting, max_size=2, unique_by=lambda rule: rule.name).map(tuple)
+    wide = st.builds(Standard, format=st.just(1), guards=mostly(Guards(), guards(), times=1), rules=ruled)
+    whose = ("the organisation’s standard", "the standard of Care")[: draw(st.integers(1, 2))]
+    return tuple(
+        StandardVersion(id=ident(0x2000 + number), number=number, name=name, standard=draw(wide))
+        for number, name in enumerate(whose, start=1)
+    )
+
+
+@st.composite
+def held(draw: st.DrawFn, registry: Registry) -> tuple[Held, ...]:
+    """All standards of a registry, mostly whole."""
+    return tuple(
+        Held(standard=each.id, without=draw(mostly((), some("guards.models", *each.standard.part_keys()))))
+        for each in registry.standards
     )
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from smallfirst import engine
 from smallfirst.engine import AttemptSignals, Climb, Decision, Facts, Plan, Policy, Signals, Snapshot, State
 from smallfirst.engine.policy import DATA_CLASS_RANK, DATA_CLASSES, RISK_RANK, RISKS, Gate, Guards, Rule, Then
-from smallfirst.engine.snapshot import Registry
+from smallfirst.engine.snapshot import Held, Registry
 from tests.engine import strategies as some
-from tests.engine.made import REVIEW, WORKFLOW, concluded, make_document, make_snapshot
+from tests.engine.made import REVIEW, WORKFLOW, concluded, make_document, make_snapshot, make_standard
 
 often = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 
@@ -81,8 +81,12 @@ def test_whatever_may_be_asked_passes_every_guard_of_every_level(
     planned = engine.plan(*request, make_snapshot(policy, registry, **level))
     if not isinstance(planned, Plan):
         return
-    fired = [rule for rule in policy.rules if rule.name in planned.rules]
-    guards = [registry.guards, level["guards"], policy.guards, *(rule.then.guards for rule in fired)]
+    fired = [rule.then for rule in policy.rules if rule.name in planned.rules]
+    guards = [level["guards"], policy.guards]
+    for each in registry.standards:
+        guards.append(each.standard.guards)
+        fired += [rule.as_rule().then for rule in each.standard.rules if f"{rule.name} ({each.name})" in planned.rules]
+    guards += [then.guards for then in fired]
     models = {model.name: model for model in registry.models}
     endpoints = {endpoint.id: endpoint for endpoint in registry.endpoints}
     for rung in planned.rungs:
@@ -111,17 +115,17 @@ def test_whatever_may_be_asked_passes_every_guard_of_every_level(
 def test_a_further_guard_never_adds_a_candidate(
     policy: Policy, registry: Registry, request: Request, level: dict[str, Any], further: Guards, where: str
 ) -> None:
-    """Given as a rule that always fires, and as the guards of a level that had none."""
+    """Given as a rule that always fires, and as the guards of a level that had none, with a standard among them."""
     before = candidates(policy, registry, request, level)
     rule = Rule(name="further", then=Then(guards=further))
     guarded = msgspec.structs.replace(policy, rules=(*policy.rules, rule))
     assert candidates(guarded, registry, request, level) <= before
 
     bare_policy = msgspec.structs.replace(policy, guards=Guards())
-    bare_registry = msgspec.structs.replace(registry, guards=None)
+    bare_registry = msgspec.structs.replace(registry, standards=())
     before = candidates(bare_policy, bare_registry, request, level | {"guards": None})
     if where == "top":
-        bare_registry = msgspec.structs.replace(registry, guards=further)
+        bare_registry = msgspec.structs.replace(registry, standards=(make_standard(guards=further),))
     if where == "policy":
         bare_policy = msgspec.structs.replace(policy, guards=further)
     own = further if where == "own" else None
@@ -139,6 +143,24 @@ def test_a_further_rule_never_adds_a_candidate(
     ruled = msgspec.structs.replace(policy, rules=tuple(rules))
 
     assert candidates(ruled, registry, request, level) <= candidates(policy, registry, request, level)
+
+
+@often
+@given(st.data(), some.policies(), some.registries(), requests, levels)
+def test_an_exception_never_takes_a_candidate_away(
+    data: st.DataObject, policy: Policy, registry: Registry, request: Request, level: dict[str, Any]
+) -> None:
+    """So what a workflow is excepted from restricts it no longer, and nothing else does instead."""
+    narrow = msgspec.structs.replace(registry, standards=data.draw(some.standards()))
+    excepted = level | {"standards": data.draw(some.held(narrow))}
+    everything = tuple(Held(standard=each.id, without=each.standard.part_keys()) for each in narrow.standards)
+
+    whole, some_left = candidates(policy, narrow, request, level), candidates(policy, narrow, request, excepted)
+
+    assert whole <= some_left
+    free = candidates(policy, narrow, request, level | {"standards": everything})
+    assert some_left <= free
+    assert free == candidates(policy, msgspec.structs.replace(registry, standards=()), request, level)
 
 
 @often
@@ -262,9 +284,9 @@ def test_a_policy_without_problems_serves_each_of_its_steps_and_one_that_serves_
         for step in steps
     ]
 
-    problems = engine.validate(
-        policy, registry, data_class=level["data_class"], risk=level["risk"], guards=level["guards"]
-    )
+    standards = [Held(standard=each.id) for each in registry.standards]
+
+    problems = engine.validate(policy, registry, **level, standards=standards)
 
     assert all(problem.path and problem.message and problem.fix for problem in problems)
     assert all(served) or problems

@@ -39,8 +39,10 @@ from tests.engine.made import (
     make_review,
     make_rule,
     make_snapshot,
+    make_standard,
     make_step,
     models_of,
+    with_standards,
 )
 from tests.engine.test_invariants import Request, levels, often, requests, walked
 
@@ -134,7 +136,7 @@ def test_an_evaluation_measures_a_rung_whatever_the_mode() -> None:
 
 
 def with_guards(guards: Guards) -> Registry:
-    return msgspec.structs.replace(REGISTRY, guards=guards)
+    return with_standards(make_standard(guards=guards))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +274,7 @@ def test_guards_above_the_policy_hold_as_under_one_that_asks_for_nothing(
         assert (endpoint.model, endpoint.region in chosen.regions) == (model, True)
         assert endpoint.id not in state.stopped_endpoints + state.open_breakers
         assert endpoint.logprobs or not facts.wants_logprobs
-        for guard in filter(None, (registry.guards, level["guards"])):
+        for guard in filter(None, (*(each.standard.guards for each in registry.standards), level["guards"])):
             assert guard.data_class is None or cleared >= DATA_CLASS_RANK[guard.data_class]
             assert guard.regions is None or endpoint.region in guard.regions
             assert guard.hosting is None or {endpoint.hosting, chosen.hosting} <= set(guard.hosting)

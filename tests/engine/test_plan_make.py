@@ -35,10 +35,12 @@ from tests.engine.made import (
     make_policy,
     make_review,
     make_rule,
+    make_standard,
     make_step,
     models_of,
     planned,
     refused,
+    with_standards,
 )
 
 HARD = Signals(characters=5000, sentences=9, questions=3)
@@ -246,7 +248,7 @@ def test_a_guard_leaves_out_what_it_does_not_allow(guards: Guards, left_out: dic
 
 
 def test_every_level_of_guards_is_asked() -> None:
-    guarded = msgspec.structs.replace(REGISTRY, guards=Guards(models=("lexicon", "minilm")))
+    guarded = with_standards(make_standard(guards=Guards(models=("lexicon", "minilm"))))
     policy = make_policy(
         guards=Guards(licences=("MIT", "Apache-2.0")), rules=(make_rule("x", guards=Guards(models=())),)
     )
@@ -256,7 +258,7 @@ def test_every_level_of_guards_is_asked() -> None:
     assert left_out_of(refusal) == {
         "lexicon": ("models", "rule “x” does not allow this model"),
         "minilm": ("licence", "the workflow does not allow licence Apache-2.0"),
-        "grand": ("models", "the organisation does not allow this model"),
+        "grand": ("models", "the organisation’s standard does not allow this model"),
     }
     assert (refusal.code, refusal.clause) == ("not_allowed", "models")
     assert refusal.text.startswith("lexicon: rule “x” does not allow this model; minilm: the workflow")

@@ -15,14 +15,25 @@ from smallfirst.engine.policy import (
     InputTokens,
     LanguageIs,
     ModelIs,
+    Restriction,
     Rung,
     SignalBetween,
+    Standard,
+    StandardRule,
     Start,
     StepIs,
     TagIs,
 )
-from smallfirst.engine.snapshot import Registry
-from tests.engine.made import REGISTRY, make_policy, make_review, make_rule, make_step
+from smallfirst.engine.snapshot import Held, Registry
+from tests.engine.made import (
+    REGISTRY,
+    make_policy,
+    make_review,
+    make_rule,
+    make_standard,
+    make_step,
+    with_standards,
+)
 
 GERMAN = LanguageIs(is_=("de",))
 
@@ -355,12 +366,64 @@ def test_what_the_workflow_declares_and_allows_counts_too(workflow: dict[str, An
     assert clause in message
 
 
-def test_the_organisations_guards_count_too() -> None:
-    registry = msgspec.structs.replace(REGISTRY, guards=Guards(regions=("de",)))
+def test_standards_count_too_but_for_what_the_workflow_is_excepted_from() -> None:
+    standard = make_standard(guards=Guards(regions=("de",)))
 
-    ((_, message, _),) = problems(make_policy(), registry)
+    ((_, message, _),) = problems(make_policy(), with_standards(standard), standards=[Held(standard=standard.id)])
 
-    assert "the organisation does not allow region eu" in message
+    assert "the organisation’s standard does not allow region eu" in message
+    excepted = Held(standard=standard.id, without=("guards.regions",))
+    assert problems(make_policy(), with_standards(standard), standards=[excepted]) == []
+
+
+def test_a_step_that_a_standard_wants_reviewed_says_how() -> None:
+    asks = StandardRule(name="with care", then=Restriction(review=True))
+    standard = make_standard(rules=(asks,))
+
+    ((path, message, fix),) = problems(make_policy(), with_standards(standard), standards=[Held(standard=standard.id)])
+
+    assert path == "steps[0].review"
+    assert "rule “with care (the organisation’s standard)” asks for a person" in message
+    assert fix == "give step “sentiment” a review"
+    reviewed = make_policy(make_step(review=make_review()))
+    assert problems(reviewed, with_standards(standard), standards=[Held(standard=standard.id)]) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "path", "message"),
+    [
+        ({}, "", "the standard restricts nothing"),
+        ({"guards": Guards(regions=())}, "guards.regions", "an empty list allows nothing"),
+        ({"guards": Guards(models=("nobody",))}, "guards.models[0]", "no model is called “nobody”"),
+        ({"rules": (StandardRule(name="x", then=Restriction()),)}, "rules[0].then", "the rule does nothing"),
+        (
+            {"rules": (StandardRule(name="x", then=Restriction(refuse="no")),)},
+            "rules[0].when",
+            "the rule refuses every request",
+        ),
+        (
+            {"rules": (StandardRule(name="x", when=(GERMAN,), then=Restriction(review=True)),) * 2},
+            "rules[1].name",
+            "rule “x” stands twice",
+        ),
+        (
+            {"rules": (StandardRule(name="x", when=(StepIs(is_=()),), then=Restriction(review=True)),)},
+            "rules[0].when[0].is",
+            "an empty list never holds",
+        ),
+    ],
+)
+def test_each_fault_of_a_standard_is_named(parts: dict[str, Any], path: str, message: str) -> None:
+    ((found),) = engine.validate_standard(Standard(format=1, **parts), REGISTRY)
+
+    assert (found.path, found.message) == (path, message)
+    assert found.fix
+
+
+def test_a_standard_may_speak_of_steps_that_only_some_workflows_have() -> None:
+    rule = StandardRule(name="x", when=(StepIs(is_=("anything",)),), then=Restriction(review=True))
+
+    assert engine.validate_standard(Standard(format=1, rules=(rule,)), REGISTRY) == []
 
 
 def test_a_rule_that_leaves_a_step_empty_is_named() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from smallfirst import engine
 from smallfirst.engine import SnapshotError
-from smallfirst.engine.snapshot import SnapshotDocument
+from smallfirst.engine.snapshot import Held, SnapshotDocument
 from tests.engine.made import (
     GRAND,
     LEXICON,
@@ -22,6 +22,7 @@ from tests.engine.made import (
     make_model,
     make_policy,
     make_price,
+    make_standard,
     make_step,
 )
 
@@ -45,9 +46,9 @@ def test_a_snapshot_is_read_with_the_digest_of_its_text() -> None:
     assert [endpoint.id for endpoint in snapshot.served["minilm"]] == [MINILM, MINILM_SPARE]
 
 
-def test_guards_of_organisation_and_workflow_may_be_absent_from_the_text() -> None:
+def test_standards_and_guards_of_a_workflow_may_be_absent_from_the_text() -> None:
     rows = msgspec.to_builtins(DOCUMENT)
-    del rows["guards"], rows["workflows"][0]["guards"]
+    del rows["standards"], rows["workflows"][0]["guards"], rows["workflows"][0]["standards"]
 
     assert engine.read_snapshot(msgspec.json.encode(rows)).workflows[WORKFLOW].slug == "feedback"
 
@@ -103,6 +104,11 @@ def test_what_is_not_a_snapshot_is_refused(text: bytes) -> None:
             f"prices: {ident(77)} is no endpoint here",
         ),
         (changed(workflows=DOCUMENT.workflows * 2), f"workflows: '{WORKFLOW}' stands twice"),
+        (changed(standards=(make_standard(),) * 2), "standards: .* stands twice"),
+        (
+            changed(workflows=(msgspec.structs.replace(DOCUMENT.workflows[0], standards=(Held(standard=ident(77)),)),)),
+            f"feedback holds to standard {ident(77)}, which is none here",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_together_are_refused(document: SnapshotDocument, message: str) -> None:
