@@ -16,6 +16,7 @@ from governance.audit import Service
 from governance.change_records import ChangeError, DigestMoved, NotApproved, NotOpen, lock, refuse_retired
 from governance.errors import GovernanceError, store
 from governance.models import Appointment, Change, Check, NotificationKind, User
+from governance.models.contents import PLACE
 from governance.votes import requirement
 
 State = Appointment.State
@@ -159,7 +160,7 @@ def _refuse_clash(change: Change) -> None:
 
 
 def _place(change: Change) -> dict[str, Any]:
-    return {name: getattr(change, name) for name in ("workflow", "environment", "model_version")}
+    return {name: getattr(change, name) for name in PLACE}
 
 
 def _end(found: Appointment, state: State, now: datetime, *, why: str = "") -> None:

@@ -34,7 +34,13 @@ PARTS = {
     "limits": "limits",
 }
 # The kinds of changes that a rule can single out, as they are said.
-KINDS = {"policy": "policies", "workflow": "workflow entries", "model": "model admissions"}
+KINDS = {
+    "policy": "policies",
+    "workflow": "workflow entries",
+    "model": "model admissions",
+    "standard": "standards",
+    "exception": "exceptions from standards",
+}
 Slug = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"\A[a-z0-9]+(-[a-z0-9]+)*\Z")]
 Votes = Annotated[int, Meta(ge=0, le=20)]
 
@@ -46,7 +52,7 @@ class When(Clause, frozen=True, kw_only=True):
     could never be taken back.
     """
 
-    kinds: tuple[Literal["policy", "workflow", "model"], ...] = ()
+    kinds: tuple[Literal["policy", "workflow", "model", "standard", "exception"], ...] = ()
     environments: tuple[Slug, ...] = ()
     risks: tuple[Literal["minimal", "limited", "high"], ...] = ()
     data_classes: tuple[DataClass, ...] = ()

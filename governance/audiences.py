@@ -42,8 +42,18 @@ def of_comment(change: Change) -> People:
 
 
 def concerned(change: Change) -> People:
-    """Those who are told that a change is live: its authors, and who answers for its workflow."""
-    return authors(change) | (answering(change.workflow) if change.workflow else frozenset())
+    """Those who are told that a change is live: its authors, and who answers for a workflow that it holds for."""
+    told = authors(change) | (answering(change.workflow) if change.workflow else frozenset())
+    return told | _held_to(change) if change.kind == Change.Kind.STANDARD else told
+
+
+def _held_to(change: Change) -> People:
+    """Who answers for the workflows that are held to a standard by a live policy."""
+    heads = PolicyHead.objects.of_workflows_in_use().filter(environment=change.environment_id)
+    heads = heads.filter(workflow__team=change.for_team_id) if change.for_team_id else heads
+    held = Workflow.objects.filter(pk__in=heads.values("workflow"))
+    named = User.objects.filter(Q(pk__in=held.values("owner")) | Q(pk__in=held.values("deputy")), is_active=True)
+    return frozenset(named.values_list("pk", flat=True))
 
 
 def of_rollback(change: Change) -> People:

@@ -17,6 +17,7 @@ from governance.models import (
     Content,
     ContentHead,
     Contributor,
+    Environment,
     Mode,
     Model,
     NotificationKind,
@@ -28,6 +29,7 @@ from governance.models import (
     Workflow,
     new_id,
 )
+from governance.models.contents import PLACE
 from governance.votes import VOTABLE, Standing, requirement, rule_for
 
 State = Change.State
@@ -122,13 +124,14 @@ def lock_place(change: Change) -> tuple[Workflow | None, Head | None]:
         held = change.workflow = lock_workflow(change.workflow_id)
     elif change.model_version is not None:
         Model.objects.select_for_update(no_key=True).get(pk=change.model_version.model_id)
+    elif change.environment_id:
+        Environment.objects.select_for_update(no_key=True).get(pk=change.environment_id)
     return held, lock_content(change)
 
 
 def place_of(change: Change) -> dict[str, Any]:
     """Return what a change is about: of its place are its contents, their head and the changes that it makes stale."""
-    place = {"workflow": change.workflow, "model_version": change.model_version}
-    return {"kind": change.kind, "environment": change.environment, **place}
+    return {name: getattr(change, name) for name in PLACE}
 
 
 def refuse_retired(change: Change) -> None:
@@ -238,6 +241,7 @@ def payload_digest(change: Change, revision: Revision) -> str:
             "workflow": str(change.workflow_id) if change.workflow_id else None,
             "environment": str(change.environment_id) if change.environment_id else None,
             **({"model_version": str(change.model_version_id)} if change.model_version_id else {}),
+            **({"team": str(change.for_team_id)} if change.for_team_id else {}),
             "base_version": base.digest if base else None,
             "version": canonical.digest(made.document),
             "document": made.document,

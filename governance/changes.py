@@ -66,6 +66,7 @@ from governance.models import (
     Ratification,
     Revision,
     Suspension,
+    Team,
     User,
     Vote,
     Workflow,
@@ -92,6 +93,8 @@ __all__ = [
     "propose_admission",
     "propose_approval_rules",
     "propose_entry",
+    "propose_exceptions",
+    "propose_standard",
     "ratify",
     "revise",
     "vote",
@@ -177,6 +180,37 @@ def propose_admission(
     change = Change(kind=Kind.MODEL, model_version=version, environment=environment, title=title, proposed_by=by)
     _none, head = lock_place(change)
     require(by, "changes.propose", change, environment=environment)
+    return _open(change, document, head, mode="", note=note)
+
+
+@transaction.atomic
+def propose_standard(
+    *, environment: Environment, team: Team | None, document: Mapping[str, Any], title: str, note: str, by: User
+) -> Change:
+    """Propose another standard of a team, or of the organisation, for all their workflows in an environment.
+
+    Raises NotPermitted, standards.InvalidStandard, also where a live policy could not serve under it, NothingChanges,
+    and ChangeError for a title that is missing.
+    """
+    change = Change(kind=Kind.STANDARD, environment=environment, for_team=team, title=title, proposed_by=by)
+    _none, head = lock_place(change)
+    require(by, "changes.propose", change, environment=environment)
+    return _open(change, document, head, mode="", note=note)
+
+
+@transaction.atomic
+def propose_exceptions(
+    *, workflow: Workflow, environment: Environment, document: Mapping[str, Any], title: str, note: str, by: User
+) -> Change:
+    """Propose from which parts of the standards a workflow is excepted in an environment, whole.
+
+    Raises NotPermitted, WorkflowRetired, exceptions.InvalidExceptions, also where its live policy could not serve,
+    NothingChanges, and ChangeError for a title that is missing.
+    """
+    change = Change(kind=Kind.EXCEPTION, workflow=workflow, environment=environment, title=title, proposed_by=by)
+    held, head = lock_place(change)
+    require(by, "changes.propose", held or ORGANISATION, environment=environment)
+    refuse_retired(change)
     return _open(change, document, head, mode="", note=note)
 
 

@@ -4,17 +4,16 @@ Before that its owner writes it. Afterwards a change changes it, and the databas
 became live (governance_refuse_other_entry).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from governance import canonical, policies
+from governance import canonical, policies, serving
 from governance.errors import InvalidDocument, InvalidInput, clean
 from governance.models import Change, DataClass, PolicyHead, Risk, Workflow
 from governance.models.workflows import ENTRY
-from smallfirst import engine
 from smallfirst.engine import Problem
 from smallfirst.engine import policy as engine_policy
 from smallfirst.engine.policy import Clause
@@ -125,22 +124,14 @@ def _missing(entry: Entry) -> Iterator[Problem]:
 def _policy_problems(workflow: Workflow, entry: Entry) -> Iterator[Problem]:
     """What would keep a live policy of the workflow from serving that does not keep it now."""
     heads = PolicyHead.objects.filter(workflow=workflow).select_related("version", "environment")
-    now = msgspec.convert(of(workflow), Entry)
     for head in heads.order_by("environment__position"):
         policy, registry = policies.read(head.version.document), policies.registry(head.environment)
-
-        def found(held: Entry, policy: Any = policy, registry: Any = registry) -> list[Problem]:
-            guards = engine_policy.Guards(regions=held.regions) if held.regions else None
-            return engine.validate(policy, registry, data_class=held.data_class, risk=held.risk, guards=guards)
-
-        for each in _new(found(now), found(entry)):
+        inherited = serving.inherited(head.environment)
+        said = msgspec.structs.asdict(entry)
+        now, then = (inherited.above(workflow, each).problems(policy, registry) for each in (None, said))
+        for each in serving.newly(now, then):
             message = f"the policy that is live in {head.environment.name} could not serve: {each.message}"
             yield Problem("", message, f"change that policy first ({each.path}: {each.fix})")
-
-
-def _new(before: Iterable[Problem], after: Iterable[Problem]) -> Iterator[Problem]:
-    known = {(each.path, each.message) for each in before}
-    yield from (each for each in after if (each.path, each.message) not in known)
 
 
 def _sentences(entry: Entry) -> Iterator[tuple[str, str]]:

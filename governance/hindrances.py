@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from governance.change_records import Head, checked, place_of, refuse_retired, refuse_stale
 from governance.errors import GovernanceError, InvalidDocument
 from governance.models import Appointment, Change, ContentHead, PolicyHead
+from governance.models.contents import PLACE
 from governance.refusals import code_of
 from governance.votes import VOTABLE, Choice, Standing
 
@@ -37,7 +38,7 @@ def clash(change: Change) -> Hindrance | None:
     """Say which other change is to become live in the same place by itself, and would make this one stale."""
     if change.state not in VOTABLE or change.kind == Change.Kind.APPROVAL_RULES:
         return None
-    same = {name: getattr(change, name) for name in ("workflow", "environment", "model_version")}
+    same = {name: getattr(change, name) for name in PLACE}
     other = Appointment.objects.waiting().filter(**same).exclude(change=change).select_related("change").first()
     if other is None:
         return None

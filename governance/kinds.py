@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from governance import admissions, approval_rules, entries, policies
+from governance import admissions, approval_rules, entries, exceptions, inheritance, policies, standards
 from governance.models import Change
 from smallfirst.engine import describe
 
@@ -76,6 +76,18 @@ KINDS: dict[str, Governed] = {
         live="It is admitted; gateways take it up within seconds.",
         apply=admissions.apply,
         facts=admissions.facts,
+    ),
+    Change.Kind.STANDARD: Governed(
+        check=inheritance.check_standard,
+        difference=_by_key(standards.sentences),
+        live="The new standard is live; gateways take it up within seconds.",
+        facts=standards.facts,
+    ),
+    Change.Kind.EXCEPTION: Governed(
+        check=inheritance.check_exceptions,
+        difference=_by_key(exceptions.sentences),
+        live="The new exceptions are live; gateways take them up within seconds.",
+        facts=exceptions.facts,
     ),
     Change.Kind.WORKFLOW: Governed(
         check=entries.check,

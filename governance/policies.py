@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from governance import admissions, answers, canonical
+from governance import admissions, answers, canonical, serving
 from governance.admissions import Live
 from governance.errors import InvalidDocument
 from governance.models import Endpoint, Environment, Model, ModelVersion, Tier, Workflow
@@ -35,14 +35,8 @@ def check(document: Mapping[str, Any], *, workflow: Workflow, environment: Envir
     """Return the document in full, with every default written out. Raises InvalidPolicy naming every problem."""
     _refuse_unstorable(document)
     policy, admitted = read(document), admissions.live_in(environment)
-    known = registry(environment, admitted)
-    problems = engine.validate(
-        policy,
-        known,
-        data_class=msgspec.convert(workflow.data_class, engine.policy.DataClass),
-        risk=msgspec.convert(workflow.risk, engine.policy.Risk),
-        guards=guards(workflow),
-    )
+    above = serving.inherited(environment).above(workflow)
+    problems = above.problems(policy, registry(environment, admitted))
     problems = [*problems, *_admission_problems(policy, environment, admitted), *_review_problems(policy)]
     if problems:
         raise InvalidPolicy(problems)
@@ -123,11 +117,6 @@ def _refuse_unstorable(document: Mapping[str, Any]) -> None:
 def digest(document: Mapping[str, Any]) -> str:
     """The SHA-256 of a document's canonical form, as 64 hexadecimal digits."""
     return canonical.digest(document)
-
-
-def guards(workflow: Workflow) -> engine.policy.Guards | None:
-    """What holds for a workflow whatever its policy says: the regions where its requests may go."""
-    return engine.policy.Guards(regions=tuple(workflow.regions)) if workflow.regions else None
 
 
 def registry(environment: Environment, admitted: Mapping[UUID, Live] | None = None) -> engine.Registry:

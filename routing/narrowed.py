@@ -31,6 +31,9 @@ def bundle(issued: Bundle, key: ApiKey) -> bytes:
     payload = _payload(issued.envelope, BundlePayload)
     document = msgspec.json.decode(payload.snapshot)
     document["workflows"] = [each for each in document["workflows"] if each["id"] == str(key.workflow_id)]
+    held = {held["standard"] for each in document["workflows"] for held in each.get("standards", ())}
+    if "standards" in document:
+        document["standards"] = [each for each in document["standards"] if each["id"] in held]
     text = canonical.encode(document)
     digest = read_snapshot(text).digest
     Snapshot.objects.get_or_create(digest=digest, defaults={"text": text.decode()})

@@ -7,9 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import models
+from django.utils import timezone
 
-from governance import admissions, canonical
+from governance import admissions, canonical, serving
 from governance.admissions import Live
 from governance.models import (
     ContentHead,
@@ -20,8 +22,10 @@ from governance.models import (
     PolicyHead,
     Provider,
     Suspension,
+    Team,
     Workflow,
 )
+from governance.serving import Inherited
 from ledger import prices
 from ledger.models import Price
 from routing import stamps
@@ -37,15 +41,25 @@ TABLES: dict[type[models.Model], str] = {
     ModelVersion: "",
     Endpoint: "",
     Provider: "",
-    ContentHead: "kind = 'model'",
+    ContentHead: "kind IN ('model', 'standard', 'exception')",
+    Team: "",
     Suspension: "",
     Price: IN_FORCE,
 }
 
 
+# How many exceptions are over: they end with a day, and no row says so.
+OVER = """
+    SELECT count(*) FROM governance_contenthead head
+    JOIN governance_content content ON content.id = head.content_id
+    CROSS JOIN jsonb_array_elements(content.document -> 'exceptions') excepted
+    WHERE head.kind = 'exception' AND (excepted ->> 'until')::date < %(today)s
+"""
+
+
 def stamp(*, now: datetime) -> str:
     """The stamp of all rows that snapshots are made of; one query."""
-    return stamps.read(TABLES, now=now)
+    return stamps.read(TABLES, now=now, also=OVER, today=timezone.localdate(now))
 
 
 @dataclass(frozen=True)
@@ -63,11 +77,15 @@ def make(environment: Environment, *, now: datetime) -> Content:
     such a snapshot must reach no gateway.
     """
     endpoints, admitted = list(Endpoint.objects.served_in(environment)), admissions.live_in(environment)
+    inherited = serving.inherited(environment, timezone.localdate(now))
+    standards = [msgspec.to_builtins(each.version) for each in inherited.standards]
     document = {
-        "workflows": [_workflow(head) for head in PolicyHead.objects.live_in(environment)],
+        "workflows": [_workflow(head, inherited) for head in PolicyHead.objects.live_in(environment)],
         "models": [_model(version, admitted.get(version.pk)) for version in _current_versions()],
         "endpoints": [_endpoint(endpoint) for endpoint in endpoints],
         "prices": _prices(endpoints, now),
+        # Named only where there are some: a gateway that knows no standards refuses what it does not know.
+        **({"standards": standards} if standards else {}),
     }
     text = canonical.encode(document)
     return Content(text.decode(), read_snapshot(text).digest)
@@ -78,8 +96,9 @@ def _current_versions() -> list[ModelVersion]:
     return list(of_models_in_use.select_related("model").order_by("model__name"))
 
 
-def _workflow(head: PolicyHead) -> dict[str, Any]:
+def _workflow(head: PolicyHead, inherited: Inherited) -> dict[str, Any]:
     workflow, version = head.workflow, head.version
+    held = [msgspec.to_builtins(each) for each in inherited.held(workflow)]
     return {
         "id": str(workflow.pk),
         "slug": workflow.slug,
@@ -89,6 +108,7 @@ def _workflow(head: PolicyHead) -> dict[str, Any]:
         "policy_version": {"id": str(version.pk), "number": version.number},
         "policy": version.document,
         **({"guards": {"regions": workflow.regions}} if workflow.regions else {}),
+        **({"standards": held} if held else {}),
     }
 
 

@@ -6,7 +6,7 @@ and never comes back to an earlier value. Rows that were merely moved cost one r
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 from django.db import connection, models
@@ -23,8 +23,11 @@ class UnsettledError(Exception):
     """The rows were written to each time they were read; ask again."""
 
 
-def read(tables: Mapping[type[models.Model], str], *, now: datetime) -> str:
-    """Return the stamp of tables in one query; the values are SQL conditions on the rows that count, or empty."""
+def read(tables: Mapping[type[models.Model], str], *, now: datetime, also: str = "SELECT ''", **named: date) -> str:
+    """Return the stamp of tables in one query; the values are SQL conditions on the rows that count, or empty.
+
+    `also` is a query for what moves without a row being written; both may use `now` and what else is named.
+    """
     parts = sql.SQL(", ").join(
         sql.SQL(
             "(SELECT coalesce(string_agg(ctid::text || xmin::text, ',' ORDER BY ctid), '') FROM {} WHERE {})"
@@ -32,8 +35,8 @@ def read(tables: Mapping[type[models.Model], str], *, now: datetime) -> str:
         for table, condition in tables.items()
     )
     with connection.cursor() as cursor:
-        query = sql.SQL("SELECT encode(sha256(concat_ws('|', {})::bytea), 'hex')").format(parts)
-        cursor.execute(query.as_string(cursor.connection), {"now": now})
+        query = sql.SQL("SELECT encode(sha256(concat_ws('|', {}, ({}))::bytea), 'hex')").format(parts, sql.SQL(also))
+        cursor.execute(query.as_string(cursor.connection), {"now": now, **named})
         found: tuple[str] = cursor.fetchone()
         return found[0]
 

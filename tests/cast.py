@@ -262,6 +262,37 @@ def make_admission(
     )
 
 
+def make_standard(cast: Cast, *, team: Team | None = None, by: User | None = None, **parts: Any) -> Change:
+    """A change of a standard in production, the organisation's unless said, proposed by the second lead unless said."""
+    return changes.propose_standard(
+        environment=cast.production,
+        team=team,
+        document={"format": 1, **parts},
+        title="Another standard",
+        note="So that it holds for all",
+        by=by or cast.second_lead,
+    )
+
+
+def make_exceptions(cast: Cast, *parts: str, by: User | None = None, **said: Any) -> Change:
+    """A change that excepts the workflow in production from parts of the organisation's standard unless said."""
+    deviation = {
+        "standard": "organisation",
+        "parts": list(parts),
+        "owner": str(cast.owner.pk),
+        "reason": "Its models are measured elsewhere",
+        "until": str(timezone.localdate() + timedelta(days=30)),
+    } | said
+    return changes.propose_exceptions(
+        workflow=cast.workflow,
+        environment=cast.production,
+        document={"format": 1, "exceptions": [deviation] if parts else []},
+        title="Except it",
+        note="For a time",
+        by=by or cast.integrator,
+    )
+
+
 def make_rules(cast: Cast, *rules: dict[str, Any], **also: Any) -> Change:
     """Approval rules in force: proposed by the lead, approved by the second lead, who is the only other one."""
     document = {"rules": list(rules), **also}

@@ -7,8 +7,9 @@ from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 
 from governance.models import guards
-from governance.models.accounts import User
+from governance.models.accounts import Team, User
 from governance.models.changes import Change, Revision
+from governance.models.contents import PLACE, same_place
 from governance.models.ids import Identified
 from governance.models.registry import Environment, ModelVersion
 from governance.models.workflows import Workflow
@@ -33,7 +34,9 @@ class AppointmentQuerySet(models.QuerySet["Appointment"]):
         mine = self.telling().filter(Q(by=user) | Q(change__proposed_by=user), change__workflow__retired_at=None)
         return (
             mine.filter(state=Appointment.State.SUSPENDED)
-            .select_related("change__workflow", "change__environment", "change__model_version__model")
+            .select_related(
+                "change__workflow", "change__environment", "change__model_version__model", "change__for_team"
+            )
             .order_by("-ended_at")
         )
 
@@ -54,9 +57,11 @@ class Appointment(Identified):
 
     change = models.ForeignKey(Change, on_delete=models.PROTECT, related_name="appointments")
     revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=20, choices=Change.Kind.choices, default=Change.Kind.POLICY)
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    for_team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     at = models.DateTimeField()
     by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
@@ -69,7 +74,7 @@ class Appointment(Identified):
         indexes = [models.Index(fields=["at"], condition=Q(state="waiting"), name="appointment_waiting")]
         constraints = [
             models.UniqueConstraint(
-                fields=["workflow", "environment", "model_version"],
+                fields=[*PLACE],
                 condition=Q(state="waiting"),
                 nulls_distinct=False,
                 name="appointment_one_waits",
@@ -94,8 +99,8 @@ class Appointment(Identified):
         triggers = [
             *guards.kept(
                 fixed=[
-                    *("id", "change_id", "revision_id", "workflow_id", "environment_id", "model_version_id"),
-                    *("at", "by_id", "created_at"),
+                    *("id", "change_id", "revision_id", "kind", "workflow_id", "environment_id", "model_version_id"),
+                    *("for_team_id", "at", "by_id", "created_at"),
                 ]
             ),
             guards.Guard(
@@ -103,7 +108,7 @@ class Appointment(Identified):
                 when=pgtrigger.Before,
                 operation=pgtrigger.Insert | pgtrigger.Update,
                 declare=[("change", "governance_change%ROWTYPE")],
-                func="""
+                func=f"""
                     SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
                     IF TG_OP = 'INSERT' THEN
                         IF NEW.state <> 'waiting' OR NEW.at <= clock_timestamp() THEN
@@ -111,9 +116,7 @@ class Appointment(Identified):
                                 USING ERRCODE = 'check_violation';
                         END IF;
                         IF change.state <> 'approved' OR change.revision_id <> NEW.revision_id
-                            OR change.workflow_id IS DISTINCT FROM NEW.workflow_id
-                            OR change.environment_id IS DISTINCT FROM NEW.environment_id
-                            OR change.model_version_id IS DISTINCT FROM NEW.model_version_id
+                            OR NOT {same_place("change", "NEW")}
                         THEN
                             RAISE EXCEPTION 'change % is not approved with this content for this place', change.number
                                 USING ERRCODE = 'check_violation';
@@ -127,7 +130,7 @@ class Appointment(Identified):
                             USING ERRCODE = 'check_violation';
                     END IF;
                     RETURN NEW;
-                """,
+                """,  # noqa: S608 - of names of columns alone
             ),
             guards.audited(within={"change": "NEW.change_id::text"}),
         ]

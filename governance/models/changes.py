@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
 from django.db.models.functions import Coalesce, Least
 
 from governance.models import change_rules, guards
-from governance.models.accounts import SHA256, User, in_scope
+from governance.models.accounts import SHA256, Team, User, in_scope
 from governance.models.checks import SAW_THE_NEWEST
 from governance.models.contents import OF_PLACE, OF_PLACE_WORDS, Content
 from governance.models.ids import Identified
@@ -36,7 +36,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
     def of_team(self) -> Self:
         """With `team`, that of what each is about, to scope them by."""
-        return self.alias(team=Coalesce("workflow__team", "model_version__model__team"))
+        return self.alias(team=Coalesce("workflow__team", "model_version__model__team", "for_team"))
 
     def open(self) -> Self:
         """Those that may still become live."""
@@ -127,7 +127,7 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         """With all that a list of changes shows, in one query; newest first."""
         versions = ("version", "base_version", "content", "base_content")
         return self.select_related(
-            *("workflow__team", "model_version__model__team", "environment", "proposed_by"),
+            *("workflow__team", "model_version__model__team", "for_team", "environment", "proposed_by"),
             *("rollback", "emergency", "reverts"),
             *(f"revision__{each}" for each in versions),
         ).order_by("-number")
@@ -164,6 +164,8 @@ class Change(Identified):
         APPROVAL_RULES = "approval_rules", "Approval rules"
         WORKFLOW = "workflow", "Workflow entry"
         MODEL = "model", "Model admission"
+        STANDARD = "standard", "Standard"
+        EXCEPTION = "exception", "Exception"
 
     class State(models.TextChoices):
         """Where it stands."""
@@ -191,6 +193,7 @@ class Change(Identified):
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="changes"
     )
+    for_team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, blank=True, related_name="changes")
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=20, choices=State.choices)
     proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="proposed_changes")
@@ -223,7 +226,13 @@ class Change(Identified):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(kind="policy", workflow__isnull=False, model_version=None, environment__isnull=False)
+                condition=Q(
+                    kind="policy",
+                    workflow__isnull=False,
+                    model_version=None,
+                    for_team=None,
+                    environment__isnull=False,
+                )
                 | OF_PLACE,
                 name="change_kind_known",
                 violation_error_message=f"A policy is that of a workflow in an environment. {OF_PLACE_WORDS}",
@@ -253,7 +262,7 @@ class Change(Identified):
         triggers = [
             *guards.kept(
                 fixed=[
-                    *("id", "kind", "number", "workflow_id", "environment_id", "model_version_id"),
+                    *("id", "kind", "number", "workflow_id", "environment_id", "model_version_id", "for_team_id"),
                     *("proposed_by_id", "created_at"),
                 ]
             ),
@@ -288,18 +297,25 @@ class Change(Identified):
     def team_id(self) -> UUID | None:
         """The team of what it is about; what is about nothing less belongs to the organisation."""
         held = self.workflow or self.model_version
-        return held.team_id if held else None
+        return held.team_id if held else self.for_team_id
 
     @property
     def about(self) -> str:
         """What it is about, by name."""
         if self.model_version:
             return self.model_version.model.title
+        if self.kind == Change.Kind.STANDARD:
+            return self.for_team.name if self.for_team else "The organisation"
         return self.workflow.name if self.workflow else "Approval rules"
 
     @property
     def place(self) -> str:
         """What it changes, and where."""
+        if self.kind == Change.Kind.STANDARD and self.environment:
+            whose = f"the standard of {self.for_team.name}" if self.for_team else "the organisation’s standard"
+            return f"{whose} in {self.environment.name}"
+        if self.kind == Change.Kind.EXCEPTION and self.workflow and self.environment:
+            return f"the exceptions of {self.workflow.name} in {self.environment.name}"
         if self.workflow and self.environment:
             return f"{self.workflow.name} in {self.environment.name}"
         if self.model_version and self.environment:

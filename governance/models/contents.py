@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from governance.models import guards
-from governance.models.accounts import SHA256, User
+from governance.models.accounts import SHA256, Team, User
 from governance.models.ids import Identified
 from governance.models.registry import Environment, ModelVersion
 from governance.models.workflows import Workflow
@@ -27,28 +27,42 @@ class ContentKind(models.TextChoices):
     APPROVAL_RULES = "approval_rules", "Approval rules"
     WORKFLOW = "workflow", "Workflow entry"
     MODEL = "model", "Model admission"
+    STANDARD = "standard", "Standard"
+    EXCEPTION = "exception", "Exception"
 
 
-# What contents of each kind are about: the organisation, one workflow, or a version of a model in an environment.
+# What contents of each kind are about: the organisation, one workflow, a version of a model in an environment, or a
+# team there; a standard of no team is the organisation's.
 OF_PLACE = (
-    Q(kind="approval_rules", workflow=None, model_version=None, environment=None)
-    | Q(kind="workflow", workflow__isnull=False, model_version=None, environment=None)
-    | Q(kind="model", workflow=None, model_version__isnull=False, environment__isnull=False)
+    Q(kind="approval_rules", workflow=None, model_version=None, for_team=None, environment=None)
+    | Q(kind="workflow", workflow__isnull=False, model_version=None, for_team=None, environment=None)
+    | Q(kind="model", workflow=None, model_version__isnull=False, for_team=None, environment__isnull=False)
+    | Q(kind="standard", workflow=None, model_version=None, environment__isnull=False)
+    | Q(kind="exception", workflow__isnull=False, model_version=None, for_team=None, environment__isnull=False)
 )
-OF_PLACE_WORDS = "An entry is that of a workflow, an admission that of a model’s version in an environment."
-PLACE = ("kind", "workflow", "model_version", "environment")
+OF_PLACE_WORDS = (
+    "An entry is that of a workflow, an admission that of a model’s version in an environment, a standard that of the "
+    "organisation or of a team in an environment, an exception that of a workflow in an environment."
+)
+PLACE = ("kind", "workflow", "model_version", "for_team", "environment")
+
+
+def same_place(one: str, other: str) -> str:
+    """Return the SQL condition that two rows are about the same place."""
+    columns = ("kind", *(f"{name}_id" for name in PLACE[1:]))
+    named = [", ".join(f"{row}.{column}" for column in columns) for row in (one, other)]
+    return f"({named[0]}) IS NOT DISTINCT FROM ({named[1]})"
+
 
 # A head moves only to the content of an applied change of its place, which starts from what was live and has what its
 # rule asks for. It begins with nothing; of a workflow with its entry as it is, which moves nothing; of a model with
 # what Smallfirst itself sets up, while no policy is live in that environment and nothing is asked there.
-_HEAD_MOVES_BY_VOTES = """
+_HEAD_MOVES_BY_VOTES = f"""
                     IF NEW.change_id IS NULL THEN
                         SELECT * INTO content FROM governance_content WHERE id = NEW.content_id;
                         IF TG_OP = 'INSERT' AND NEW.content_id IS NULL THEN
                             RETURN NEW;
-                        ELSIF (content.kind, content.workflow_id, content.model_version_id, content.environment_id)
-                            IS NOT DISTINCT FROM (NEW.kind, NEW.workflow_id, NEW.model_version_id, NEW.environment_id)
-                        THEN
+                        ELSIF {same_place("content", "NEW")} THEN
                             IF NEW.kind = 'workflow' AND TG_OP = 'INSERT' AND content.number = 1 THEN
                                 RETURN NEW;
                             ELSIF NEW.kind = 'model' AND (TG_OP = 'INSERT' OR OLD.change_id IS NULL) AND NOT EXISTS (
@@ -64,8 +78,7 @@ _HEAD_MOVES_BY_VOTES = """
                     END IF;
                     SELECT * INTO change FROM governance_change WHERE id = NEW.change_id FOR UPDATE;
                     IF NOT FOUND OR change.state <> 'applied'
-                        OR (change.kind, change.workflow_id, change.model_version_id, change.environment_id)
-                            IS DISTINCT FROM (NEW.kind, NEW.workflow_id, NEW.model_version_id, NEW.environment_id)
+                        OR NOT {same_place("change", "NEW")}
                     THEN
                         RAISE EXCEPTION 'a content head moves only to the content of an applied change of its place'
                             USING ERRCODE = 'check_violation';
@@ -84,7 +97,7 @@ _HEAD_MOVES_BY_VOTES = """
                     END IF;
                     PERFORM governance_refuse_unapproved(change.id);
                     RETURN NEW;
-                """
+                """  # noqa: S608 - of names of columns alone
 
 
 class Content(Identified):
@@ -95,6 +108,7 @@ class Content(Identified):
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="contents"
     )
+    for_team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     number = models.PositiveIntegerField()
     document = models.JSONField()
@@ -145,7 +159,7 @@ class Content(Identified):
     def team_id(self) -> UUID | None:
         """The team of what it is about; what is about nothing less belongs to the organisation."""
         held = self.workflow or self.model_version
-        return held.team_id if held else None
+        return held.team_id if held else self.for_team_id
 
 
 class ContentHead(Identified):
@@ -162,6 +176,7 @@ class ContentHead(Identified):
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads"
     )
+    for_team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads")
     environment = models.ForeignKey(
         Environment, on_delete=models.PROTECT, null=True, blank=True, related_name="content_heads"
     )
@@ -190,7 +205,7 @@ class ContentHead(Identified):
             ),
         ]
         triggers = [
-            *guards.kept(fixed=["id", "kind", "workflow_id", "model_version_id", "environment_id"]),
+            *guards.kept(fixed=["id", "kind", "workflow_id", "model_version_id", "for_team_id", "environment_id"]),
             guards.Guard(
                 name="moves_by_votes",
                 when=pgtrigger.Before,
@@ -219,9 +234,8 @@ class ContentHead(Identified):
             ),
             guards.audited(
                 within={
-                    "change": "SELECT id::text FROM governance_change"
-                    " WHERE (kind, workflow_id, model_version_id, environment_id)"
-                    " IS NOT DISTINCT FROM (NEW.kind, NEW.workflow_id, NEW.model_version_id, NEW.environment_id)",
+                    "change": "SELECT id::text FROM governance_change change WHERE "  # noqa: S608 - of names of columns alone
+                    + same_place("change", "NEW"),
                     "endpoint": "SELECT id::text FROM governance_endpoint"
                     " WHERE version_id = NEW.model_version_id AND environment_id = NEW.environment_id",
                 }
@@ -235,4 +249,4 @@ class ContentHead(Identified):
     def team_id(self) -> UUID | None:
         """The team of what it is about; what is about nothing less belongs to the organisation."""
         held = self.workflow or self.model_version
-        return held.team_id if held else None
+        return held.team_id if held else self.for_team_id
