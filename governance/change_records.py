@@ -17,6 +17,7 @@ from governance.models import (
     Content,
     ContentHead,
     Contributor,
+    Emergency,
     Environment,
     Mode,
     Model,
@@ -24,6 +25,7 @@ from governance.models import (
     PolicyHead,
     PolicyVersion,
     Revision,
+    Suspension,
     User,
     Vote,
     Workflow,
@@ -149,6 +151,18 @@ def refuse_stale(change: Change, head: Head | None) -> None:
         raise StaleBase(f"Since change {change.number} was written, {said} live in its place. Revise it first.")
 
 
+def refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None:
+    """Refuse what is live already; what is so by an emergency needs votes to stay."""
+    now = live(head)
+    if isinstance(head, PolicyHead) and Emergency.objects.holding().filter(change=head.change_id).exists():
+        return
+    # What is suspended is attested anew by the same words.
+    if isinstance(head, ContentHead) and Suspension.objects.filter(content=head.content_id).exists():
+        return
+    if now is not None and (canonical.digest(document), mode) == (now.digest, live_mode(head) or ""):
+        raise NothingChanges(f"This is what version {now.number} says and does, which is live already.")
+
+
 def refuse_voters(change: Change, standing_now: Standing) -> None:
     if standing_now.voters:
         raise NotApproved(f"Change {change.number} cannot pass single-handed: somebody else may vote on it.")
@@ -184,6 +198,12 @@ def live_mode(head: Head | None) -> str | None:
 def checked(change: Change, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document in full. Raises InvalidDocument, naming every place at fault."""
     return KINDS[change.kind].check(change, document)
+
+
+def first_state(revision: Revision) -> State:
+    """Approved at once where nobody's vote is asked for."""
+    asked = revision.rule["votes_needed"] or revision.rule["groups"]
+    return State.IN_REVIEW if asked else State.APPROVED
 
 
 def mode_of(change: Change, said: str | None, otherwise: str) -> str:

@@ -13,13 +13,12 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from governance import audiences, audit, canonical, checks, entries, notifications
-from governance.accounts import ORGANISATION, NotPermitted, can, require
+from governance import audiences, audit, canonical, checks, notifications
+from governance.accounts import NotPermitted, can, require
 from governance.audit import Service
 from governance.change_records import (
     ChangeError,
     DigestMoved,
-    Head,
     NotApproved,
     NothingChanges,
     NotOpen,
@@ -30,19 +29,17 @@ from governance.change_records import (
     WorkflowRetired,
     checked,
     facts_of,
+    first_state,
     head_facts,
     live,
-    live_mode,
     lock,
-    lock_place,
-    lock_policy,
-    lock_workflow,
     mark_stale,
     mode_of,
     move_head,
     payload_digest,
     put,
     refuse_expired,
+    refuse_live,
     refuse_rest,
     refuse_retired,
     refuse_stale,
@@ -51,26 +48,23 @@ from governance.change_records import (
     tell_voters,
     write_revision,
 )
-from governance.errors import InvalidInput, store
+from governance.errors import store
 from governance.models import (
     Change,
     Check,
-    ContentHead,
     Delegation,
-    Emergency,
-    Environment,
-    Mode,
-    ModelVersion,
     NotificationKind,
-    PolicyHead,
     Ratification,
-    Revision,
-    Suspension,
-    Team,
     User,
     Vote,
-    Workflow,
-    new_id,
+)
+from governance.proposals import (
+    propose,
+    propose_admission,
+    propose_approval_rules,
+    propose_entry,
+    propose_exceptions,
+    propose_standard,
 )
 from governance.votes import VOTABLE, Standing, had_hand, standing, why_later
 
@@ -109,112 +103,6 @@ CLOCK = Service("change expiry")
 
 
 @transaction.atomic
-def propose(
-    *,
-    workflow: Workflow,
-    environment: Environment,
-    document: Mapping[str, Any],
-    title: str,
-    note: str,
-    by: User,
-    mode: str | None = None,
-) -> Change:
-    """Propose a policy document for a workflow in an environment; to roll back, propose an older version's document.
-
-    `mode` is `observe` or `enforce`; None keeps what is live, and observes where nothing is. Where nobody's vote is
-    needed the change is approved at once. Raises NotPermitted, WorkflowRetired, policies.InvalidPolicy, NothingChanges,
-    and ChangeError for an unknown mode or a title that is missing.
-    """
-    workflow, head = lock_policy(workflow.pk, environment.pk)
-    require(by, "changes.propose", workflow, environment=environment)
-    change = Change(kind=Kind.POLICY, workflow=workflow, environment=environment, title=title, proposed_by=by)
-    refuse_retired(change)
-    return _open(change, document, head, mode=mode_of(change, mode, live_mode(head) or Mode.OBSERVE), note=note)
-
-
-@transaction.atomic
-def propose_approval_rules(*, document: Mapping[str, Any], title: str, note: str, by: User) -> Change:
-    """Propose other approval rules for the organisation: rules, groups and freezes, whole.
-
-    Two people who had no hand in them must approve, or the only one there is. Raises NotPermitted,
-    approval_rules.InvalidApprovalRules, NothingChanges, and ChangeError for a title that is missing.
-    """
-    change = Change(kind=Kind.APPROVAL_RULES, title=title, proposed_by=by)
-    _none, head = lock_place(change)
-    require(by, "changes.propose", ORGANISATION)
-    return _open(change, document, head, mode="", note=note)
-
-
-@transaction.atomic
-def propose_entry(*, workflow: Workflow, document: Mapping[str, Any], title: str, note: str, by: User) -> Change:
-    """Propose another entry of a workflow of which a policy is live: risk, data class, why, regions, retention, whole.
-
-    It asks for as many votes as the strictest environment in which a policy of it is live; where that is none, it is
-    approved at once. Raises NotPermitted, WorkflowRetired, entries.InvalidEntry, NothingChanges, and ChangeError for a
-    title that is missing, and for a workflow whose owner may still write it (workflows.edit).
-    """
-    change = Change(kind=Kind.WORKFLOW, workflow=workflow, title=title, proposed_by=by)
-    held = lock_workflow(workflow.pk)
-    require(by, "changes.propose", held)
-    refuse_retired(Change(workflow=held))
-    if not entries.governed(held):
-        raise ChangeError(f"No policy of {held.name} is live yet: write its entry without a change.")
-    _held, head = lock_place(change)
-    return _open(change, document, head, mode="", note=note)
-
-
-@transaction.atomic
-def propose_admission(
-    *,
-    version: ModelVersion,
-    environment: Environment,
-    document: Mapping[str, Any],
-    title: str,
-    note: str,
-    by: User,
-) -> Change:
-    """Propose that a version of a model may be asked in an environment, or under other conditions; to attest it anew.
-
-    Raises NotPermitted, admissions.InvalidAdmission, NothingChanges, and ChangeError for a title that is missing.
-    """
-    change = Change(kind=Kind.MODEL, model_version=version, environment=environment, title=title, proposed_by=by)
-    _none, head = lock_place(change)
-    require(by, "changes.propose", change, environment=environment)
-    return _open(change, document, head, mode="", note=note)
-
-
-@transaction.atomic
-def propose_standard(
-    *, environment: Environment, team: Team | None, document: Mapping[str, Any], title: str, note: str, by: User
-) -> Change:
-    """Propose another standard of a team, or of the organisation, for all their workflows in an environment.
-
-    Raises NotPermitted, standards.InvalidStandard, also where a live policy could not serve under it, NothingChanges,
-    and ChangeError for a title that is missing.
-    """
-    change = Change(kind=Kind.STANDARD, environment=environment, for_team=team, title=title, proposed_by=by)
-    _none, head = lock_place(change)
-    require(by, "changes.propose", change, environment=environment)
-    return _open(change, document, head, mode="", note=note)
-
-
-@transaction.atomic
-def propose_exceptions(
-    *, workflow: Workflow, environment: Environment, document: Mapping[str, Any], title: str, note: str, by: User
-) -> Change:
-    """Propose from which parts of the standards a workflow is excepted in an environment, whole.
-
-    Raises NotPermitted, WorkflowRetired, exceptions.InvalidExceptions, also where its live policy could not serve,
-    NothingChanges, and ChangeError for a title that is missing.
-    """
-    change = Change(kind=Kind.EXCEPTION, workflow=workflow, environment=environment, title=title, proposed_by=by)
-    held, head = lock_place(change)
-    require(by, "changes.propose", held or ORGANISATION, environment=environment)
-    refuse_retired(change)
-    return _open(change, document, head, mode="", note=note)
-
-
-@transaction.atomic
 def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str = "", mode: str | None = None) -> Change:
     """Write another revision of an open change, from the version that is live now: an edit and a rebase are one.
 
@@ -229,7 +117,7 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
     full = checked(change, document)
     before = change.revision
     mode = mode_of(change, mode, before.mode)
-    _refuse_live(head, full, mode)
+    refuse_live(head, full, mode)
     now, base = live(head), before.starts_from
     said = (before.leads_to.digest, before.mode, base.pk if base else None)
     if (canonical.digest(full), mode, now.pk if now else None) == said:
@@ -237,7 +125,7 @@ def revise(*, change: Change, document: Mapping[str, Any], by: User, note: str =
     old_facts = facts_of(change, before)
     revision = write_revision(change, full, head, mode=mode, note=note, author=by)
     change.revision = revision
-    change.state = _first_state(revision)
+    change.state = first_state(revision)
     change.save(update_fields=["revision", "state"])
     audit.record(
         action="changes.revise",
@@ -470,52 +358,6 @@ def _vote(
     )
     tell_authors(change, cast, before)
     return change
-
-
-@transaction.atomic
-def _open(change: Change, document: Mapping[str, Any], head: Head | None, *, mode: str, note: str) -> Change:
-    """Write a new change with its first revision, under the lock of its place."""
-    by = change.proposed_by
-    full = checked(change, document)
-    _refuse_live(head, full, mode)
-    change.state, change.revision_id = State.IN_REVIEW, new_id()
-    try:
-        store(change, unchecked=["revision", "number"])
-    except InvalidInput as error:
-        raise ChangeError(str(error), field=error.field) from error
-    revision = write_revision(change, full, head, mode=mode, note=note, author=by, key=change.revision_id)
-    if _first_state(revision) != change.state:
-        change.revision, change.state = revision, _first_state(revision)
-        change.save(update_fields=["state"])
-    audit.record(
-        action="changes.propose",
-        actor=by,
-        object=change,
-        summary=f"Proposed change {change.number} for {change.place}: {change.title}",
-        version=str(revision.number),
-        after=facts_of(change, revision),
-        reason=note,
-    )
-    tell_voters(change, by)
-    return change
-
-
-def _first_state(revision: Revision) -> State:
-    """Approved at once where nobody's vote is asked for."""
-    asked = revision.rule["votes_needed"] or revision.rule["groups"]
-    return State.IN_REVIEW if asked else State.APPROVED
-
-
-def _refuse_live(head: Head | None, document: dict[str, Any], mode: str) -> None:
-    """Refuse what is live already; what is so by an emergency needs votes to stay."""
-    now = live(head)
-    if isinstance(head, PolicyHead) and Emergency.objects.holding().filter(change=head.change_id).exists():
-        return
-    # What is suspended is attested anew by the same words.
-    if isinstance(head, ContentHead) and Suspension.objects.filter(content=head.content_id).exists():
-        return
-    if now is not None and (canonical.digest(document), mode) == (now.digest, live_mode(head) or ""):
-        raise NothingChanges(f"This is what version {now.number} says and does, which is live already.")
 
 
 def _seen(change: Change, simulation: str) -> Check | None:

@@ -57,7 +57,9 @@ class Effect:
 
 def check_standard(change: Change, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a standard in full. Raises InvalidStandard, naming every place at fault."""
-    standard = standards.checked(document, policies.registry(_environment(change)))
+    environment = _environment(change)
+    ends = any(each.said for each in standards.live_in(environment) if _is_of(each.team, change))
+    standard = standards.checked(document, policies.registry(environment), ends=ends)
     full = standards.full(standard)
     broken = [each for each in effects(change, full) if each.problems]
     problems = [

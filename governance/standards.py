@@ -28,12 +28,12 @@ class InvalidStandard(InvalidDocument):
 
 @dataclass(frozen=True)
 class Live:
-    """A standard that is live; `team` None is the organisation's. `change` made it so."""
+    """A standard that is live; `team` None is the organisation's. `change` made it so, where it was asked for."""
 
     team: Team | None
     content: Content
-    change: Change
     standard: Standard
+    change: Change | None = None
 
     @property
     def name(self) -> str:
@@ -57,13 +57,14 @@ def named(team: Team | None) -> str:
     return f"the standard of {team.name}" if team else "the organisation’s standard"
 
 
-def live_in(environment: Environment) -> list[Live]:
+def live_in(environment: Environment, *, with_change: bool = False) -> list[Live]:
     """Return the standards that are live in an environment, the organisation's first; one query."""
     heads = ContentHead.objects.filter(kind=ContentKind.STANDARD, environment=environment, content__isnull=False)
+    related = ("content", "for_team", *(("change",) if with_change else ()))
     found = [
-        Live(head.for_team, head.content, head.change, read(head.content.document))
-        for head in heads.select_related("content", "change", "for_team").order_by("for_team__name")
-        if head.content is not None and head.change is not None
+        Live(head.for_team, head.content, read(head.content.document), head.change if with_change else None)
+        for head in heads.select_related(*related).order_by("for_team__name")
+        if head.content is not None
     ]
     return sorted(found, key=lambda each: each.team is not None)
 
@@ -72,7 +73,7 @@ def instead(lives: Iterable[Live], change: Change, document: Mapping[str, Any]) 
     """Return the standards as they would be with this document live at the place of a change."""
     others = [each for each in lives if (each.team.pk if each.team else None) != change.for_team_id]
     content = Content(kind=ContentKind.STANDARD, number=1, document=dict(document), for_team=change.for_team)
-    return sorted([*others, Live(change.for_team, content, change, read(document))], key=_place)
+    return sorted([*others, Live(change.for_team, content, read(document))], key=_place)
 
 
 def holding(workflow: Workflow, lives: Iterable[Live], without: Mapping[str, Collection[str]]) -> tuple[Held, ...]:
@@ -117,15 +118,17 @@ def read(document: Mapping[str, Any]) -> Standard:
         raise InvalidStandard(error.problems) from error
 
 
-def checked(document: Mapping[str, Any], registry: engine.Registry) -> Standard:
-    """Return a standard that makes sense by itself. Raises InvalidStandard, naming every place at fault."""
+def checked(document: Mapping[str, Any], registry: engine.Registry, *, ends: bool) -> Standard:
+    """Return a standard that makes sense by itself. Raises InvalidStandard, naming every place at fault.
+
+    `ends`: one that restricts nothing takes the place of one that does, and so ends it.
+    """
     try:
         canonical.encode(document)
     except (ValueError, RecursionError) as error:
         raise InvalidStandard([Problem("", f"it has no exact JSON form ({error})", "correct it")]) from error
     standard = read(document)
-    # One that restricts nothing any more is how a standard ends.
-    problems = engine.validate_standard(standard, registry) if standard != EMPTY else []
+    problems = [] if ends and standard == EMPTY else engine.validate_standard(standard, registry)
     if problems:
         raise InvalidStandard(problems)
     return standard

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from governance.models.rollbacks import Rollback
 
 
+OF_POLICY = Q(kind="policy", workflow__isnull=False, model_version=None, for_team=None, environment__isnull=False)
+
+
 class ChangeQuerySet(models.QuerySet["Change"]):
     """Changes by state and by reader."""
 
@@ -226,14 +229,7 @@ class Change(Identified):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(
-                    kind="policy",
-                    workflow__isnull=False,
-                    model_version=None,
-                    for_team=None,
-                    environment__isnull=False,
-                )
-                | OF_PLACE,
+                condition=OF_POLICY | OF_PLACE,
                 name="change_kind_known",
                 violation_error_message=f"A policy is that of a workflow in an environment. {OF_PLACE_WORDS}",
             ),

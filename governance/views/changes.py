@@ -78,6 +78,8 @@ REVISED_AT: dict[str, str] = {
     Change.Kind.APPROVAL_RULES: "approval_rules_revise",
     Change.Kind.WORKFLOW: "entry_revise",
     Change.Kind.MODEL: "admission_revise",
+    Change.Kind.STANDARD: "standard_revise",
+    Change.Kind.EXCEPTION: "exceptions_revise",
 }
 LEVELS = {"in_review": "warn", "approved": "warn", "stale": "bad", "applied": "good", "rejected": "bad"}
 

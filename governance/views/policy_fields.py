@@ -1,11 +1,9 @@
 """The fields in which a policy is written without its document: ladders, gates, starts, limits, guards and rules.
 
-What has no field stays as it is in the document that the fields start from: who reviews how, and what a pin means. The
-form carries that document along (`base`), so that what is typed is read against what was seen, and so that who comes
-from the whole document loses nothing.
+What has no field stays as it is in the document that the fields start from: who reviews how, and what a pin means. So
+who comes from the whole document loses nothing. Guards and rules are those of restriction_fields.
 """
 
-import copy
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +15,8 @@ from django import forms
 from governance import admissions
 from governance.models import Endpoint, Environment, Tier, Workflow
 from governance.views import document_fields as kinds
-from governance.views.rule_fields import Place, RuleFields, places_sent
+from governance.views.restriction_fields import RestrictionFields
+from governance.views.rule_fields import Place
 from smallfirst import engine
 
 DIFFICULTIES = ("easy", "medium", "hard")
@@ -41,7 +40,7 @@ class StepFields:
         return any(field.errors for field in self.more)
 
 
-class PolicyFields(forms.Form):
+class PolicyFields(RestrictionFields):
     """Which models each step asks, when their answers are kept, who is asked in doubt, and what is never allowed."""
 
     def __init__(
@@ -58,27 +57,10 @@ class PolicyFields(forms.Form):
         `models` are names with their words; `places` are the rules in their order, else those that were sent, else
         those of the document.
         """
-        super().__init__(data, initial=dict(initial))
-        self._base = document
-        # What gets the focus when the page is there: the name of a field, or the id of a button.
-        self.focus = ""
+        super().__init__(data, document=document, initial=initial, places=places)
         for number, step in enumerate(document["steps"]):
             self._add_ladder(number, step, models)
             self.fields |= {f"step-{number}-{name}": field for name, field in _rest_of(step)}
-        self.fields |= {f"guards-{name}": field for name, field in kinds.guard_fields(document.get("guards") or {})}
-        shown = places_sent(data) if places is None else places
-        self.rules = RuleFields(self, document.get("rules") or (), shown)
-
-    def clean(self) -> dict[str, Any]:
-        """Nothing of a rule may be lost that was begun."""
-        said: dict[str, Any] = super().clean() or self.cleaned_data
-        self.rules.clean()
-        return said
-
-    @property
-    def base(self) -> str:
-        """The document that the fields start from, as the form carries it."""
-        return json.dumps(self._base, ensure_ascii=False)
 
     def _add_ladder(self, number: int, step: Mapping[str, Any], models: Sequence[tuple[str, str]]) -> None:
         name, ladder = _step_name(step), step["ladder"]
@@ -117,43 +99,22 @@ class PolicyFields(forms.Form):
             for number, step in enumerate(self._base["steps"])
         ]
 
-    @property
-    def guards(self) -> list[forms.BoundField]:
-        """The fields of what holds for all steps."""
-        return [self[name] for name in self.fields if name.startswith("guards-")]
-
-    @property
-    def guards_wrong(self) -> bool:
-        """Whether something of them cannot be read."""
-        return any(field.errors for field in self.guards)
-
-    @property
-    def wrong(self) -> list[str]:
-        """The names of the fields of the policy that cannot be read."""
-        return [name for name in self.errors if name.startswith(("step-", "guards-", "rule-"))]
-
     def document(self) -> dict[str, Any]:
         """Return the base document with what was typed here; what was not sent, or not changed, stays as it was."""
-        made = copy.deepcopy(self._base)
+        made = super().document()
         for number, step in enumerate(made["steps"]):
             self._put_ladder(number, step)
             for name, value in kinds.changed(self, f"step-{number}-", _rest_of(step)):
                 _put(step, name, value)
-        for name, value in kinds.changed(self, "guards-", kinds.guard_fields(made.get("guards") or {})):
-            made["guards"] = (made.get("guards") or {}) | {name: value}
-        rules = self.rules.document()
-        if rules != list(made.get("rules") or ()):
-            made["rules"] = rules
         return made
 
     def field_of(self, path: str) -> str | None:
         """Return the name of the field where a place in the document was written; None where none was."""
         step = re.match(r"steps\[(\d+)\]\.?(.*)", path)
         if step is not None and int(step[1]) < len(self._base["steps"]):
-            found: str | None = self._step_field_of(int(step[1]), step[2])
-        else:
-            found = self.rules.field_of(path) or re.sub(r"^guards\.(\w+).*", r"guards-\1", path)
-        return found if found in self.fields else None
+            found = self._step_field_of(int(step[1]), step[2])
+            return found if found in self.fields else None
+        return super().field_of(path)
 
     def _step_field_of(self, number: int, rest: str) -> str:
         rung = re.match(r"ladder\[(\d+)\]\.(\w+)", rest)
@@ -173,10 +134,6 @@ class PolicyFields(forms.Form):
                 return f"step-{number}-{name}"
             case _:
                 return f"step-{number}-when"
-
-    def place_words(self, name: str) -> str:
-        """Return what a field is, as a list of what is wrong names it."""
-        return self.rules.words_of(name) or str(self.fields[name].label)
 
     def _put_ladder(self, number: int, step: dict[str, Any]) -> None:
         keep_from = self._said(f"step-{number}", (step.get("gate") or {}).get("keep_from"))

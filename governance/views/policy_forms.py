@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, QueryDict
 
-from governance import policies
+from governance.errors import InvalidDocument
 from governance.models import Mode
 from governance.views.forms import sent
 from governance.views.policy_fields import PolicyFields, base_sent
@@ -134,7 +134,7 @@ class Editor:
             ]
         try:
             check(form.document())
-        except policies.InvalidPolicy as error:
+        except InvalidDocument as error:
             return self.place(error.problems)
         return []
 

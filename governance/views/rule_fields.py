@@ -1,4 +1,4 @@
-"""The rules of a policy as fields: in their order, each with the conditions and the effects that it has.
+"""The rules of a policy or a standard as fields: in their order, each with the conditions and the effects that it has.
 
 A rule, a condition and an effect each have a token, which names its fields and stays while others move: the number
 that it had in the document the fields start from, or `n` and a number for a new one. Hidden fields of one name, in
@@ -146,9 +146,18 @@ def acted(places: tuple[Place, ...], data: QueryDict) -> tuple[tuple[Place, ...]
 class RuleFields:
     """The fields of all rules in a form, which are made here and read here."""
 
-    def __init__(self, form: forms.Form, rules: Sequence[Mapping[str, Any]], places: tuple[Place, ...] | None) -> None:
-        """Add the fields; `rules` are those of the document that the form starts from, None places as they stand."""
-        self.form = form
+    def __init__(
+        self,
+        form: forms.Form,
+        rules: Sequence[Mapping[str, Any]],
+        places: tuple[Place, ...] | None,
+        effects: Mapping[str, str],
+    ) -> None:
+        """Add the fields; `rules` are those of the document that the form starts from, None places as they stand.
+
+        `effects` are those that may be added.
+        """
+        self.form, self.effects = form, effects
         self.places = places_in(rules) if places is None else places
         self._base = {str(number): rule for number, rule in enumerate(rules)}
         for place in self.places:
@@ -236,7 +245,7 @@ class RuleFields:
         for effect in place.then:
             if effect != "review":
                 yield f"{prefix}-then-{effect}", _effect_field(effect, rule)
-        left = [("", "none"), *((each, title) for each, title in EFFECTS.items() if each not in place.then)]
+        left = [("", "none"), *((each, title) for each, title in self.effects.items() if each not in place.then)]
         yield f"{prefix}-add-when", kinds.choice("A further condition", [("", "none"), *CONDITIONS.items()], "")
         yield f"{prefix}-add-then", kinds.choice("A further effect", left, "")
 

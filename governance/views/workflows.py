@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -9,9 +10,10 @@ from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from governance import accounts, policies
+from governance import accounts, exceptions, policies, standards
 from governance.export import csv_of
 from governance.figures import Rung
 from governance.models import Change, DataClass, Model, PolicyHead, Risk, Team, Workflow
@@ -108,7 +110,8 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         "head": head,
         "steps": drawing.steps(found, document) if document else [],
         "sentences": drawing.lines(document) if document else [],
-        "entry_change": Change.objects.filter(content_head__workflow=found).first(),
+        **_above(found, head),
+        "entry_change": Change.objects.filter(content_head__workflow=found, kind=Change.Kind.WORKFLOW).first(),
         "changes": Change.objects.visible_to(request.user).filter(workflow=found).for_list()[:6],
         "stop": found.stops.holding().select_related("stopped_by").first(),
         "may_stop": found.retired_at is None and accounts.can(request.user, "stops.begin", found),
@@ -122,6 +125,14 @@ def workflow(request: HttpRequest, slug: str) -> HttpResponse:
         else None,
     }
     return render(request, "governance/workflow.html", context)
+
+
+def _above(workflow: Workflow, head: PolicyHead | None) -> dict[str, Any]:
+    """The standards that hold for a workflow where its policy is live, and from what it is excepted; three queries."""
+    if head is None:
+        return {}
+    held = [each for each in standards.live_in(head.environment) if each.team in (None, workflow.team) and each.said]
+    return {"standards": held, "excepted": exceptions.live(head.environment, workflow), "today": timezone.localdate()}
 
 
 def _may_roll_back(request: HttpRequest, workflow: Workflow, heads: list[PolicyHead]) -> set[UUID]:

@@ -214,7 +214,7 @@ def _refused(refusal: Refusal) -> ApiError:
         return invalid(f"{_sentence(refusal.text)}", "model")
     detail: dict[str, object] = {"clause": refusal.clause}
     if refusal.code == "not_allowed":
-        text = f"Not allowed ({refusal.clause}): {refusal.text}."
+        text = f"Not allowed ({refusal.clause}): {refusal.text.rstrip('.')}."
         return ApiError(403, "not_allowed", text, param=refusal.clause, detail=detail)
     text = f"{_sentence(refusal.text)} Try again in a moment."
     return ApiError(503, "no_model_available", text, detail=detail, retry_after=RETRY_SECONDS)

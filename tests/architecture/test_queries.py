@@ -32,6 +32,7 @@ QUERIES: dict[tuple[str, str], int] = {
     ("stops", "lead"): 9,
     ("terms", "lead"): 9,
     ("coordination", "lead"): 12,
+    ("standards", "lead"): 12,
     ("keys", "integrator"): 8,
     ("webhooks", "lead"): 8,
     ("deliveries", "lead"): 8,

@@ -58,6 +58,7 @@ ACCOUNT_FORMS = (*PERSON_FORMS, "grant_revoke", "team_edit")
 WEBHOOK_PAGES = ("webhook", "deliveries", "deliveries_csv")
 WEBHOOK_FORMS = ("webhook_new", "webhook_edit", "webhook_close", "webhook_secret")
 SAMPLE_PAGES = ("audit_samples", "audit_samples_csv", "audit_sample_new")
+ABOVE = ("standard_revise", "exceptions_new", "exceptions_revise")
 OWN_FORMS = ("account_edit", "account_password", "account_notifications", "token_new")
 OPEN = dict.fromkeys(ROLES, OK)
 ORGANISATION_WIDE = dict.fromkeys(("finance", "auditor", "admin"), NO)
@@ -110,6 +111,7 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("change_activate", "post"): only(*VOTERS, gives=GONE_ON),
     ("change_appoint", "post"): only(*VOTERS, gives=GONE_ON),
     ("change_cancel", "post"): only(*VOTERS, gives=GONE_ON),
+    ("change_effects", "get"): only(*READERS),
     ("change_emergency", "get"): only(*VOTERS),
     ("change_emergency", "post"): only(*VOTERS, gives=INVALID),
     # No emergency made this change live: tests/governance/test_emergencies_pages.py has one that does.
@@ -287,6 +289,12 @@ MATRIX: dict[tuple[str, str], Mapping[str, int]] = {
     ("evaluation_schedule_end", "post"): governed(GONE_ON),
     ("evaluation_cancel", "post"): governed(GONE_ON),
     ("evaluation_again", "post"): governed(GONE_ON),
+    ("standards", "get"): everyone(OK),
+    ("standards_csv", "get"): everyone(OK),
+    ("standard_new", "get"): only("lead", stranger=NO),
+    ("standard_new", "post"): only("lead", gives=INVALID, stranger=NO),
+    **{(name, "get"): only(*PROPOSERS) for name in ABOVE},
+    **{(name, "post"): only(*PROPOSERS, gives=INVALID) for name in ABOVE},
     ("follow", "get"): only(*SPENDERS, stranger=OK),
     ("trial", "get"): only(*PROPOSERS, stranger=OK),
     ("trial", "post"): only(*PROPOSERS, gives=INVALID, stranger=INVALID),
@@ -350,6 +358,8 @@ def make_stage() -> Stage:
     comment = comments.add(change=change, digest=digest, path="", text="Why?", by=cast.owner)
     entry = casting.make_entry(cast, risk="high")
     admission = casting.make_admission(cast, cast.models[0], cost="5")
+    standard = casting.make_standard(cast, team=cast.team, by=cast.integrator, guards={"regions": ["eu"]})
+    excepted = casting.make_exceptions(cast, "guards.regions", standard="team")
     rules = changes.propose_approval_rules(document=RULES, title="Two votes", note="", by=cast.lead)
     endpoint = Endpoint.objects.get(version__model=cast.models[0])
     site = site_of(cast)
@@ -396,6 +406,11 @@ def make_stage() -> Stage:
             if name == "change" or (name.startswith("change_") and name != "change_new")
         },
         "approval_rules_revise": [rules.pk],
+        "standard_new": [cast.production.name],
+        "standard_revise": [standard.pk],
+        "change_effects": [standard.pk],
+        "exceptions_new": [slug, cast.production.name],
+        "exceptions_revise": [excepted.pk],
         "entry_new": [slug],
         "entry_revise": [entry.pk],
         "admission_new": ["lexicon", cast.production.name],

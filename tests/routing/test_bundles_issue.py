@@ -21,7 +21,17 @@ from routing.keys import KeysMissingError
 from routing.models import Bundle, Snapshot
 from smallfirst.engine.compiled import CompiledWorkflow, SnapshotError, read_snapshot
 from smallfirst.seal import open_envelope
-from tests.cast import BOOTSTRAP, approve, make_cast, make_change, make_document, make_environment, make_live
+from tests.cast import (
+    BOOTSTRAP,
+    approve,
+    make_cast,
+    make_change,
+    make_document,
+    make_environment,
+    make_exceptions,
+    make_live,
+    make_standard,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("installation_keys")]
 
@@ -58,6 +68,26 @@ def test_a_bundle_says_what_is_live() -> None:
         "environment": str(cast.production.pk),
         "snapshot": bundle.snapshot_id,
     }
+
+
+def test_standards_and_exceptions_stand_in_the_bundle_until_their_last_day() -> None:
+    cast, now = make_cast(), timezone.now()
+    make_live(cast)
+    plain = bundles.issue(cast.production, now=now)
+    assert "standards" not in json.loads(plain.snapshot.text)
+    for change, voter in (
+        (make_standard(cast, guards={"models": ["lexicon", "tf-idf"]}), cast.lead),
+        (make_exceptions(cast, "guards.models"), cast.owner),
+    ):
+        changes.activate(change=approve(change, voter), by=cast.lead)
+
+    def held(moment: datetime) -> dict[str, tuple[str, ...]]:
+        read = read_snapshot(bundles.current(cast.production, now=moment).snapshot.text.encode())
+        return {each.name: each.without for each in read.workflows[str(cast.workflow.pk)].standards}
+
+    assert held(now) == {"the organisation’s standard": ("guards.models",)}
+    assert held(now + timedelta(days=30)) == {"the organisation’s standard": ("guards.models",)}
+    assert held(now + timedelta(days=32)) == {"the organisation’s standard": ()}
 
 
 def test_a_policy_that_is_only_watched_is_in_the_bundle_and_to_enforce_it_is_another() -> None:

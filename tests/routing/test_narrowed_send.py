@@ -29,6 +29,7 @@ from tests.cast import (
     make_live,
     make_model,
     make_provider,
+    make_standard,
     make_workflow,
 )
 
@@ -97,6 +98,18 @@ def test_a_bundle_holds_the_keys_workflow_alone_and_is_kept_for_replays(site: Si
     for secret in (str(site.other.pk), "secret-plans", "the other team"):
         assert secret in whole.envelope
         assert secret not in answer.content.decode()
+
+
+def test_a_key_is_not_sent_the_standards_of_other_teams(site: Site, client: Client) -> None:
+    cast = site.cast
+    for team in (None, cast.team, cast.elsewhere):
+        change = make_standard(cast, team=team, guards={"max_latency_ms": 60_000})
+        changes.activate(change=approve(change, cast.lead), by=cast.lead)
+
+    sent = opened(get(client, "bundle", site.token), "bundle").snapshot
+
+    names = [each["name"] for each in msgspec.json.decode(sent)["standards"]]
+    assert names == ["the organisation’s standard", "the standard of Customer care"]
 
 
 def test_the_narrowed_bundle_decides_as_the_whole_one(site: Site, client: Client) -> None:

@@ -2,19 +2,33 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from governance import accounts, changes, registry, workflows
-from governance.models import Content, Model, PolicyVersion
+from governance.models import Change, Content, Model, PolicyVersion, Team
 from routing import snapshots, stamps, states
 from routing.stamps import UnsettledError
-from tests.cast import Cast, approve, make_cast, make_change, make_key, make_live, make_model, make_provider
+from tests.cast import (
+    Cast,
+    approve,
+    make_cast,
+    make_change,
+    make_exceptions,
+    make_key,
+    make_live,
+    make_model,
+    make_provider,
+    make_standard,
+)
 
 # Versions and contents never change; which of them count stands in their heads.
+NARROW = {"models": ["lexicon", "tf-idf"]}
 NEVER_CHANGED = {PolicyVersion._meta.db_table, Content._meta.db_table}
 
 
@@ -31,6 +45,11 @@ def state_stamp() -> str:
 def activate(cast: Cast) -> None:
     """Make another threshold live."""
     changes.activate(change=approve(make_change(cast, 0.5), cast.owner), by=cast.lead)
+
+
+def standing(cast: Cast, change: Change) -> None:
+    """Make a standard or an exception live."""
+    changes.activate(change=approve(change, cast.owner if change.team_id else cast.lead), by=cast.lead)
 
 
 def add_model(cast: Cast) -> None:
@@ -54,6 +73,8 @@ def add_version(cast: Cast) -> None:
         (add_version, snapshot_stamp),
         (lambda cast: workflows.retire(workflow=cast.workflow, reason="done", by=cast.lead), snapshot_stamp),
         (lambda cast: workflows.retire(workflow=cast.workflow, reason="done", by=cast.lead), state_stamp),
+        (lambda cast: standing(cast, make_standard(cast, guards=NARROW)), snapshot_stamp),
+        (lambda cast: Team.objects.filter(pk=cast.team.pk).update(name="Customers"), snapshot_stamp),
         (make_key, state_stamp),
         (
             lambda cast: accounts.revoke_key(key=make_key(cast)[0], reason="lost", by=cast.lead),
@@ -70,6 +91,22 @@ def test_an_act_changes_the_stamp(act: Callable[[Cast], object], stamp: Callable
     act(cast)
 
     assert stamp() != before
+
+
+@pytest.mark.django_db
+def test_the_stamp_moves_when_the_last_day_of_an_exception_is_over() -> None:
+    """No row is written then."""
+    cast = make_cast()
+    make_live(cast)
+    standing(cast, make_standard(cast, guards=NARROW))
+    standing(cast, make_exceptions(cast, "guards.models"))
+    today = timezone.now()
+    with time_machine.travel(today + timedelta(days=29), tick=False):
+        before = snapshot_stamp()
+    with time_machine.travel(today + timedelta(days=30), tick=False):
+        assert snapshot_stamp() == before
+    with time_machine.travel(today + timedelta(days=31), tick=False):
+        assert snapshot_stamp() != before
 
 
 @pytest.mark.django_db
@@ -96,6 +133,8 @@ def test_every_table_that_is_read_is_stamped(
 ) -> None:
     cast = make_cast()
     make_live(cast)
+    standing(cast, make_standard(cast, guards=NARROW))
+    standing(cast, make_exceptions(cast, "guards.models"))
     with CaptureQueriesContext(connection) as queries:
         make(cast)
     read = set(re.findall(r'(?:FROM|JOIN) "(\w+)"', " ".join(query["sql"] for query in queries)))
