@@ -58,9 +58,12 @@ class PolicyFields(RestrictionFields):
         those of the document.
         """
         super().__init__(data, document=document, initial=initial, places=places)
+        # What is wrong is told in the order of the page, where the steps come first.
+        below = {name: self.fields.pop(name) for name in list(self.fields) if name.startswith(("guards-", "rule-"))}
         for number, step in enumerate(document["steps"]):
             self._add_ladder(number, step, models)
             self.fields |= {f"step-{number}-{name}": field for name, field in _rest_of(step)}
+        self.fields |= below
 
     def _add_ladder(self, number: int, step: Mapping[str, Any], models: Sequence[tuple[str, str]]) -> None:
         name, ladder = _step_name(step), step["ladder"]

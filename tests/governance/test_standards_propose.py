@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from governance import accounts, changes, exceptions, inheritance, policies, serving, standards
-from governance.models import AuditEvent, Change, Content, ContentHead, Notification, Role
+from governance.models import AuditEvent, Change, Content, ContentHead, Notification, NotificationKind, Role
 from governance.standards import InvalidStandard
 from tests.cast import (
     Cast,
@@ -70,7 +70,7 @@ def test_a_standard_becomes_live_by_votes_and_tells_whose_it_is(cast: Cast) -> N
     assert event.summary == "Version 1 of the organisation’s standard in production is live"
     assert event.after is not None
     assert event.after["parts"] == ["guards.models", "rules[No German]"]
-    told = Notification.objects.filter(kind="live").latest("created_at")
+    told = Notification.objects.filter(kind=NotificationKind.LIVE).latest("created_at")
     assert {each.person for each in told.deliveries.all()} == {cast.owner, cast.second_lead}
 
 
