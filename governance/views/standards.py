@@ -15,7 +15,6 @@ from django.views.decorators.http import require_GET, require_http_methods
 from governance import accounts, changes, exceptions, inheritance, standards
 from governance.accounts import ORGANISATION
 from governance.errors import InvalidInput
-from governance.exceptions import Excepted
 from governance.export import csv_response
 from governance.models import Change, Environment, PolicyHead, Team
 from governance.models.accounts import in_scope
@@ -51,7 +50,8 @@ def standards_page(request: HttpRequest) -> HttpResponse:
     wanted = request.GET.get("environment")
     environment = next((each for each in places if each.name == wanted), places[0] if places else None)
     shown = _shown(request, environment) if environment else []
-    excepted = _excepted(request, environment) if environment else []
+    readable = {each.team.pk for each in shown if each.team}
+    excepted = exceptions.live(environment) if environment else []
     led = Change.objects.visible_to(request.user).filter(
         kind__in=(Change.Kind.STANDARD, Change.Kind.EXCEPTION), environment=environment
     )
@@ -61,7 +61,7 @@ def standards_page(request: HttpRequest) -> HttpResponse:
         "shown": [each for each in shown if each.live and each.live.said],
         "without": [each for each in shown if each.may_propose and not (each.live and each.live.said)],
         "parts": sum(len(each.live.said) for each in shown if each.live),
-        "excepted": excepted,
+        "excepted": [each for each in excepted if each.workflow.team_id in readable],
         "today": timezone.localdate(),
         "changes": led.for_list()[:8],
     }
@@ -183,8 +183,3 @@ def _shown(request: HttpRequest, environment: Environment) -> list[Shown]:
     ours = accounts.can(request.user, "changes.propose", ORGANISATION, environment=environment)
     first = Shown(None, lives.get(None), counts[None], ours)
     return [first, *(Shown(team, lives.get(team.pk), counts.get(team.pk, 0), team in proposing) for team in teams)]
-
-
-def _excepted(request: HttpRequest, environment: Environment) -> list[Excepted]:
-    seen = set(PolicyHead.objects.visible_to(request.user).values_list("workflow", flat=True))
-    return [each for each in exceptions.live(environment) if each.workflow.pk in seen]
