@@ -1,12 +1,15 @@
 """What the frame knows of the person who looks: what waits on him, what he may open, and the zone of his times."""
 
-from collections.abc import Callable, Collection
+import functools
+import json
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from django.db import connection
 from django.db.models import Case, Count, Exists, Q, QuerySet, Subquery, Value, When
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -15,6 +18,10 @@ from django.utils.functional import SimpleLazyObject
 from governance import verifications
 from governance.models import Change, Emergency, Grant, Review, Role, Stop, User
 from governance.permissions import PERMISSIONS, VIEWS
+
+# What stands for the person and the moment in the parameters of the frame's query.
+_PERSON: Any = object()
+_MOMENT: Any = object()
 
 
 class Placed(Protocol):
@@ -52,8 +59,32 @@ class Frame:
 def frame_of(user: User) -> Frame:
     """Return what the frame shows this person: his roles' acts, what waits on him, and what all are warned of.
 
-    One query for all, since every page asks.
+    One query for all, since every page asks, and made once: to put it together takes Django longer than PostgreSQL to
+    answer it.
     """
+    if not user.is_active or user.acts is not None:
+        return _frame(list(_asked(user)))
+    sql, given = _prepared()
+    moment = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [user.pk if each is _PERSON else moment if each is _MOMENT else each for each in given])
+        return _frame([(role, json.loads(faults or "0"), *rest) for role, faults, *rest in cursor.fetchall()])
+
+
+@functools.cache
+def _prepared() -> tuple[str, tuple[Any, ...]]:
+    """The query of `_asked` as text, with what stands for the person and the moment among its parameters."""
+    stand_in = User(pk=uuid4())
+    sql, given = _asked(stand_in).query.sql_with_params()
+
+    def said(each: Any) -> Any:
+        return _PERSON if each == stand_in.pk else _MOMENT if isinstance(each, datetime) else each
+
+    return sql, tuple(said(each) for each in given)
+
+
+def _asked(user: User) -> "QuerySet[Any, tuple[Any, ...]]":
+    """What the frame asks of a person: a row for each of his roles, all with the same beside the role."""
     last = verifications.runs().values("after__faults")[:1]
     stopped = Exists(Stop.objects.holding().of_everything())
     emergency = Emergency.objects.holding().order_by("until").values("until")[:1]
@@ -65,11 +96,13 @@ def frame_of(user: User) -> Frame:
         reviews=_counted(user, "reviews.take", Review.objects.takable_by(user)),
         changes=_counted(user, "changes.vote", Change.objects.awaiting(user)),
     )
-    rows = list(shown.values_list("role", "faults", "stopped", "emergency", "reviews", "changes").distinct())
+    return shown.values_list("role", "faults", "stopped", "emergency", "reviews", "changes").distinct()
+
+
+def _frame(rows: Sequence[tuple[Any, ...]]) -> Frame:
     if not rows:
         return Frame()
     acts = acts_in({Role(role) for role, *_rest in rows})
-    # The same in every row.
     _role, faults, all_stopped, until, reviews, changes = rows[0]
     return Frame(acts, (faults or 0) if "audit.view" in acts else 0, all_stopped, until, reviews or 0, changes or 0)
 
