@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import Model as DbModel
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from demo import processes
 from demo.organisation import APPLICATIONS
@@ -65,7 +65,9 @@ def _end_work(now: datetime) -> list[str]:
     running = Evaluation.objects.active().filter(step__workflow__in=mine)
     # What somebody else proposed is his; of a retired workflow it asks nobody for a vote.
     proposed = Change.objects.open().filter(
-        workflow__in=mine, proposed_by__is_active=True, proposed_by__email__in=[each.email for each in PEOPLE]
+        Q(workflow__in=mine) | Q(kind=Change.Kind.STANDARD),
+        proposed_by__is_active=True,
+        proposed_by__email__in=[each.email for each in PEOPLE],
     )
     cases = Review.objects.waiting().filter(workflow__in=mine)
     keys = ApiKey.objects.filter(workflow__in=mine, revoked_at=None)

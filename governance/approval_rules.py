@@ -229,6 +229,14 @@ def _group_problems(rules: ApprovalRules) -> Iterator[Problem]:
                 yield Problem(f"groups[{index}].members", message, "name people who hold a role that votes")
 
 
+def _of_no_workflow(path: str, when: When) -> Iterator[Problem]:
+    """Risk and data class are those of a workflow: asked of what is about none, they would never match."""
+    for name in ("risks", "data_classes"):
+        if getattr(when, name) and when.kinds and set(when.kinds) <= {"model", "standard"}:
+            message = "models and standards are about no workflow, whose risk and data class these are"
+            yield Problem(f"{path}.{name}", message, "name none, or another kind beside them")
+
+
 def _rule_problems(rules: ApprovalRules) -> Iterator[Problem]:
     known = set(Environment.objects.values_list("name", flat=True))
     sizes = {group.name: len(set(group.members)) for group in rules.groups}
@@ -242,6 +250,7 @@ def _rule_problems(rules: ApprovalRules) -> Iterator[Problem]:
         if rule.when.parts and rule.when.kinds and "policy" not in rule.when.kinds:
             message = "only policies have these parts, and the rule is for none"
             yield Problem(f"{path}.when.parts", message, "name no parts, or policies among the kinds")
+        yield from _of_no_workflow(f"{path}.when", rule.when)
         for place, asked_of in enumerate(rule.groups):
             size = sizes.get(asked_of.group)
             where = f"{path}.groups[{place}]"

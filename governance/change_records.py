@@ -206,6 +206,11 @@ def first_state(revision: Revision) -> State:
     return State.IN_REVIEW if asked else State.APPROVED
 
 
+def refuse_unserved(change: Change, document: Mapping[str, Any]) -> None:
+    """Raise InvalidDocument for what may be proposed, and must not become live while it keeps others from serving."""
+    KINDS[change.kind].serves(change, document)
+
+
 def mode_of(change: Change, said: str | None, otherwise: str) -> str:
     """Return the mode that was asked for, or the other; none for content. Raises ChangeError for one that is none."""
     if change.kind != Kind.POLICY:

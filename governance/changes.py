@@ -43,6 +43,7 @@ from governance.change_records import (
     refuse_rest,
     refuse_retired,
     refuse_stale,
+    refuse_unserved,
     refuse_voters,
     tell_authors,
     tell_voters,
@@ -66,7 +67,7 @@ from governance.proposals import (
     propose_exceptions,
     propose_standard,
 )
-from governance.votes import VOTABLE, Standing, had_hand, standing, why_later
+from governance.votes import OF_THE_ORGANISATION, VOTABLE, Standing, had_hand, may_vote, standing, why_later
 
 __all__ = [
     "ChangeError",
@@ -205,7 +206,7 @@ def activate(*, change: Change, by: User, single_handed: bool = False, appointed
         refuse_voters(change, standing_now)
     elif not standing_now.enough:
         raise NotApproved(f"Change {change.number} has {standing_now.said}.{standing_now.lost}")
-    checked(change, revision.leads_to.document)
+    refuse_unserved(change, checked(change, revision.leads_to.document))
     if change.state != State.APPROVED:
         change.state = State.APPROVED
         change.save(update_fields=["state"])
@@ -320,6 +321,8 @@ def _vote(
         raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
     if delegation is not None and had_hand(change, delegation.by):
         raise OwnHand(f"{delegation.by} had a hand in change {change.number}: nobody votes on it for him.")
+    if change.kind == Kind.EXCEPTION and by.pk not in may_vote(change):
+        raise NotPermitted(OF_THE_ORGANISATION)
     refuse_expired(change)
     revision = change.revision
     if digest != revision.payload_digest:

@@ -7,7 +7,7 @@ without anybody's act.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from governance import canonical, standards
 from governance.errors import InvalidDocument, InvalidInput, clean
-from governance.models import Change, ContentHead, ContentKind, Environment, User, Workflow
+from governance.models import Change, Content, ContentHead, ContentKind, Environment, User, Workflow
 from smallfirst.engine import Problem
 from smallfirst.engine.policy import Clause
 from smallfirst.engine.reading import shape_problem
@@ -69,6 +69,11 @@ class Excepted:
         return self.deviation.until >= today
 
 
+def day_of(moment: datetime) -> date:
+    """Return the day by which exceptions end, in UTC: the same for whoever asks, and as gateways are sent it."""
+    return moment.astimezone(UTC).date()
+
+
 def live(environment: Environment | None = None, workflow: Workflow | None = None) -> list[Excepted]:
     """Return what stands as live, also what is over, the first to end first; two queries."""
     heads = ContentHead.objects.filter(
@@ -111,10 +116,10 @@ def of_place(workflow: Workflow, environment: Environment) -> dict[str, Any]:
     return {"kind": ContentKind.EXCEPTION, "environment": environment, **place}
 
 
-def document_of(workflow: Workflow, environment: Environment) -> dict[str, Any]:
-    """Return the document that is live, an empty one where none is; one query."""
+def content_of(workflow: Workflow, environment: Environment) -> Content | None:
+    """Return what is live, None where nothing is; one query."""
     head = ContentHead.objects.filter(**of_place(workflow, environment)).select_related("content").first()
-    return head.content.document if head and head.content else {"format": 1, "exceptions": []}
+    return head.content if head else None
 
 
 def read(document: Mapping[str, Any]) -> Exceptions:
@@ -183,7 +188,7 @@ def facts(document: Mapping[str, Any]) -> dict[str, Any]:
 def _problems(
     path: str, each: Deviation, known: Iterable[str], owned: bool, seen: set[tuple[str, str]]
 ) -> Iterator[Problem]:
-    today = timezone.localdate()
+    today = day_of(timezone.now())
     for number, part in enumerate(each.parts):
         if part not in known:
             message = f"{LEVELS[each.standard]} has no part “{part}” here, live or proposed"

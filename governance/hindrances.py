@@ -3,11 +3,11 @@
 Page and API tell the same. Where it has the votes it needs and nothing of this, it can be activated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from governance.change_records import Head, checked, place_of, refuse_retired, refuse_stale
+from governance.change_records import Head, checked, place_of, refuse_retired, refuse_stale, refuse_unserved
 from governance.errors import GovernanceError, InvalidDocument
 from governance.models import Appointment, Change, ContentHead, PolicyHead
 from governance.models.contents import PLACE
@@ -47,11 +47,12 @@ def clash(change: Change) -> Hindrance | None:
 
 
 def _of_content(change: Change, standing: Standing, now: datetime) -> Iterator[Hindrance]:
-    for refuse in (
+    refusals: tuple[Callable[[], object], ...] = (
         lambda: refuse_retired(change),
         lambda: refuse_stale(change, _head(change)),
-        lambda: checked(change, change.revision.leads_to.document),
-    ):
+        lambda: refuse_unserved(change, checked(change, change.revision.leads_to.document)),
+    )
+    for refuse in refusals:
         try:
             refuse()
         except InvalidDocument as error:

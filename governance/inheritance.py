@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from governance import exceptions, policies, serving, standards
-from governance.models import Change, Environment, PolicyHead, Workflow
+from governance.models import Change, Environment, Mode, PolicyHead, Workflow
 from governance.serving import Inherited
 from governance.standards import InvalidStandard
 from smallfirst import engine
@@ -59,9 +59,15 @@ def check_standard(change: Change, document: Mapping[str, Any]) -> dict[str, Any
     """Return the document of a standard in full. Raises InvalidStandard, naming every place at fault."""
     environment = _environment(change)
     ends = any(each.said for each in standards.live_in(environment) if _is_of(each.team, change))
-    standard = standards.checked(document, policies.registry(environment), ends=ends)
-    full = standards.full(standard)
-    broken = [each for each in effects(change, full) if each.problems]
+    return standards.full(standards.checked(document, policies.registry(environment), ends=ends))
+
+
+def refuse_unserved(change: Change, document: Mapping[str, Any]) -> None:
+    """Raise InvalidStandard where a live policy that serves now could not under it; it can be proposed all the same.
+
+    So whoever cannot follow yet is excepted, or changes his policy, while it is voted on.
+    """
+    broken = [each for each in effects(change, document) if each.problems]
     problems = [
         Problem(
             "",
@@ -74,7 +80,6 @@ def check_standard(change: Change, document: Mapping[str, Any]) -> dict[str, Any
         problems.append(Problem("", f"{len(broken) - MOST_TOLD} more could not serve", "mend these first"))
     if problems:
         raise InvalidStandard(problems)
-    return full
 
 
 def check_exceptions(change: Change, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +89,9 @@ def check_exceptions(change: Change, document: Mapping[str, Any]) -> dict[str, A
     if workflow is None:
         raise LookupError("exceptions are those of a workflow")
     now = serving.inherited(environment)
-    then = replace(now, exceptions={**now.exceptions, workflow.pk: exceptions.by_level(found, timezone.localdate())})
+    then = replace(
+        now, exceptions={**now.exceptions, workflow.pk: exceptions.by_level(found, exceptions.day_of(timezone.now()))}
+    )
     heads = _heads(environment).filter(workflow=workflow)
     problems = [
         Problem(
@@ -138,6 +145,9 @@ def _broken(head: PolicyHead, registry: engine.Registry, now: Inherited, then: I
     """What would keep a live policy from serving that does not keep it now."""
     policy = policies.read(head.version.document)
     after = then.above(head.workflow).problems(policy, registry)
+    if head.mode == Mode.OBSERVE:
+        # Where a policy is only watched, standards hold without their reviews.
+        after = [each for each in after if not each.path.endswith(".review")]
     if after:
         yield from serving.newly(now.above(head.workflow).problems(policy, registry), after)
 

@@ -30,6 +30,8 @@ class Governed:
     difference: Callable[[Document | None, Document], list[Said]]
     live: str
     asked: str = ""
+    # Raises InvalidDocument for one that must not become live yet, though it may be proposed.
+    serves: Callable[[Change, Document], None] = lambda _change, _document: None
     begins: Callable[[Change], dict[str, Any] | None] = lambda _change: None
     apply: Callable[[Change], None] = lambda _change: None
     facts: Callable[[Document], dict[str, Any]] = lambda _document: {}
@@ -79,6 +81,7 @@ KINDS: dict[str, Governed] = {
     ),
     Change.Kind.STANDARD: Governed(
         check=inheritance.check_standard,
+        serves=inheritance.refuse_unserved,
         difference=_by_key(standards.sentences),
         live="The new standard is live; gateways take it up within seconds.",
         facts=standards.facts,

@@ -66,11 +66,11 @@ class Inherited:
 
 def inherited(environment: Environment, today: date | None = None) -> Inherited:
     """Return what the workflows of an environment inherit on a day, today if none is named; two queries."""
-    found = exceptions.in_force(environment, today or timezone.localdate())
+    found = exceptions.in_force(environment, today or exceptions.day_of(timezone.now()))
     return Inherited(standards.live_in(environment), found)
 
 
 def newly(before: Iterable[Problem], after: Iterable[Problem]) -> list[Problem]:
-    """Return the problems that are there only after."""
-    known = {(each.path, each.message) for each in before}
-    return [each for each in after if (each.path, each.message) not in known]
+    """Return the problems that are there only after; what could not serve before is not broken anew by other words."""
+    known = {each.path for each in before}
+    return [each for each in after if each.path not in known]

@@ -28,6 +28,8 @@ SAID = {
 # The states of a change in which people vote on it.
 VOTABLE = (Change.State.IN_REVIEW, Change.State.APPROVED)
 
+OF_THE_ORGANISATION = "Who votes for the whole organisation votes on exceptions from its standard."
+
 
 @dataclass(frozen=True)
 class CastVote:
@@ -314,6 +316,8 @@ def why_not_vote(change: Change, user: User | AnonymousUser) -> str:
         return f"This change is {change.get_state_display().lower()}."
     if had_hand(change, user):
         return "You had a hand in this change, so others vote on it."
+    if change.kind == Change.Kind.EXCEPTION and user.pk not in may_vote(change):
+        return OF_THE_ORGANISATION
     return ""
 
 

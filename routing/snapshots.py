@@ -9,9 +9,8 @@ from uuid import UUID
 
 import msgspec
 from django.db import models
-from django.utils import timezone
 
-from governance import admissions, canonical, serving
+from governance import admissions, canonical, exceptions, serving
 from governance.admissions import Live
 from governance.models import (
     ContentHead,
@@ -59,7 +58,7 @@ OVER = """
 
 def stamp(*, now: datetime) -> str:
     """The stamp of all rows that snapshots are made of; one query."""
-    return stamps.read(TABLES, now=now, also=OVER, today=timezone.localdate(now))
+    return stamps.read(TABLES, now=now, also=OVER, today=exceptions.day_of(now))
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def make(environment: Environment, *, now: datetime) -> Content:
     such a snapshot must reach no gateway.
     """
     endpoints, admitted = list(Endpoint.objects.served_in(environment)), admissions.live_in(environment)
-    inherited = serving.inherited(environment, timezone.localdate(now))
+    inherited = serving.inherited(environment, exceptions.day_of(now))
     standards = [msgspec.to_builtins(each.version) for each in inherited.standards]
     document = {
         "workflows": [_workflow(head, inherited) for head in PolicyHead.objects.live_in(environment)],

@@ -10,9 +10,23 @@ from django.db import migrations, models
 
 # Of a team's standard too, those of the team.
 VOTERS_BEFORE = import_module("governance.migrations.0007_admissions").VOTERS
+# Of an exception from the organisation's standard those of the organisation: no team lets itself off what binds all.
 VOTERS = VOTERS_BEFORE.replace(
-    "coalesce(workflow.team_id, model.team_id)", "coalesce(workflow.team_id, model.team_id, change.for_team_id)"
+    "(held.team_id IS NULL OR held.team_id = coalesce(workflow.team_id, model.team_id))",
+    """(
+            held.team_id IS NULL
+            OR held.team_id = coalesce(workflow.team_id, model.team_id, change.for_team_id) AND NOT EXISTS (
+                SELECT FROM governance_revision told JOIN governance_content said ON said.id = told.content_id
+                WHERE told.id = change.revision_id AND change.kind = 'exception'
+                    AND said.document -> 'exceptions' @> '[{"standard": "organisation"}]'
+            )
+        )""",
 )
+MAY_VOTE = """
+CREATE FUNCTION governance_may_vote(asked uuid, person uuid) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM governance_voters(asked) may WHERE may.user_id = person)
+$$;
+"""
 
 # Of which kind an appointment is was said by its change alone. Nothing else of it is written, and its owner does it.
 KINDS_OF_APPOINTMENTS = """
@@ -109,6 +123,7 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='content_heads', to='governance.team'),
         ),
         migrations.RunSQL(VOTERS, VOTERS_BEFORE),
+        migrations.RunSQL(MAY_VOTE, "DROP FUNCTION governance_may_vote(uuid, uuid)"),
         migrations.AlterField(
             model_name='change',
             name='kind',

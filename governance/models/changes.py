@@ -7,13 +7,13 @@ from uuid import UUID
 import pgtrigger
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import BigIntegerField, Func, Prefetch, Q, Value
+from django.db.models import BigIntegerField, F, Func, Prefetch, Q, Value
 from django.db.models.functions import Coalesce, Least
 
 from governance.models import change_rules, guards
-from governance.models.accounts import SHA256, Team, User, in_scope
+from governance.models.accounts import SHA256, Grant, Team, User, in_scope
 from governance.models.checks import SAW_THE_NEWEST
-from governance.models.contents import OF_PLACE, OF_PLACE_WORDS, Content
+from governance.models.contents import OF_PLACE, OF_PLACE_WORDS, OF_POLICY, Content
 from governance.models.ids import Identified
 from governance.models.policies import Mode, ModelsOfLadders, PolicyVersion
 from governance.models.registry import Environment, ModelVersion
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from governance.models.rollbacks import Rollback
 
 
-OF_POLICY = Q(kind="policy", workflow__isnull=False, model_version=None, for_team=None, environment__isnull=False)
-
-
 class ChangeQuerySet(models.QuerySet["Change"]):
     """Changes by state and by reader."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Those of workflows in whose teams the user may read changes."""
-        return in_scope(self.of_team(), user, "changes.view", "team")
+        """Those of teams whose changes the user may read, and of the organisation's standards, which bind all."""
+        reads = Grant.objects.allowing(user, "changes.view")
+        ours = Q(kind=Change.Kind.STANDARD, for_team=None) & models.Exists(reads)
+        held = reads.filter(Q(team=None) | Q(team=models.OuterRef("team")))
+        return self.of_team().filter(models.Exists(held) | ours)
 
     def of_team(self) -> Self:
         """With `team`, that of what each is about, to scope them by."""
@@ -75,9 +75,8 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         A term ends when another policy takes its place, or the workflow is retired.
         """
         place = {field: models.OuterRef(field) for field in ("workflow", "environment")}
-        others = Change.objects.filter(
-            state=Change.State.APPLIED, **place, applied_at__gt=models.OuterRef("applied_at")
-        )
+        applied = Change.objects.filter(state=Change.State.APPLIED, kind=Change.Kind.POLICY, **place)
+        others = applied.filter(applied_at__gt=models.OuterRef("applied_at"))
         replaced = models.Subquery(others.order_by("applied_at").values("applied_at")[:1])
         return self.filter(state=Change.State.APPLIED, kind=Change.Kind.POLICY).annotate(
             until=Least(replaced, "workflow__retired_at")
@@ -118,7 +117,8 @@ class ChangeQuerySet(models.QuerySet["Change"]):
         mine = Vote.objects.filter(voter=user, revision=models.OuterRef("revision"))
         hand = Contributor.objects.filter(user=user, change=models.OuterRef("pk"))
         scoped = in_scope(self.in_review().of_team(), user, "changes.vote", "team", environment="environment")
-        return scoped.filter(~models.Exists(mine), ~models.Exists(hand))
+        may = Func(F("pk"), Value(user.pk), function="governance_may_vote", output_field=models.BooleanField())
+        return scoped.filter(~Q(kind=Change.Kind.EXCEPTION) | Q(may), ~models.Exists(mine), ~models.Exists(hand))
 
     def sent_back(self) -> Self:
         """Those in whose present form somebody's newest vote asks for changes."""
@@ -301,7 +301,7 @@ class Change(Identified):
         if self.model_version:
             return self.model_version.model.title
         if self.kind == Change.Kind.STANDARD:
-            return self.for_team.name if self.for_team else "The organisation"
+            return str(self.for_team or "The organisation")
         return self.workflow.name if self.workflow else "Approval rules"
 
     @property

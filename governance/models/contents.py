@@ -44,6 +44,8 @@ OF_PLACE_WORDS = (
     "An entry is that of a workflow, an admission that of a model’s version in an environment, a standard that of the "
     "organisation or of a team in an environment, an exception that of a workflow in an environment."
 )
+# The same for a policy, which has tables of its own.
+OF_POLICY = Q(kind="policy", workflow__isnull=False, model_version=None, for_team=None, environment__isnull=False)
 PLACE = ("kind", "workflow", "model_version", "for_team", "environment")
 
 

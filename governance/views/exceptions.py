@@ -14,7 +14,7 @@ from governance.errors import InvalidInput
 from governance.exceptions import Exceptions, InvalidExceptions
 from governance.models import Change, Environment, Workflow
 from governance.views.forms import sent
-from governance.views.standard_forms import ExceptionsForms
+from governance.views.standard_forms import ExceptionsForms, moved
 
 
 @require_http_methods(["GET", "POST"])
@@ -29,8 +29,9 @@ def exceptions_new(request: HttpRequest, slug: str, environment: str) -> HttpRes
         made = changes.propose_exceptions(workflow=found, environment=place, document=document, by=user, **said)
         return changes.proceed(change=made, by=user)
 
-    start = exceptions.read(exceptions.document_of(found, place))
-    return _edit(request, found, place, start, {}, submit)
+    content = exceptions.content_of(found, place)
+    start = exceptions.read(content.document) if content else Exceptions()
+    return _edit(request, found, place, start, {}, submit, content.pk if content else None)
 
 
 @require_http_methods(["GET", "POST"])
@@ -48,7 +49,7 @@ def exceptions_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
         return changes.revise(change=found, document=document, note=note, by=user)
 
     start, about = exceptions.read(made.document), {"title": found.title, "note": made.note}
-    return _edit(request, found.workflow, found.environment, start, about, submit, found)
+    return _edit(request, found.workflow, found.environment, start, about, submit, found.revision_id, found)
 
 
 def _edit(
@@ -58,15 +59,17 @@ def _edit(
     start: Exceptions,
     about: dict[str, Any],
     submit: Callable[..., Change],
+    stood: object,
     change: Change | None = None,
 ) -> HttpResponse:
+    """Show or take the form; `stood` is the key of what it is made from."""
     given, known = sent(request), standards.parts_known(workflow, environment)
     page = ExceptionsForms(given, start, about, known)
     if change is not None:
         # A revision keeps the title of its change.
         del page.about.fields["title"]
-    problems, refused = [], ""
-    if given is not None and page.is_valid():
+    problems, refused = [], moved(given, stood)
+    if given is not None and page.is_valid() and not refused:
         said = {name: page.about.cleaned_data.get(name, "") for name in ("title", "note")}
         try:
             made = submit(page.document(), **said)
@@ -83,6 +86,7 @@ def _edit(
         "environment": environment,
         "problems": problems,
         "refused": refused,
+        "stood": stood,
         "change": change,
         "nothing": not any(known.values()) and not start.exceptions,
     }

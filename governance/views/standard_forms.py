@@ -19,7 +19,7 @@ from smallfirst.engine import Problem
 # A standard restricts; where a request starts and what is kept is each policy's choice.
 CHOICES = ("start", "keep_from")
 # Rows for exceptions that are new, on each page.
-ROOM = 1
+ROOM = 3
 
 
 class StandardForm(RestrictionFields, AboutForm):
@@ -42,7 +42,7 @@ class DeviationForm(forms.Form):
         label="Last day",
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text=f"At most {MOST_DAYS} days ahead; after it, it holds no more by itself.",
+        help_text=f"In UTC, at most {MOST_DAYS} days ahead; after it, it holds no more by itself.",
     )
 
     def __init__(
@@ -71,7 +71,7 @@ class DeviationForm(forms.Form):
                     self.add_error(name, "Fill this in, or tick no part.")
             if len({each.partition(" ")[0] for each in said["parts"]}) > 1:
                 self.add_error("parts", "Parts of two standards are two exceptions: tick those of one.")
-        elif said.get("reason") and not self.initial:
+        elif any(said.get(name) for name in ("owner", "reason", "until")) and not self.initial:
             self.add_error("parts", "Tick what it is excepted from, or empty the rest.")
         return said
 
@@ -123,6 +123,15 @@ class ExceptionsForms:
                 continue
             rows[int(number)].add_error(name, f"{problem.message[:1].upper()}{problem.message[1:]}: {problem.fix}.")
         return left
+
+
+def moved(given: QueryDict | None, live: object) -> str:
+    """Say that something else became live since a page was made, whose form carries what was live then as `live`."""
+    if given is None or given.get("live", "") == str(live or ""):
+        return ""
+    return (
+        "Something else became live since you opened this page. What you typed stands here: compare, then submit anew."
+    )
 
 
 def base_sent(text: str, otherwise: dict[str, Any]) -> dict[str, Any]:

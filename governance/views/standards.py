@@ -22,7 +22,7 @@ from governance.standards import InvalidStandard, Live
 from governance.views.forms import sent
 from governance.views.policy_forms import Editor
 from governance.views.rule_fields import acted
-from governance.views.standard_forms import StandardForm, base_sent
+from governance.views.standard_forms import StandardForm, base_sent, moved
 
 COLUMNS = ("environment", "standard", "version", "part", "sentence", "workflows", "change")
 
@@ -62,7 +62,7 @@ def standards_page(request: HttpRequest) -> HttpResponse:
         "without": [each for each in shown if each.may_propose and not (each.live and each.live.said)],
         "parts": sum(len(each.live.said) for each in shown if each.live),
         "excepted": [each for each in excepted if each.workflow.team_id in readable],
-        "today": timezone.localdate(),
+        "today": exceptions.day_of(timezone.now()),
         "changes": led.for_list()[:8],
     }
     return render(request, "governance/standards.html", context)
@@ -101,7 +101,7 @@ def standard_new(request: HttpRequest, environment: str) -> HttpResponse:
 
     start = live.content.document if live else standards.full(standards.EMPTY)
     about = {"whose": standards.named(team), "environment": place, "live": live, "team": team}
-    return _edit(request, asked, start, {}, about, submit)
+    return _edit(request, asked, start, {}, about, submit, live.content.pk if live else None)
 
 
 @require_http_methods(["GET", "POST"])
@@ -118,7 +118,7 @@ def standard_revise(request: HttpRequest, pk: UUID) -> HttpResponse:
 
     about = {"whose": standards.named(found.for_team), "environment": found.environment, "change": found}
     initial = {"title": found.title, "note": made.note}
-    return _edit(request, found, made.document, initial, about, submit)
+    return _edit(request, found, made.document, initial, about, submit, found.revision_id)
 
 
 def _edit(
@@ -128,15 +128,17 @@ def _edit(
     initial: dict[str, Any],
     about: dict[str, Any],
     submit: Callable[..., Change],
+    stood: object,
 ) -> HttpResponse:
+    """Show or take the form; `stood` is the key of what it is made from."""
     editor = _editor(request, start, initial)
-    form, faults, refused = editor.form, [], ""
+    form, faults, refused = editor.form, [], moved(sent(request), stood)
     if "change" in about:
         # A revision keeps the title of its change.
         del form.fields["title"]
     if editor.looked:
         faults = editor.judged(lambda document: inheritance.check_standard(change, document))
-    elif editor.submitted and form.is_valid():
+    elif editor.submitted and form.is_valid() and not refused:
         said = {name: form.cleaned_data.get(name, "") for name in ("title", "note")}
         try:
             made = submit(form.document(), **said)
@@ -147,7 +149,7 @@ def _edit(
         else:
             messages.success(request, f"{made} is {made.get_state_display().lower()}.")
             return redirect("change", pk=made.pk)
-    context = {"editor": editor, "form": form, "faults": faults, "refused": refused, **about}
+    context = {"editor": editor, "form": form, "faults": faults, "refused": refused, "stood": stood, **about}
     return render(request, "governance/standard_new.html", context, status=editor.status)
 
 

@@ -132,7 +132,11 @@ def _above(workflow: Workflow, head: PolicyHead | None) -> dict[str, Any]:
     if head is None:
         return {}
     held = [each for each in standards.live_in(head.environment) if each.team in (None, workflow.team) and each.said]
-    return {"standards": held, "excepted": exceptions.live(head.environment, workflow), "today": timezone.localdate()}
+    return {
+        "standards": held,
+        "excepted": exceptions.live(head.environment, workflow),
+        "today": exceptions.day_of(timezone.now()),
+    }
 
 
 def _may_roll_back(request: HttpRequest, workflow: Workflow, heads: list[PolicyHead]) -> set[UUID]:

@@ -50,6 +50,11 @@ def test_every_default_is_written_out() -> None:
         ({"rules": [{"name": "A", "votes": "two"}]}, "rules[0].votes", "whole number"),
         ({"rules": [{"name": "A", "votes": 21}]}, "rules[0].votes", "<= 20"),
         ({"rules": [{"name": "A", "when": {"risks": ["none"]}}]}, "rules[0].when.risks[0]", "not allowed here"),
+        (
+            {"rules": [{"name": "A", "when": {"kinds": ["standard", "model"], "risks": ["high"]}}]},
+            "rules[0].when.risks",
+            "about no workflow",
+        ),
         ({"rules": [{"name": "A"}, {"name": "A"}]}, "rules[1].name", "twice"),
         (
             {"rules": [{"name": "A", "when": {"kinds": [], "environments": ["moon"]}}]},

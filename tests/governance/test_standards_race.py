@@ -63,8 +63,8 @@ def test_a_vote_that_is_taken_back_keeps_a_standard_from_becoming_live(cast: Cas
 
 def test_exceptions_of_a_workflow_wait_for_each_other(cast: Cast) -> None:
     changes.activate(change=approve(make_standard(cast, guards=LEXICON | EUROPE), cast.lead), by=cast.lead)
-    one = approve(make_exceptions(cast, "guards.models"), cast.owner)
-    other = approve(make_exceptions(cast, "guards.regions"), cast.owner)
+    one = approve(make_exceptions(cast, "guards.models"), cast.second_lead)
+    other = approve(make_exceptions(cast, "guards.regions"), cast.second_lead)
     result, waited = while_held(
         lambda: changes.activate(change=one, by=cast.lead), lambda: changes.activate(change=other, by=cast.lead)
     )

@@ -49,7 +49,7 @@ def activate(cast: Cast) -> None:
 
 def standing(cast: Cast, change: Change) -> None:
     """Make a standard or an exception live."""
-    changes.activate(change=approve(change, cast.owner if change.team_id else cast.lead), by=cast.lead)
+    changes.activate(change=approve(change, cast.lead), by=cast.lead)
 
 
 def add_model(cast: Cast) -> None:
