@@ -317,12 +317,7 @@ def _vote(
     refuse_stale(change, head)
     if change.state not in VOTABLE:
         raise NotOpen(f"Change {change.number} is {change.get_state_display().lower()}; nobody votes on it any more.")
-    if had_hand(change, by):
-        raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
-    if delegation is not None and had_hand(change, delegation.by):
-        raise OwnHand(f"{delegation.by} had a hand in change {change.number}: nobody votes on it for him.")
-    if change.kind == Kind.EXCEPTION and by.pk not in may_vote(change):
-        raise NotPermitted(OF_THE_ORGANISATION)
+    _refuse_voter(change, by, delegation)
     refuse_expired(change)
     revision = change.revision
     if digest != revision.payload_digest:
@@ -361,6 +356,16 @@ def _vote(
     )
     tell_authors(change, cast, before)
     return change
+
+
+def _refuse_voter(change: Change, by: User, delegation: Delegation | None) -> None:
+    """Refuse who had a hand in a change himself or votes for one who had, and who is not asked."""
+    if had_hand(change, by):
+        raise OwnHand(f"You had a hand in change {change.number}: others vote on it.")
+    if delegation is not None and had_hand(change, delegation.by):
+        raise OwnHand(f"{delegation.by} had a hand in change {change.number}: nobody votes on it for him.")
+    if change.kind == Kind.EXCEPTION and by.pk not in may_vote(change):
+        raise NotPermitted(OF_THE_ORGANISATION)
 
 
 def _seen(change: Change, simulation: str) -> Check | None:

@@ -7,9 +7,18 @@ from typing import Any
 
 from django.utils import timezone
 
-from governance import access_tokens, appointments, comments, delegations, emergencies, reminders, rollbacks
+from governance import access_tokens, appointments, changes, comments, delegations, emergencies, reminders, rollbacks
 from governance.models import AccessToken, Comment, Delegation, Notification
-from tests.cast import Cast, approve, make_change, make_live
+from tests.cast import (
+    Cast,
+    approve,
+    make_admission,
+    make_change,
+    make_entry,
+    make_exceptions,
+    make_live,
+    make_standard,
+)
 
 Act = Callable[[], object]
 
@@ -99,4 +108,26 @@ def _said_and_delegated(cast: Cast) -> dict[str, Callable[[], Act]]:
         "comments.resolve": resolve,
         "delegations.delegate": lambda: delegate,
         "delegations.revoke": revoke,
+    }
+
+
+def of_proposals(cast: Cast) -> dict[str, Callable[[], Act]]:
+    """How changes of each kind begin."""
+
+    def propose_entry() -> Act:
+        make_live(cast)
+        return lambda: make_entry(cast, risk="high")
+
+    def propose_exceptions() -> Act:
+        make_standard(cast, guards={"regions": ["eu"]})
+        return lambda: make_exceptions(cast, "guards.regions")
+
+    rules: dict[str, Any] = {"document": {"rules": [{"name": "All"}]}, "title": "One rule", "note": ""}
+    return {
+        "changes.propose": lambda: lambda: make_change(cast),
+        "changes.propose_admission": lambda: lambda: make_admission(cast, cast.models[0], cost="5"),
+        "changes.propose_approval_rules": lambda: lambda: changes.propose_approval_rules(by=cast.lead, **rules),
+        "changes.propose_entry": propose_entry,
+        "changes.propose_exceptions": propose_exceptions,
+        "changes.propose_standard": lambda: lambda: make_standard(cast, guards={"regions": ["eu"]}),
     }

@@ -41,17 +41,15 @@ from tests.cast import (
     BOOTSTRAP,
     Cast,
     approve,
-    make_admission,
     make_cast,
     make_change,
     make_document,
-    make_entry,
     make_key,
     make_live,
     make_person,
 )
 from tests.governance.acts import acts_written
-from tests.governance.scenes import beside_the_votes
+from tests.governance.scenes import beside_the_votes, of_proposals
 from tests.governance.scenes_of_notifications import of_notifications
 from tests.governance.scenes_of_the_log import of_the_log
 from tests.pages import signed_in
@@ -71,7 +69,10 @@ SILENT = {
 
 
 def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
-    """Every public function of the control plane's modules that takes `by` by keyword, as `<noun>.<verb>`."""
+    """Every public function of the control plane's modules that takes `by` by keyword, as `<noun>.<verb>`.
+
+    How changes begin stands in a module beside theirs.
+    """
     for package in (governance, ledger, routing):
         for found in pkgutil.iter_modules(package.__path__):
             if found.ispkg:
@@ -82,7 +83,7 @@ def verbs() -> Iterator[tuple[str, Callable[..., object]]]:
                     continue
                 by = inspect.signature(function).parameters.get("by")
                 if by is not None and by.kind is inspect.Parameter.KEYWORD_ONLY:
-                    yield f"{found.name}.{name}", function
+                    yield f"{'changes' if found.name == 'proposals' else found.name}.{name}", function
 
 
 def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
@@ -93,6 +94,7 @@ def scenes(cast: Cast) -> dict[str, Callable[[], Act]]:
         | _workflows(cast)
         | _changes(cast)
         | beside_the_votes(cast)
+        | of_proposals(cast)
         | _reviews(cast)
         | of_the_log(cast)
     )
@@ -271,18 +273,9 @@ def _changes(cast: Cast) -> dict[str, Callable[[], Act]]:
         accounts.grant(user=cast.finance, role="lead", by=cast.admin)
         return lambda: changes.ratify(change=change, digest=change.revision.payload_digest, by=cast.finance)
 
-    def propose_entry() -> Act:
-        make_live(cast)
-        return lambda: make_entry(cast, risk="high")
-
-    rules: dict[str, Any] = {"document": {"rules": [{"name": "All"}]}, "title": "One rule", "note": ""}
     return {
         "changes.proceed": proceed,
-        "changes.propose_approval_rules": lambda: lambda: changes.propose_approval_rules(by=cast.lead, **rules),
-        "changes.propose_admission": lambda: lambda: make_admission(cast, cast.models[0], cost="5"),
-        "changes.propose_entry": propose_entry,
         "changes.ratify": ratify,
-        "changes.propose": lambda: lambda: make_change(cast),
         "changes.revise": revise,
         "changes.vote": vote,
         "changes.activate": activate,

@@ -166,7 +166,7 @@ def test_lists_and_pages_take_few_queries(cast: casting.Cast, django_assert_max_
     for address, most in (
         (reverse("home"), 19),
         (reverse("workflow", args=[cast.workflow.slug]), 19),
-        (reverse("change", args=[change.pk]), 24),
+        (reverse("change", args=[change.pk]), 26),
     ):
         with django_assert_max_num_queries(most):
             assert client.get(address).status_code == 200

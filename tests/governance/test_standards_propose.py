@@ -140,10 +140,13 @@ def test_what_cannot_serve_already_keeps_no_standard_from_becoming_wider(cast: C
     change = approve(make_standard(cast, guards=strict), cast.lead)
     live(cast, make_exceptions(cast, "guards.hosting"))
     changes.activate(change=change, by=cast.second_lead)
+    wider = approve(make_standard(cast, guards={"models": ["lexicon"], "regions": ["us"]}), cast.lead)
+    with pytest.raises(InvalidStandard):
+        changes.activate(change=wider, by=cast.second_lead)
+    # Serving now, it would not under this one; when the exception is over, it does not anyhow.
     with time_machine.travel(timezone.now() + timedelta(days=40), tick=False):
         assert serving.inherited(cast.production).held(cast.workflow)[0].without == ()
-        wider = make_standard(cast, guards={"models": ["lexicon"], "regions": ["us"]})
-        changes.activate(change=approve(wider, cast.lead), by=cast.second_lead)
+        changes.activate(change=wider, by=cast.second_lead)
     assert standards.live_in(cast.production)[0].content.number == 2
 
 

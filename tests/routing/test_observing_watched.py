@@ -265,10 +265,12 @@ def test_each_number_opens_the_requests_that_it_counts(site: Site, lab: Lab, don
 
     counted = [(href, int(words)) for href, words in Links(page).links if COUNT.fullmatch(words)]
 
-    assert sorted(number for _href, number in counted) == [1, 1, 1, 2, 2, 4, 5, 11]
+    assert sorted(number for _href, number in counted) == [1, 1, 1, 2, 2, 4, 4, 4, 5, 11]
     for href, number in counted:
         answer = client.get(href)
-        assert (answer.status_code, answer.context["total"]) == (200, number), href
+        # Requests that it counts, or samples that they are judged by.
+        there = answer.context["total"] if "total" in answer.context else answer.context["page"].paginator.count
+        assert (answer.status_code, there) == (200, number), href
 
 
 def test_without_an_evaluation_nothing_is_said_but_what_to_do(site: Site, lab: Lab) -> None:
