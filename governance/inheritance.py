@@ -46,7 +46,11 @@ class Effect:
         """What, in a sentence."""
         told = [
             f"{verb} {standards.parts_said(parts)}"
-            for verb, parts in (("gains", self.new), ("loses", self.gone), ("has another form of", self.other))
+            for verb, parts in (
+                ("is newly held to", self.new),
+                ("is held no more to", self.gone),
+                ("is held to another form of", self.other),
+            )
             if parts
         ]
         text = f"It {', '.join(told)}" if told else "Nothing changes for it"

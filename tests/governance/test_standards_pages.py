@@ -65,7 +65,7 @@ def test_a_lead_writes_a_standard_as_fields_and_another_makes_it_live(cast: Cast
     assert "Rule “No German”: when the language is de, the request is refused with “Not in German.”." in page
     part = text(signed_in(cast.lead).get(reverse("change_effects", args=[change.pk])))
     assert "1 with a live policy in production, 1 of them held to something else" in part
-    assert "Customer feedback Customer care It gains the regions and rule “No German”." in part
+    assert "Customer feedback Customer care It is newly held to the regions and rule “No German”." in part
     harsh = make_standard(cast, guards={"hosting": ["hosted"]})
     part = text(signed_in(cast.lead).get(reverse("change_effects", args=[harsh.pk])))
     assert "1 could not serve" in part

@@ -327,7 +327,10 @@ def test_its_effect_on_each_workflow_is_told(cast: Cast) -> None:
     assert (first.new, first.gone, first.other) == (("guards.regions",), ("guards.models",), ())
     assert first.excepted == ("rules[No German]",)
     assert second.other == ("rules[No German]",)
-    assert second.said == ("It gains the regions, loses the allowed models, has another form of rule “No German”.")
+    assert second.said == (
+        "It is newly held to the regions, is held no more to the allowed models, "
+        "is held to another form of rule “No German”."
+    )
     assert "it is excepted from rule “No German”" in first.said
     assert all(each.touched and not each.problems for each in told)
 
