@@ -64,10 +64,6 @@ class Excepted:
         """From what, as a sentence."""
         return f"Excepted from {standards.parts_said(self.deviation.parts)} of {LEVELS[self.deviation.standard]}."
 
-    def holds(self, today: date) -> bool:
-        """Whether it still does."""
-        return self.deviation.until >= today
-
 
 def day_of(moment: datetime) -> date:
     """Return the day by which exceptions end, in UTC: the same for whoever asks, and as gateways are sent it."""

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils import timezone
 
 from governance import exceptions, policies, serving, standards
-from governance.models import Change, Environment, Mode, PolicyHead, Workflow
+from governance.models import Change, Environment, Mode, PolicyHead, Team, Workflow
 from governance.serving import Inherited
 from governance.standards import InvalidStandard
 from smallfirst import engine
@@ -167,5 +167,5 @@ def _environment(change: Change) -> Environment:
     return change.environment
 
 
-def _is_of(team: Any, change: Change) -> bool:
-    return bool((team.pk if team else None) == change.for_team_id)
+def _is_of(team: Team | None, change: Change) -> bool:
+    return (team.pk if team else None) == change.for_team_id

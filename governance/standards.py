@@ -63,10 +63,10 @@ def live_in(environment: Environment, *, with_change: bool = False) -> list[Live
     related = ("content", "for_team", *(("change",) if with_change else ()))
     found = [
         Live(head.for_team, head.content, read(head.content.document), head.change if with_change else None)
-        for head in heads.select_related(*related).order_by("for_team__name")
+        for head in heads.select_related(*related)
         if head.content is not None
     ]
-    return sorted(found, key=lambda each: each.team is not None)
+    return sorted(found, key=_place)
 
 
 def instead(lives: Iterable[Live], change: Change, document: Mapping[str, Any]) -> list[Live]:
@@ -88,12 +88,6 @@ def holding(workflow: Workflow, lives: Iterable[Live], without: Mapping[str, Col
 def level(team: Team | None) -> str:
     """Return how an exception names the standard of a team, or of the organisation."""
     return "team" if team else "organisation"
-
-
-def of_place(environment: Environment, team: Team | None) -> dict[str, Any]:
-    """Return what a standard is about, as its changes, contents and head say it."""
-    place = {"workflow": None, "model_version": None, "for_team": team}
-    return {"kind": ContentKind.STANDARD, "environment": environment, **place}
 
 
 def parts_known(workflow: Workflow, environment: Environment) -> dict[str, tuple[str, ...]]:
